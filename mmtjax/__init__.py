@@ -1,0 +1,5 @@
+"""Differentiable micromagnetic tomography."""
+
+from mmtjax.rock.grains import Grains as Grains
+from mmtjax.scan.grid import SensorGrid as SensorGrid
+from mmtjax.scan.scan import Scan as Scan

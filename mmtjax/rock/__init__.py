@@ -1,0 +1,3 @@
+"""What is in the slice of rock."""
+
+from mmtjax.rock.grains import Grains as Grains

@@ -1,0 +1,108 @@
+"""The regular grid of square or rectangular sensors above the sample."""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from mmtjax.precision import float64_array, is_concrete
+
+AnyArray = np.ndarray | jax.Array
+
+
+class SensorGrid(eqx.Module):
+    """A regular grid of sensors in one plane, each measuring the mean of Bz over a rectangle.
+
+    Maps on the grid are indexed [y, x]; row 0 has the lowest y. Lengths are µm; every argument but `shape` may be
+    traced, so that results can be differentiated with respect to it.
+
+    Parameters
+    ----------
+    origin
+        Centre (x, y) of sensor [0, 0].
+    spacing
+        Sampling interval (dx, dy), or one number for both.
+    shape
+        Number of sensors (ny, nx).
+    height
+        z of the scanning plane; the surface of the sample lies at z = 0.
+    side
+        Edges (sx, sy) of a sensor, or one number; by default the spacing, so that sensors tile the plane.
+
+    Raises
+    ------
+    ValueError
+        For a shape that is not two positive integers, and for a spacing or side that is not positive and finite.
+
+    Examples
+    --------
+    >>> grid = SensorGrid(origin=(0, 0), spacing=(1, 1), shape=(3, 4), height=2)
+    >>> grid.x, grid.size
+    (array([0., 1., 2., 3.]), 12)
+    """
+
+    origin: Float[AnyArray, "2"]
+    spacing: Float[AnyArray, "2"]
+    shape: tuple[int, int] = eqx.field(static=True)
+    height: Float[AnyArray, ""]
+    side: Float[AnyArray, "2"]
+
+    def __init__(
+        self, origin: object, spacing: object, shape: object, height: object = 0.0, side: object = None
+    ) -> None:
+        self.shape = _checked_shape(shape)
+        self.origin = _pair(origin, name="origin", positive=False)
+        self.spacing = _pair(spacing, name="spacing", positive=True)
+        self.side = self.spacing if side is None else _pair(side, name="side", positive=True)
+        self.height = float64_array(height, name="height")
+        if self.height.shape != ():
+            raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")
+        if is_concrete(self.height) and not np.isfinite(self.height):
+            raise ValueError(f"height must be finite, in µm; got {height!r}")
+
+    @property
+    def size(self) -> int:
+        """Number of sensors."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def x(self) -> Float[AnyArray, " nx"]:
+        """x of the columns, µm."""
+        return self.origin[0] + self.spacing[0] * np.arange(self.shape[1])
+
+    @property
+    def y(self) -> Float[AnyArray, " ny"]:
+        """y of the rows, µm."""
+        return self.origin[1] + self.spacing[1] * np.arange(self.shape[0])
+
+    @property
+    def sensors_tile(self) -> bool:
+        """Whether sensors fill the plane: the side equals the spacing (never assumed of traced values)."""
+        if self.side is self.spacing:
+            return True
+        return is_concrete(self.side, self.spacing) and np.allclose(self.side, self.spacing, rtol=1e-12, atol=0)
+
+
+def _pair(values: object, *, name: str, positive: bool) -> AnyArray:
+    array = float64_array(values, name=name)
+    if array.shape == ():
+        array = array * np.ones(2)
+    if array.shape != (2,):
+        raise ValueError(f"{name} must be one number or a pair (x, y) in µm; got {values!r}")
+    if is_concrete(array):
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"{name} must be finite, in µm; got {values!r}")
+        if positive and not np.all(array > 0):
+            raise ValueError(f"{name} must be positive, in µm; got {values!r}")
+    return array
+
+
+def _checked_shape(shape: object) -> tuple[int, int]:
+    try:
+        rows, columns = (int(number) for number in shape)
+        whole = (rows, columns) == tuple(shape)
+    except (TypeError, ValueError):
+        whole = False
+    if not whole or rows < 1 or columns < 1:
+        raise ValueError(f"shape must be two positive integers (ny, nx); got {shape!r}")
+    return rows, columns

@@ -1,0 +1,231 @@
+"""A measured map of Bz with the sensors that may be believed."""
+
+import equinox as eqx
+import jax
+import numpy as np
+import xarray
+from jaxtyping import Bool, Float
+
+from mmtjax.precision import float64_array, is_concrete
+from mmtjax.scan.grid import SensorGrid
+from mmtjax.units import field_in_nanotesla, length_in_micrometres
+
+AnyArray = np.ndarray | jax.Array
+
+
+class Scan(eqx.Module):
+    """A map of Bz on a sensor grid.
+
+    Parameters
+    ----------
+    field
+        Bz, (ny, nx), nT; row 0 has the lowest y. May be traced.
+    grid
+        The sensors.
+    mask
+        True where a sensor is used, (ny, nx); all, by default. Values under False are ignored, NaN included.
+    noise
+        Standard deviation of the noise, nT: one number or (ny, nx); `invert` takes it where it is given none.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a used pixel is not finite, no pixel is used, or the noise is not positive.
+
+    Examples
+    --------
+    >>> grid = SensorGrid(origin=(0, 0), spacing=1, shape=(2, 2), height=1)
+    >>> scan = Scan(np.array([[1.0, np.nan], [2.0, 3.0]]), grid, mask=[[True, False], [True, True]])
+    >>> scan.used
+    3
+    """
+
+    field: Float[AnyArray, "ny nx"]
+    grid: SensorGrid
+    mask: Bool[AnyArray, "ny nx"]
+    noise: Float[AnyArray, "..."] | None
+
+    def __init__(self, field: object, grid: SensorGrid, mask: object = None, noise: object = None) -> None:
+        self.field = float64_array(field, name="field")
+        self.grid = grid
+        self.mask = np.ones(grid.shape, bool) if mask is None else np.asarray(mask)
+        self.noise = None if noise is None else float64_array(noise, name="noise")
+        if self.field.shape != grid.shape:
+            hint = "; is the map transposed? rows are y" if self.field.shape == grid.shape[::-1] else ""
+            raise ValueError(f"the field has shape {self.field.shape}, the grid (ny, nx) = {grid.shape}{hint}")
+        if self.mask.shape != grid.shape or self.mask.dtype != bool:
+            raise ValueError(
+                f"the mask must be boolean, True = use this sensor, of shape {grid.shape}; "
+                f"got {self.mask.dtype} of shape {self.mask.shape}"
+            )
+        if not self.mask.any():
+            raise ValueError("the mask leaves no sensor; True means use this sensor, perhaps it is inverted")
+        if is_concrete(self.field):
+            _check_pixels(np.asarray(self.field), self.mask)
+        if self.noise is not None:
+            check_noise(self.noise, grid.shape)
+
+    @property
+    def used(self) -> int:
+        """Number of sensors that are used."""
+        return int(np.sum(self.mask))
+
+    def crop(self, *, x: tuple[float, float], y: tuple[float, float]) -> "Scan":
+        """The part of the scan whose sensor centres lie within the closed ranges `x` and `y`, µm.
+
+        Raises
+        ------
+        ValueError
+            If no sensor lies there; the message tells where the scan lies.
+        """
+        grid = self.grid
+        columns = np.flatnonzero((np.asarray(grid.x) >= x[0]) & (np.asarray(grid.x) <= x[1]))
+        rows = np.flatnonzero((np.asarray(grid.y) >= y[0]) & (np.asarray(grid.y) <= y[1]))
+        if len(columns) == 0 or len(rows) == 0:
+            raise ValueError(
+                f"no sensor lies in x {x}, y {y} µm; the scan covers x {grid.x[0]:g} to {grid.x[-1]:g}, "
+                f"y {grid.y[0]:g} to {grid.y[-1]:g}"
+            )
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        part = SensorGrid(
+            origin=(grid.x[columns[0]], grid.y[rows[0]]),
+            spacing=grid.spacing,
+            shape=(len(rows), len(columns)),
+            height=grid.height,
+            side=grid.side,
+        )
+        return Scan(self.field[window], part, self.mask[window], noise=_window_of_noise(self.noise, window))
+
+    def bin(self, factor: int) -> "Scan":
+        """Means over blocks of `factor` × `factor` sensors; sensors left over at the upper borders are dropped.
+
+        The mean over adjoining sensors is a sensor of `factor` times the side. A block is used only if all of its
+        sensors are, so that its area stays that of the whole block. Noise falls by `factor`.
+
+        Raises
+        ------
+        ValueError
+            If `factor` is not a positive integer, exceeds the map, or the sensors do not adjoin (side ≠ spacing).
+        """
+        if not isinstance(factor, (int, np.integer)) or factor < 1 or factor > min(self.grid.shape):
+            raise ValueError(f"the binning factor must be an integer from 1 to {min(self.grid.shape)}; got {factor!r}")
+        grid = self.grid
+        if factor > 1 and not grid.sensors_tile:
+            raise ValueError(
+                f"sensors of side {np.asarray(grid.side).tolist()} µm at spacing {np.asarray(grid.spacing).tolist()} µm "
+                "do not adjoin, so their mean is not a sensor; bin only scans whose side equals the spacing"
+            )
+        rows, columns = (length // factor for length in grid.shape)
+
+        def blocks(values: AnyArray) -> AnyArray:
+            return values[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
+
+        mask = blocks(self.mask).all(axis=(1, 3))
+        binned = SensorGrid(
+            origin=grid.origin + grid.spacing * (factor - 1) / 2,
+            spacing=grid.spacing * factor,
+            shape=(rows, columns),
+            height=grid.height,
+        )
+        noise = self.noise
+        if noise is not None:
+            noise = noise / factor if noise.shape == () else (blocks(noise**2).sum(axis=(1, 3)) ** 0.5) / factor**2
+        return Scan(blocks(self.field).mean(axis=(1, 3)), binned, mask, noise=noise)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Dataset with ``bz`` (nT) and ``mask`` on x and y (µm), and the sensor's height and side as attributes."""
+        grid = self.grid
+        micrometres = {"units": "µm"}
+        variables = {
+            "bz": (("y", "x"), np.asarray(self.field), {"units": "nT", "long_name": "Bz, mean over a sensor"}),
+            "mask": (("y", "x"), self.mask, {"long_name": "sensor is used"}),
+        }
+        if self.noise is not None:
+            spread = np.broadcast_to(self.noise, grid.shape)
+            variables["noise"] = (("y", "x"), spread, {"units": "nT", "long_name": "standard deviation of the noise"})
+        return xarray.Dataset(
+            variables,
+            coords={"y": ("y", np.asarray(grid.y), micrometres), "x": ("x", np.asarray(grid.x), micrometres)},
+            attrs={
+                "sensor_height": float(grid.height),
+                "sensor_side": np.asarray(grid.side).tolist(),
+                "sensor_units": "µm",
+            },
+        )
+
+    @classmethod
+    def from_xarray(cls, data: xarray.Dataset | xarray.DataArray) -> "Scan":
+        """Scan from a dataset as `to_xarray` makes it, or a data array of Bz with units on it and on x and y.
+
+        Raises
+        ------
+        ValueError
+            If units or the sensor height are missing, the field has no ``bz``, or x or y is not regular.
+        """
+        dataset = data.to_dataset(name="bz") if isinstance(data, xarray.DataArray) else data
+        if isinstance(data, xarray.DataArray):
+            dataset.attrs.update(data.attrs)
+        if "bz" not in dataset:
+            raise ValueError(f"the dataset has no variable 'bz'; it has {', '.join(map(str, dataset.data_vars))}")
+        bz = dataset["bz"].transpose("y", "x")
+        scale = field_in_nanotesla(_units_of(bz, "bz"))
+        axes = [bz[name].to_numpy() * length_in_micrometres(_units_of(bz[name], name)) for name in ("x", "y")]
+        if "sensor_height" not in dataset.attrs:
+            raise ValueError("the dataset has no attribute 'sensor_height': the z of the scanning plane, in µm")
+        unit = length_in_micrometres(dataset.attrs.get("sensor_units", "µm"))
+        side = dataset.attrs.get("sensor_side")
+        grid = SensorGrid(
+            origin=(axes[0][0], axes[1][0]),
+            spacing=tuple(_regular_step(axis, name) for axis, name in zip(axes, "xy", strict=True)),
+            shape=bz.shape,
+            height=dataset.attrs["sensor_height"] * unit,
+            side=None if side is None else np.asarray(side) * unit,
+        )
+        mask = dataset["mask"].transpose("y", "x").to_numpy().astype(bool) if "mask" in dataset else None
+        noise = None
+        if "noise" in dataset:
+            noise = dataset["noise"].to_numpy() * field_in_nanotesla(_units_of(dataset["noise"], "noise"))
+        return cls(bz.to_numpy() * scale, grid, mask, noise=noise)
+
+
+def check_noise(noise: AnyArray, shape: tuple[int, int]) -> None:
+    """Raise unless `noise` (nT) is one positive number or a map of them; traced values are not looked at."""
+    if noise.shape not in ((), shape):
+        raise ValueError(f"noise must be one number or a map of shape {shape}, in nT; got shape {noise.shape}")
+    if is_concrete(noise) and not (np.all(np.isfinite(noise)) and np.all(np.asarray(noise) > 0)):
+        worst = np.min(np.where(np.isfinite(noise), noise, -np.inf))
+        raise ValueError(f"noise must be positive and finite, in nT; got {float(worst):g}")
+
+
+def _check_pixels(field: np.ndarray, mask: np.ndarray) -> None:
+    wrong = mask & ~np.isfinite(field)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"{wrong.sum()} used pixels are not finite, the first is {field[row, column]} at [y, x] = "
+            f"[{row}, {column}]; pass mask=np.isfinite(field) to leave them out"
+        )
+
+
+def _window_of_noise(noise: AnyArray | None, window: tuple[slice, slice]) -> AnyArray | None:
+    return noise if noise is None or noise.shape == () else noise[window]
+
+
+def _units_of(array: xarray.DataArray, name: str) -> str:
+    if "units" not in array.attrs:
+        raise ValueError(
+            f"{name!r} has no attribute 'units'; set e.g. attrs['units'] = 'nT' for a field, 'µm' for a length"
+        )
+    return array.attrs["units"]
+
+
+def _regular_step(axis: np.ndarray, name: str) -> float:
+    if len(axis) < 2:
+        raise ValueError(f"axis {name} has {len(axis)} value; two are needed to tell the spacing")
+    steps = np.diff(axis)
+    step = (axis[-1] - axis[0]) / (len(axis) - 1)
+    if step <= 0 or np.max(np.abs(steps - step)) > 1e-4 * abs(step):
+        raise ValueError(
+            f"axis {name} must rise in equal steps; its steps go from {steps.min():g} to {steps.max():g} µm"
+        )
+    return float(step)

@@ -1,0 +1,82 @@
+"""Physical constants and the conversions that the edges of the package use.
+
+Inside, lengths are in µm, fields in nT, magnetizations in A/m. With these the kernels of the field are
+dimensionless: ``Bz[nT] = NT_PER_A_PER_M * N * M[A/m]``.
+"""
+
+import math
+
+#: µ0/(4π) in nT per A/m: 1e-7 T m/A.
+NT_PER_A_PER_M = 100.0
+
+#: Moment of 1 A/m in 1 µm³, in A m².
+A_M2_PER_A_PER_M_UM3 = 1e-18
+
+#: Saturation magnetization of magnetite at room temperature, A/m (Dunlop & Özdemir 1997).
+MAGNETITE_SATURATION = 480e3
+
+_LENGTH_IN_UM = {
+    "m": 1e6,
+    "mm": 1e3,
+    "um": 1.0,
+    "µm": 1.0,  # U+00B5, the micro sign
+    "μm": 1.0,  # U+03BC, the Greek letter
+    "micrometer": 1.0,
+    "micrometers": 1.0,
+    "nm": 1e-3,
+}
+_FIELD_IN_NT = {
+    "t": 1e9,
+    "tesla": 1e9,
+    "mt": 1e6,
+    "ut": 1e3,
+    "µt": 1e3,
+    "μt": 1e3,
+    "nt": 1.0,
+    "nanotesla": 1.0,
+    "g": 1e5,
+    "gauss": 1e5,
+}
+
+
+def length_in_micrometres(unit: str) -> float:
+    """Length of one `unit` in µm.
+
+    Raises
+    ------
+    ValueError
+        For a unit that is not a length known here.
+
+    Examples
+    --------
+    >>> length_in_micrometres("mm")
+    1000.0
+    """
+    return _look_up(unit.strip(), _LENGTH_IN_UM, quantity="length")
+
+
+def field_in_nanotesla(unit: str) -> float:
+    """Field of one `unit` in nT.
+
+    Raises
+    ------
+    ValueError
+        For a unit that is not a magnetic field known here.
+
+    Examples
+    --------
+    >>> field_in_nanotesla("uT")
+    1000.0
+    """
+    return _look_up(unit.strip().lower(), _FIELD_IN_NT, quantity="magnetic field")
+
+
+def _look_up(unit: str, table: dict[str, float], *, quantity: str) -> float:
+    if unit not in table:
+        raise ValueError(f"unit {unit!r} is not a {quantity} known here; use one of {', '.join(table)}")
+    return table[unit]
+
+
+def depth_is_plausible(length: float) -> bool:
+    """Whether `length` (µm) can belong to a grain or a scan: between a nanometre and ten centimetres."""
+    return math.isfinite(length) and 1e-3 <= length <= 1e5
