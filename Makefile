@@ -1,0 +1,55 @@
+# Needs make and Python 3.11 or newer. Another interpreter: make venv PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed.stamp
+
+.PHONY: help venv demo test test-slow bench lint docs clean
+
+help:
+	@echo "make venv       install the package and its tools, at pinned versions, into $(VENV)"
+	@echo "make demo       simulate a sample, invert it and write the pages to build/demo"
+	@echo "make test       the tests (minutes); options for pytest: make test TESTARGS='-n 2'"
+	@echo "make test-slow  the tests marked slow"
+	@echo "make bench      the benchmarks"
+	@echo "make lint       style of the code"
+	@echo "make docs       the pages of docs/, into docs/_build/html"
+	@echo "make clean      remove what the other targets wrote, $(VENV) excepted"
+
+venv: $(STAMP)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "mmtjax needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	  echo "Name a newer one: make venv PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; }
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \
+	  -c constraints.txt -e '.[test,bench,docs,dev]'
+	@touch $@
+
+demo: venv
+	$(BIN)/mmtjax demo --out build/demo --overwrite
+
+test: venv
+	$(BIN)/python -m pytest $(TESTARGS)
+
+test-slow: venv
+	$(BIN)/python -m pytest -m slow $(TESTARGS)
+
+bench: venv
+	$(BIN)/python -m benchmarks.run
+
+lint: venv
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+docs: venv
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf build dist docs/_build docs/api/generated .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
