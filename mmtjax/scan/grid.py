@@ -45,7 +45,7 @@ class SensorGrid(eqx.Module):
     spacing: Float[AnyArray, "2"]
     shape: tuple[int, int] = eqx.field(static=True)
     height: Float[AnyArray, ""]
-    side: Float[AnyArray, "2"]
+    separate_side: Float[AnyArray, "2"] | None
 
     def __init__(
         self, origin: object, spacing: object, shape: object, height: object = 0.0, side: object = None
@@ -53,7 +53,9 @@ class SensorGrid(eqx.Module):
         self.shape = _checked_shape(shape)
         self.origin = _pair(origin, name="origin", positive=False)
         self.spacing = _pair(spacing, name="spacing", positive=True)
-        self.side = self.spacing if side is None else _pair(side, name="side", positive=True)
+        self.separate_side = None if side is None else _pair(side, name="side", positive=True)
+        if is_concrete(self.spacing, self.separate_side) and np.array_equal(self.side, self.spacing):
+            self.separate_side = None
         self.height = float64_array(height, name="height")
         if self.height.shape != ():
             raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")
@@ -76,11 +78,14 @@ class SensorGrid(eqx.Module):
         return self.origin[1] + self.spacing[1] * np.arange(self.shape[0])
 
     @property
-    def sensors_tile(self) -> bool:
-        """Whether sensors fill the plane: the side equals the spacing (never assumed of traced values)."""
-        if self.side is self.spacing:
-            return True
-        return is_concrete(self.side, self.spacing) and np.allclose(self.side, self.spacing, rtol=1e-12, atol=0)
+    def side(self) -> Float[AnyArray, "2"]:
+        """Edges (sx, sy) of a sensor, µm."""
+        return self.spacing if self.separate_side is None else self.separate_side
+
+    @property
+    def sensors_adjoin(self) -> bool:
+        """Whether sensors fill the plane, because their side is the spacing."""
+        return self.separate_side is None
 
 
 def _pair(values: object, *, name: str, positive: bool) -> AnyArray:

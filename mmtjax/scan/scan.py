@@ -92,7 +92,7 @@ class Scan(eqx.Module):
             spacing=grid.spacing,
             shape=(len(rows), len(columns)),
             height=grid.height,
-            side=grid.side,
+            side=grid.separate_side,
         )
         return Scan(self.field[window], part, self.mask[window], noise=_window_of_noise(self.noise, window))
 
@@ -110,10 +110,10 @@ class Scan(eqx.Module):
         if not isinstance(factor, (int, np.integer)) or factor < 1 or factor > min(self.grid.shape):
             raise ValueError(f"the binning factor must be an integer from 1 to {min(self.grid.shape)}; got {factor!r}")
         grid = self.grid
-        if factor > 1 and not grid.sensors_tile:
+        if factor > 1 and not grid.sensors_adjoin:
             raise ValueError(
-                f"sensors of side {np.asarray(grid.side).tolist()} µm at spacing {np.asarray(grid.spacing).tolist()} µm "
-                "do not adjoin, so their mean is not a sensor; bin only scans whose side equals the spacing"
+                f"sensors of side {np.asarray(grid.side).tolist()} µm at spacing "
+                f"{np.asarray(grid.spacing).tolist()} µm do not adjoin, so their mean is not a sensor; bin only scans whose side equals the spacing"
             )
         rows, columns = (length // factor for length in grid.shape)
 
