@@ -8,7 +8,7 @@ import mmtjax
 
 project = "mmtjax"
 author = "The mmtjax developers"
-copyright = "2026, The mmtjax developers"  # noqa: A001  the name that Sphinx reads
+copyright = "2026, The mmtjax developers"
 
 extensions = [
     "myst_parser",
