@@ -1,0 +1,110 @@
+"""Moments of grains that mmt_multipole_inversion and its protocol have written."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmtjax.io.arrays import load_npz
+from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
+from mmtjax.rock.grains import Grains
+
+_DIPOLE = [("mx", "A m²"), ("my", "A m²"), ("mz", "A m²")]
+_COMPONENTS = [
+    *_DIPOLE,
+    *((f"quadrupole_{number}", "A m³") for number in range(1, 6)),
+    *((f"octupole_{number}", "A m⁴") for number in range(1, 8)),
+]
+_ORDERS = (3, 8, 15)
+
+
+def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame:
+    """Moments of grains by id, with the unit of every column in ``attrs["units"]``.
+
+    Parameters
+    ----------
+    path
+        An ``InvMagQuad_*.npz`` (moments of 3, 8 or 15 components per grain, ids, their standard deviations where they
+        were saved), or a ``stable_moments.txt`` (mx, my, mz, volume, id). z is up.
+    grains
+        Give one row per grain, in their order, empty (NaN) where the file has no moment. An archive without ids needs
+        this, and must have a row per grain.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``mx``, ``my``, ``mz`` (A m²), in a text file ``volume`` (µm³), in an archive ``quadrupole_1`` … and
+        ``octupole_1`` … where it has them, and ``mx_std`` ….
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is cut short or of another kind, an id is there twice or is none of the ids of `grains`, or the
+        archive has no ids and `grains` are not as many.
+    """
+    table = _from_archive(path, grains) if Path(path).suffix.lower() == ".npz" else _from_text(path)
+    repeated = table["id"][table["id"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"{path}: the grain id {repeated.iloc[0]} is there more than once; keep one row of it")
+    return table if grains is None else _join(table, grains, path=path)
+
+
+def _from_text(path: AnyPath) -> pd.DataFrame:
+    rows = read_numbers(path, columns=5, names="mx my mz volume id")
+    require_finite(rows, path=path)
+    table = pd.DataFrame({"id": whole_numbers(rows, 4, path=path, name="grain id")})
+    for column, (name, _) in enumerate(_DIPOLE):
+        table[name] = rows.values[:, column]
+    table["volume"] = rows.values[:, 3] * 1e18
+    table.attrs["units"] = dict(_DIPOLE) | {"volume": "µm³"}
+    return table
+
+
+def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
+    arrays = load_npz(path)
+    if "inv_multipole_moments" not in arrays:
+        raise ValueError(
+            f"{path} has no array 'inv_multipole_moments'; it has {', '.join(arrays)}. Moments are in InvMagQuad_*.npz"
+        )
+    moments = arrays["inv_multipole_moments"]
+    if moments.ndim != 2 or moments.shape[1] not in _ORDERS:
+        raise ValueError(f"{path}: moments have shape {moments.shape}; expected (grain, 3), (grain, 8) or (grain, 15)")
+    if "identifier" in arrays:
+        ids = arrays["identifier"].ravel()
+        if len(ids) != len(moments) or not np.all(ids == np.round(ids)):
+            raise ValueError(
+                f"{path}: {len(ids)} identifiers, the first {ids[:3].tolist()}, for {len(moments)} rows of moments; "
+                "expected one whole number a row"
+            )
+    elif grains is not None and len(grains) == len(moments):
+        ids = np.asarray(grains.ids)
+    else:
+        count = "no grains were given" if grains is None else f"there are {len(grains)} grains"
+        raise ValueError(
+            f"{path} has no ids for its {len(moments)} rows, and {count}; pass grains=, those of the inversion in "
+            "their order, or save it with save_identifier=True"
+        )
+    table = pd.DataFrame({"id": ids.astype(np.int64)})
+    units = dict(_COMPONENTS[: moments.shape[1]])
+    table = table.join(pd.DataFrame(moments, columns=list(units)))
+    if "moments_std" in arrays:
+        spread = pd.DataFrame(arrays["moments_std"].reshape(moments.shape), columns=[f"{name}_std" for name in units])
+        table = table.join(spread)
+        units |= {f"{name}_std": unit for name, unit in units.items()}
+    table.attrs["units"] = units
+    return table
+
+
+def _join(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd.DataFrame:
+    ids = np.asarray(grains.ids)
+    strangers = np.setdiff1d(table["id"], ids)
+    if len(strangers):
+        raise ValueError(
+            f"{path}: {len(strangers)} of {len(table)} ids, the first {strangers[0]}, belong to none of the {len(ids)} "
+            "grains; do both files come from one sample?"
+        )
+    joined = table.set_index("id").reindex(pd.Index(ids, name="id")).reset_index()
+    joined.attrs["units"] = table.attrs["units"]
+    return joined

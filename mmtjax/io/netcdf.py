@@ -1,0 +1,105 @@
+"""Maps in NetCDF: our own, those of magali, and those of qdmpy-core."""
+
+import numpy as np
+import xarray
+
+from mmtjax.io.plausible import check_scan, check_spacing
+from mmtjax.io.text import AnyPath, require_file
+from mmtjax.scan.grid import SensorGrid
+from mmtjax.scan.scan import Scan
+from mmtjax.units import field_in_nanotesla
+
+
+def read_netcdf(
+    path: AnyPath, *, height: object = None, unit: str | None = None, variable: str | None = None, origin: object = None
+) -> Scan:
+    """Scan from a NetCDF file; pixels that are NaN are left out.
+
+    Parameters
+    ----------
+    path
+        A file of `Scan.to_xarray`, or a map with units on the field and on x and y; or one of qdmpy-core, without
+        coordinates and with the attribute ``pixel_spacing`` (m).
+    height
+        z of the scanning plane, µm; needed where the file has no attribute ``sensor_height``, else overrides it.
+    unit
+        Unit of the field; overrides that of the file.
+    variable
+        Name of the map; ``bz`` or ``Bz`` by default.
+    origin
+        Centre (x, y) of the sensor [0, 0], µm, for a map without coordinates; (0, 0) by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is cut short or no NetCDF, the map, its unit, its coordinates or its height are missing, and where
+        field, spacing or height can only come from a mistaken unit.
+    """
+    dataset = load_dataset(path)
+    name = _name_of_map(dataset, variable, path=path)
+    dataset = dataset.rename({name: "bz"}) if name != "bz" else dataset
+    bz = dataset["bz"]
+    taken = unit or bz.attrs.get("units") or dataset.attrs.get("units")
+    if taken is None:
+        raise ValueError(f"{path}: {name!r} has no attribute 'units'; pass the unit of the field as unit=")
+    bz.attrs["units"] = taken
+    if height is not None:
+        dataset.attrs.update(sensor_height=height, sensor_units="µm")
+    if "sensor_height" not in dataset.attrs:
+        raise ValueError(
+            f"{path} does not tell the height of the scanning plane (attribute 'sensor_height'); pass it in µm as "
+            "height="
+        )
+    try:
+        if "x" not in bz.coords and "pixel_spacing" in bz.attrs:
+            scan = _without_coordinates(dataset, unit=taken, origin=origin, path=path)
+        else:
+            if "mask" not in dataset:
+                dataset["mask"] = bz.notnull()
+            scan = Scan.from_xarray(dataset)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return check_scan(scan, unit=taken, path=path)
+
+
+def load_dataset(path: AnyPath) -> xarray.Dataset:
+    """Contents of a NetCDF file, in memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is cut short or no NetCDF.
+    """
+    place = require_file(path)
+    try:
+        return xarray.load_dataset(place)
+    except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(f"{place} does not read as NetCDF ({error}); was its copy cut short?") from error
+
+
+def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath) -> str:
+    for name in ("bz", "Bz") if variable is None else (variable,):
+        if name in dataset.data_vars:
+            return name
+    raise ValueError(
+        f"{path} has no variable {'bz' if variable is None else variable!r}; it has "
+        f"{', '.join(map(str, dataset.data_vars)) or 'none'}. Pass the name of the map of Bz as variable="
+    )
+
+
+def _without_coordinates(dataset: xarray.Dataset, *, unit: str, origin: object, path: AnyPath) -> Scan:
+    bz = dataset["bz"].transpose("y", "x")
+    spacing = float(bz.attrs["pixel_spacing"]) * 1e6
+    check_spacing(spacing, path=path)
+    grid = SensorGrid(
+        origin=(0.0, 0.0) if origin is None else origin,
+        spacing=spacing,
+        shape=bz.shape,
+        height=dataset.attrs["sensor_height"],
+    )
+    field = bz.to_numpy().astype(np.float64) * field_in_nanotesla(unit)
+    return Scan(field, grid, ~np.isnan(field))

@@ -1,0 +1,188 @@
+"""Sensor grids from the JSON files of the group's two programs, and nothing but SI units in them."""
+
+import math
+
+import numpy as np
+
+from mmtjax.io.plausible import check_spacing
+from mmtjax.io.text import AnyPath, read_json
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
+
+_UM = 1e6
+
+#: Keys without which a file is none of a program's.
+DCI_KEYS = ("Scan spacing", "Scan delta-x", "Scan delta-y", "Scan area", "Scan height")
+METADICT_KEYS = (
+    "Scan height Hz",
+    "Scan area x-dimension Sx",
+    "Scan area y-dimension Sy",
+    "Scan x-step Sdx",
+    "Scan y-step Sdy",
+)
+
+
+def sensor_grid_from_dci(path: AnyPath, *, height: object = None) -> SensorGrid:
+    """Sensors as a JSON file of mmt_dipole_cuboid_inversion describes them.
+
+    A negative ``Scan height`` is that program's sign for z pointing down: the plane lies at its absolute value, the
+    map is unchanged, and the cuboids that belong to it hold depths (`read_cuboids` with ``z="down"``). The z of the
+    magnetizations that the program found with it points down too.
+
+    Parameters
+    ----------
+    path
+        The file, lengths in m: ``Sensor center domain LL-x-y`` and ``UR-x-y`` (or ``Scan domain``, half a spacing
+        farther out), ``Scan spacing``, half-lengths ``Scan delta-x`` and ``-y`` of a sensor, ``Scan area``, ``Scan
+        height``.
+    height
+        z of the scanning plane, µm, instead of that of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a key is missing or no number, the domain is no whole number of spacings, the area is not that of the
+        half-lengths, or the spacing can only come from a mistaken unit.
+    """
+    content = read_json(path)
+    spacing = np.broadcast_to(_numbers(content, "Scan spacing", path=path, count=(1, 2)), (2,))
+    half = np.concatenate([_numbers(content, f"Scan delta-{axis}", path=path) for axis in "xy"])
+    area = _numbers(content, "Scan area", path=path)[0]
+    low, high = _centres(content, spacing, path=path)
+    if not math.isclose(area, 4 * half[0] * half[1], rel_tol=1e-6):
+        raise ValueError(
+            f"{path}: 'Scan area' is {area:g} m², but half-lengths {half.tolist()} m make {4 * half[0] * half[1]:g} "
+            "m²; 'Scan delta-x' and '-y' are half of a sensor's edges. Mend the one that is wrong"
+        )
+    steps = (high - low) / spacing
+    shape = np.round(steps).astype(int)[::-1] + 1
+    if np.any(shape < 1) or np.any(np.abs(steps - np.round(steps)) > 0.05):
+        raise ValueError(
+            f"{path}: from {low.tolist()} to {high.tolist()} m there are {steps.tolist()} spacings of "
+            f"{spacing.tolist()} m; expected whole numbers, none negative"
+        )
+    check_spacing(spacing * _UM, path=path)
+    told = abs(_numbers(content, "Scan height", path=path)[0]) * _UM
+    return SensorGrid(
+        origin=low * _UM,
+        spacing=spacing * _UM,
+        shape=tuple(int(number) for number in shape),
+        height=told if height is None else height,
+        side=_unless_spacing(2 * half, spacing),
+    )
+
+
+def sensor_grid_from_metadict(path: AnyPath, *, grains: Grains | None = None, height: object = None) -> SensorGrid:
+    """Sensors as a ``MetaDict_*.json`` of mmt_multipole_inversion describes them.
+
+    Parameters
+    ----------
+    path
+        The file, lengths in m: ``Scan height Hz``, extents ``Sx``, ``Sy`` and steps ``Sdx``, ``Sdy`` of the scan, the
+        centre ``Sensor origin x``, ``y`` of the lowest left sensor (0 where absent), and the half-lengths ``Sensor
+        dimensions`` of a sensor. Where these are absent that program takes sensors for points; here their side is the
+        spacing.
+    grains
+        Raise unless there are as many as the ``Number of particles``.
+    height
+        z of the scanning plane, µm, instead of that of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a key is missing or no number, the extents are no whole number of steps, sensors have a thickness, the number
+        of grains differs, or the spacing can only come from a mistaken unit.
+    """
+    content = read_json(path)
+    values = {key: _numbers(content, key, path=path)[0] for key in METADICT_KEYS}
+    plane, *extents = values.values()
+    extent, step = np.array(extents[:2]), np.array(extents[2:])
+    count = extent / step if np.all(step > 0) else np.array([math.nan, math.nan])
+    if not np.all(np.abs(count - np.round(count)) <= 0.05) or np.any(np.round(count) < 1):
+        raise ValueError(
+            f"{path}: extents Sx, Sy = {extent.tolist()} m are {count.tolist()} steps Sdx, Sdy = {step.tolist()} m; "
+            "expected positive whole numbers"
+        )
+    check_spacing(step * _UM, path=path)
+    _check_particles(content, grains, path=path)
+    origin = [_numbers(content, key, path=path)[0] for key in ("Sensor origin x", "Sensor origin y") if key in content]
+    return SensorGrid(
+        origin=np.array(origin if len(origin) == 2 else [0.0, 0.0]) * _UM,
+        spacing=step * _UM,
+        shape=(round(count[1]), round(count[0])),
+        height=plane * _UM if height is None else height,
+        side=_side_of_metadict(content, step, path=path),
+    )
+
+
+def sensor_grid_from_json(path: AnyPath, *, grains: Grains | None = None, height: object = None) -> SensorGrid:
+    """Sensors of a JSON file of either program.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is of neither program, and as `sensor_grid_from_dci` and `sensor_grid_from_metadict`.
+    """
+    content = read_json(path)
+    if METADICT_KEYS[0] in content:
+        return sensor_grid_from_metadict(path, grains=grains, height=height)
+    if any(key in content for key in DCI_KEYS):
+        return sensor_grid_from_dci(path, height=height)
+    raise ValueError(
+        f"{path} describes no scan: its keys are {', '.join(content) or 'none'}; expected {', '.join(DCI_KEYS)} or "
+        f"{', '.join(METADICT_KEYS)}"
+    )
+
+
+def _numbers(content: dict[str, object], key: str, *, path: AnyPath, count: tuple[int, ...] = (1,)) -> np.ndarray:
+    if key not in content:
+        raise ValueError(f"{path} has no key {key!r}; it has {', '.join(content) or 'none'}")
+    try:
+        values = np.atleast_1d(np.asarray(content[key], np.float64))
+    except (TypeError, ValueError):
+        values = np.array([math.nan])
+    if values.ndim != 1 or len(values) not in count or not np.all(np.isfinite(values)):
+        raise ValueError(
+            f"{path}: {key!r} is {content[key]!r}; expected {' or '.join(map(str, count))} finite numbers, in SI units"
+        )
+    return values
+
+
+def _centres(content: dict[str, object], spacing: np.ndarray, *, path: AnyPath) -> tuple[np.ndarray, np.ndarray]:
+    name, inward = ("Sensor center domain", 0.0)
+    if f"{name} LL-x-y" not in content and "Scan domain LL-x-y" in content:
+        name, inward = "Scan domain", 0.5
+    low, high = (_numbers(content, f"{name} {corner}-x-y", path=path, count=(2,)) for corner in ("LL", "UR"))
+    return low + inward * spacing, high - inward * spacing
+
+
+def _check_particles(content: dict[str, object], grains: Grains | None, *, path: AnyPath) -> None:
+    told = content.get("Number of particles")
+    if grains is not None and told is not None and told != len(grains):
+        raise ValueError(
+            f"{path} is of a scan with {told} grains ('Number of particles'), but {len(grains)} grains are given; do "
+            "both come from one sample and step, with the same selection?"
+        )
+
+
+def _side_of_metadict(content: dict[str, object], step: np.ndarray, *, path: AnyPath) -> np.ndarray | None:
+    if not content.get("Sensor dimensions"):
+        return None
+    half = _numbers(content, "Sensor dimensions", path=path, count=(2, 3))
+    if len(half) == 3 and half[2] != 0:
+        raise ValueError(
+            f"{path}: 'Sensor dimensions' {half.tolist()} m give the sensors a thickness, which is not modelled here; "
+            "leave the third number out to average over the area in the scanning plane"
+        )
+    return _unless_spacing(2 * half[:2], step)
+
+
+def _unless_spacing(side: np.ndarray, spacing: np.ndarray) -> np.ndarray | None:
+    """`side` (m) in µm, or None where it is the spacing but for rounding, so that sensors are known to adjoin."""
+    return None if np.allclose(side, spacing, rtol=1e-9, atol=0) else side * _UM

@@ -1,0 +1,118 @@
+"""Refusal of values that only a mistaken unit can give, and of options that are none of the choices."""
+
+import numpy as np
+
+from mmtjax.io.text import AnyPath
+from mmtjax.scan.scan import Scan
+
+#: More than magnetite can give at its own surface (µ0 M_s = 0.6 T), in nT.
+_STRONGEST_FIELD = 1e9
+
+#: A thousandth of the noise of the best scanning SQUID at these distances, in nT.
+_WEAKEST_FIELD = 1e-3
+
+#: Bounds of a sampling interval and of a stand-off, µm.
+_FINEST, _COARSEST = 1e-3, 1e3
+
+#: Bounds of the diameter of a grain, µm.
+_SMALLEST_GRAIN, _LARGEST_GRAIN = 1e-3, 1e4
+
+
+def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
+    """`scan`, unless its field, spacing or height can only come from a mistaken unit.
+
+    Parameters
+    ----------
+    scan
+        As read.
+    unit
+        The unit that the field was taken to be in, for the error.
+    path
+        The file, for the error.
+
+    Raises
+    ------
+    ValueError
+        If the field exceeds 1 T or nowhere reaches 1e-3 nT, if the spacing is not between 1 nm and 1 mm, or if the
+        height is negative or over 1 mm; the message names the option that overrides.
+    """
+    check_spacing(scan.grid.spacing, path=path)
+    height = float(scan.grid.height)
+    if not 0 <= height <= _COARSEST:
+        raise ValueError(
+            f"{path}: the scanning plane would lie {height:g} µm above the surface of the sample; a height is from 0 "
+            f"to {_COARSEST:g} µm. Pass the right one, in µm, as height="
+        )
+    field = np.asarray(scan.field)[scan.mask]
+    strongest = float(np.max(np.abs(field)))
+    remedy = f"the values were read in {unit}; pass the unit of the file, 'T', 'mT', 'uT', 'nT' or 'gauss', as unit="
+    if strongest > _STRONGEST_FIELD:
+        raise ValueError(f"{path}: the field reaches {strongest:g} nT, more than 1 T, which no rock gives; {remedy}")
+    if strongest < _WEAKEST_FIELD:
+        raise ValueError(
+            f"{path}: the field nowhere exceeds {strongest:g} nT, which no magnetometer resolves; {remedy}"
+        )
+    return scan
+
+
+def check_spacing(spacing: object, *, path: AnyPath) -> None:
+    """Raise unless every number of `spacing`, µm, is between 1 nm and 1 mm.
+
+    Raises
+    ------
+    ValueError
+        Quoting the spacing and the option that overrides it.
+
+    Examples
+    --------
+    >>> check_spacing(1.2e-6, path="map.npy")
+    Traceback (most recent call last):
+        ...
+    ValueError: map.npy: a spacing of 1.2e-06 µm is not between 0.001 and 1000 µm; ... spacing=
+    """
+    for step in np.atleast_1d(np.asarray(spacing, np.float64)):
+        if not _FINEST <= step <= _COARSEST:
+            raise ValueError(
+                f"{path}: a spacing of {step:g} µm is not between {_FINEST:g} and {_COARSEST:g} µm; is it in another "
+                "unit? Pass it in µm as spacing="
+            )
+
+
+def check_grain_size(diameter: np.ndarray, *, remedy: str, path: AnyPath) -> None:
+    """Raise unless every diameter (grain,), µm, is between 1 nm and 10 mm.
+
+    Raises
+    ------
+    ValueError
+        Quoting the first diameter that is not, and `remedy`.
+    """
+    wrong = diameter[~((diameter >= _SMALLEST_GRAIN) & (diameter <= _LARGEST_GRAIN))]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: a grain of {wrong[0]:g} µm across is not between {_SMALLEST_GRAIN:g} and {_LARGEST_GRAIN:g} µm; "
+            f"{remedy}"
+        )
+
+
+def unit_option(unit: str) -> str:
+    """What to do about lengths read in a wrong `unit`, for an error."""
+    return f"lengths were read in {unit}, pass the unit of the file, 'm', 'mm', 'um' or 'nm', as unit="
+
+
+def check_choice(value: object, choices: tuple[str, ...], *, option: str) -> None:
+    """Raise unless `value` is one of `choices`.
+
+    Raises
+    ------
+    ValueError
+        Listing the choices.
+
+    Examples
+    --------
+    >>> check_choice("sideways", ("up", "down"), option="z")
+    Traceback (most recent call last):
+        ...
+    ValueError: z='sideways' is not known; use 'up' or 'down'
+    """
+    if value not in choices:
+        raise ValueError(f"{option}={value!r} is not known; use {' or '.join(map(repr, choices))}")

@@ -1,0 +1,65 @@
+"""Where a result comes from: versions, options, and the fingerprints of the input files."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+
+import numpy as np
+
+from mmtjax.io.text import AnyPath, require_file
+
+_PACKAGES = ("mmtjax", "jax", "jaxlib", "numpy", "scipy")
+
+
+def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Record of how a result is made, of plain values that JSON can hold.
+
+    Parameters
+    ----------
+    inputs
+        The files that the result is made of.
+    options
+        What the user asked for; paths and arrays become text and lists.
+
+    Returns
+    -------
+    dict
+        ``versions`` of the packages, ``python``, ``platform``, ``time`` (UTC, ISO 8601), ``options``, and ``inputs``:
+        for each file its ``path`` as given, ``bytes`` and ``sha256``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If an input is not there.
+
+    Examples
+    --------
+    >>> record = provenance(options={"noise": 20.0})
+    >>> record["options"], sorted(record)
+    ({'noise': 20.0}, ['inputs', 'options', 'platform', 'python', 'time', 'versions'])
+    """
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": json.loads(json.dumps(dict(options or {}), default=_plain)),
+        "inputs": [_fingerprint(path) for path in inputs],
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, PurePath):
+        return str(value)
+    return np.asarray(value).tolist() if hasattr(value, "__array__") else repr(value)
+
+
+def _fingerprint(path: AnyPath) -> dict[str, object]:
+    place = require_file(path)
+    with place.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"path": str(path), "bytes": place.stat().st_size, "sha256": digest}

@@ -1,0 +1,78 @@
+"""Scans from a file of any format known here."""
+
+from mmtjax.io.dispatch import call_reader, choose_format
+from mmtjax.io.domainbounds import DomainBounds, crop_to_bounds, read_domainbounds
+from mmtjax.io.mask import read_mask, with_mask
+from mmtjax.io.matrix import read_matrix
+from mmtjax.io.netcdf import read_netcdf
+from mmtjax.io.qdmlab import read_qdmlab
+from mmtjax.io.recognize import recognize
+from mmtjax.io.text import AnyPath
+from mmtjax.scan.scan import Scan
+
+_READERS = {"text": read_matrix, "npy": read_matrix, "qdmlab": read_qdmlab, "netcdf": read_netcdf}
+
+#: Files that are given for a map and are none, and what to do with them.
+_INSTEAD = {
+    "dci-parameters": "it describes the sensors of a map: read the map, with this file as parameters=",
+    "metadict": "it describes the sensors of a map: read the map, with this file as parameters=",
+    "mask": "it is a mask: read the map, with this file as mask=",
+    "domainbounds": "it is the window of a map: read the map, with this file as bounds=",
+    "b111": "it is B111, in gauss, and not Bz; make Bz of it in QDMlab (QDMdataprocessing) and read the Bz_uc*.mat",
+}
+
+
+def read_scan(
+    path: AnyPath,
+    *,
+    format: str | None = None,
+    mask: AnyPath | None = None,
+    mask_true_is: str | None = None,
+    bounds: AnyPath | DomainBounds | None = None,
+    frame: str | None = None,
+    **options: object,
+) -> Scan:
+    """Scan from a file, whose format is told by its contents.
+
+    Parameters
+    ----------
+    path
+        The file with the map of Bz.
+    format
+        ``"text"`` or ``"npy"`` (`read_matrix`), ``"qdmlab"`` (`read_qdmlab`) or ``"netcdf"`` (`read_netcdf`); by
+        default the one that the file looks like.
+    mask, mask_true_is
+        Mask of the whole map, and what True means in it, see `read_mask`.
+    bounds, frame
+        Part of the map to keep, as `read_domainbounds` reads it, and the frame of its coordinates, ``"map"`` by
+        default, see `crop_to_bounds`.
+    options
+        Those of the reader of the format: for a bare matrix ``parameters``, or ``unit``, ``spacing`` and ``height``.
+        None stands for an option not given.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is not there.
+    ValueError
+        If the file looks like no map or the reader of its format refuses it, for an option that the format does not
+        have, and for a mask or bounds that do not fit.
+    """
+    candidates = () if format is not None else recognize(path)
+    if candidates and candidates[0] in _INSTEAD:
+        raise ValueError(f"{path} is not a map of Bz: {_INSTEAD[candidates[0]]}")
+    candidates = tuple(kind for kind in candidates if kind in _READERS) or candidates
+    chosen = choose_format(path, tuple(_READERS), format=format, candidates=candidates, what="a map")
+    if mask is None and mask_true_is is not None:
+        raise ValueError(
+            f"{path}: mask_true_is={mask_true_is!r} says how to take a mask, and there is none; pass mask="
+        )
+    if bounds is None and frame is not None:
+        raise ValueError(f"{path}: frame={frame!r} says how to take bounds, and there are none; pass bounds=")
+    scan = call_reader(_READERS[chosen], path, options, format=chosen)
+    if mask is not None:
+        scan = with_mask(scan, read_mask(mask, mask_true_is=mask_true_is, shape=scan.grid.shape))
+    if bounds is None:
+        return scan
+    window = bounds if isinstance(bounds, DomainBounds) else read_domainbounds(bounds)
+    return crop_to_bounds(scan, window, frame=frame or "map")

@@ -1,0 +1,144 @@
+"""Grains as voxels: text of places, or a labelled stack of images."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import equinox as eqx
+import numpy as np
+import tifffile
+
+from mmtjax.io.arrays import load_npy
+from mmtjax.io.depth import sign_of_z
+from mmtjax.io.plausible import check_spacing
+from mmtjax.io.text import AnyPath, read_numbers, require_file, whole_numbers
+from mmtjax.precision import float64_array
+from mmtjax.rock.grains import Grains
+
+_NEEDS = (
+    "a voxel file tells neither its scale nor its place. Pass spacing=, the edge of a voxel in µm, and "
+    "origin=(x, y, z), the centre of the voxel with the indices 0, 0, 0 in µm"
+)
+
+
+def read_voxels(path: AnyPath, *, spacing: object = None, origin: object = None, z: str | None = None) -> Grains:
+    """Grains from a text file of voxels, four columns: grain id and whole coordinates x, y, z.
+
+    Parameters
+    ----------
+    path
+        The file, with or without a line of headings.
+    spacing
+        Edge of a voxel, µm: one number, or three in the order x, y, z.
+    origin
+        Centre (x, y, z) of the voxel (0, 0, 0), µm; z up, the surface of the sample at z = 0.
+    z
+        ``"up"`` if the third coordinate rises with height, ``"down"`` if with depth. Needed where, read as a height, it
+        puts voxels above the surface.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        Without `spacing` and `origin`; for a line that has not four whole numbers, a voxel that is there twice, a z
+        that the file cannot tell, and a spacing that only a wrong unit gives.
+    """
+    edge, start = _scale(spacing, origin, path=path)
+    table = read_numbers(path, columns=4, names="index x y z")
+    names = whole_numbers(table, 0, path=path, name="grain id")
+    voxels = np.column_stack(
+        [
+            whole_numbers(table, column, path=path, name=f"coordinate {axis}")
+            for column, axis in enumerate("xyz", start=1)
+        ]
+    )
+    _, first, count = np.unique(voxels, axis=0, return_index=True, return_counts=True)
+    if np.any(count > 1):
+        row = first[np.argmax(count)]
+        raise ValueError(
+            f"{path}, line {table.lines[row]}: the voxel {voxels[row].tolist()} is there {count.max()} times; keep one"
+        )
+    sign = sign_of_z(start[2] + edge[2] * voxels[:, 2], z=z, path=path)
+    place = start + edge * [1, 1, sign] * voxels
+    half = np.broadcast_to(edge / 2, place.shape)
+    return Grains.from_cuboids(np.column_stack([place, half, names]), allow_overlap=True)
+
+
+def read_stack(path: AnyPath, *, spacing: object = None, origin: object = None, z: str | None = None) -> Grains:
+    """Grains from a labelled stack of images, ``.npy`` or ``.tif``, as a segmentation of microCT gives it.
+
+    Parameters
+    ----------
+    path
+        Whole numbers [z, y, x]; 0 is background, other values are grain ids. Row 0 of a slice has the lowest y.
+    spacing
+        Edge of a voxel, µm: one number, or three in the order x, y, z.
+    origin
+        Centre (x, y, z) of the voxel [0, 0, 0], µm; z up, the surface of the sample at z = 0.
+    z
+        ``"up"`` if later slices lie higher, ``"down"`` if they lie deeper. Needed where, read upwards, the stack has
+        grains above the surface.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        Without `spacing` and `origin`; for a file that is cut short, is not three-dimensional or not of whole numbers,
+        or holds no grain; for an order of slices that the file cannot tell and a spacing that only a wrong unit gives.
+    """
+    edge, start = _scale(spacing, origin, path=path)
+    labels = load_labels(path)
+    if labels.ndim != 3 or labels.dtype.kind not in "iu":
+        hint = "; is it a single slice, or was its copy cut short?" if labels.ndim < 3 else ""
+        raise ValueError(
+            f"{path}: a labelled stack is three-dimensional, [z, y, x], of whole numbers; got shape {labels.shape}, "
+            f"dtype {labels.dtype}{hint}"
+        )
+    slices = np.flatnonzero(labels.any(axis=(1, 2)))
+    if len(slices) == 0:
+        raise ValueError(f"{path}: the stack of shape {labels.shape} holds no grain, every voxel is 0")
+    if sign_of_z(start[2] + edge[2] * slices, z=z, path=path) > 0:
+        return Grains.from_voxels(labels, spacing=edge, origin=start)
+    return _mirrored(Grains.from_voxels(labels, spacing=edge, origin=start * [1, 1, -1]))
+
+
+def load_labels(path: AnyPath) -> np.ndarray:
+    """Array of a ``.npy`` or ``.tif`` file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is cut short or of another kind.
+    """
+    if Path(path).suffix.lower() not in (".tif", ".tiff"):
+        return load_npy(path)
+    place = require_file(path)
+    try:
+        return np.asarray(tifffile.imread(place))
+    except (ValueError, OSError, IndexError, KeyError, TypeError, struct.error, zlib.error) as error:
+        raise ValueError(f"{place} does not read as a TIFF image ({error}); was its copy cut short?") from error
+
+
+def _scale(spacing: object, origin: object, *, path: AnyPath) -> tuple[np.ndarray, np.ndarray]:
+    if spacing is None or origin is None:
+        raise ValueError(f"{path}: {_NEEDS}; got spacing={spacing!r}, origin={origin!r}")
+    edge = np.asarray(float64_array(spacing, name="spacing"))
+    start = np.asarray(float64_array(origin, name="origin"))
+    if edge.shape not in ((), (3,)) or start.shape != (3,):
+        raise ValueError(f"{path}: {_NEEDS}; got spacing={spacing!r}, origin={origin!r}")
+    check_spacing(edge, path=path)
+    return np.broadcast_to(edge, (3,)), start
+
+
+def _mirrored(grains: Grains) -> Grains:
+    """Mirror image in z = 0; the weights change sign with the direction in which a boundary is crossed."""
+    flip = np.array([1.0, 1.0, -1.0])
+    return eqx.tree_at(
+        lambda g: (g.position, g.corner_offset, g.corner_weight),
+        grains,
+        (grains.position * flip, grains.corner_offset * flip, -grains.corner_weight),
+    )
