@@ -4,7 +4,7 @@ Here, and only here, `vmap`, tiles and jit wrap the physics of one corner (`corn
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import equinox as eqx
 import jax
@@ -44,7 +44,7 @@ class FieldPlan(eqx.Module):
     radius: Float[Array, "order grain"]
     corner_offset: Float[Array, "row corner 3"]
     corner_weight: Float[Array, "row corner"]
-    row_grain: Int[np.ndarray, " row"] = eqx.field(static=True)
+    row_grain: Int[np.ndarray, " row"]
 
 
 def plan_field(grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE) -> FieldPlan:
@@ -125,25 +125,30 @@ def columns_on_tiles(
     buffer = jnp.zeros((len(grains), 3, len(tiles), TILE * TILE))
     if is_concrete(plan, grains, grid):
         form = _choose_forms(plan, grains, grid, first=first)
-        limits = jnp.zeros(len(grains)), jnp.full(len(grains), jnp.inf)
-        every_order = range(len(ORDERS))
+        inner, outer = jnp.zeros(len(grains)), jnp.full(len(grains), jnp.inf)
+        orders = ORDERS
     else:
         form = np.full((len(grains), len(tiles)), _BOTH)
-        limits = plan.radius[-1], plan.radius[-1]
-        every_order = [len(ORDERS) - 1]
-    for number in every_order:
-        grain, slot = np.nonzero((form == number) | (form == _BOTH))
-        work = _chunks(_PAIRS, grain, slot, *first[slot].T)
-        buffer = _run(_add_series[number], buffer, work, frame, plan.coefficients, limits[0])
+        inner = outer = plan.radius[_TRACED]
+        orders = ORDERS[_TRACED : _TRACED + 1]
+    for order in orders:
+        grain, slot = np.nonzero((form == ORDERS.index(order)) | (form == _BOTH))
+        work = _chunks(_PAIRS, grain, slot, *first[slot].T, grain)
+        factors = plan.coefficients[..., : len(field_terms(order))]
+        buffer = _run(_series_kernels[order], buffer, work, frame, _Sources(factors, inner))
     grain, slot = np.nonzero((form == _NEAR) | (form == _BOTH))
     start, stop = np.searchsorted(plan.row_grain, grain), np.searchsorted(plan.row_grain, grain, side="right")
     pair = np.repeat(np.arange(len(grain)), stop - start)
     row = np.arange(len(pair)) - np.repeat(np.cumsum(stop - start) - stop, stop - start)
     work = _chunks(_ROWS, grain[pair], slot[pair], *first[slot[pair]].T, row)
-    return _run(_add_corners, buffer, work, frame, (plan.corner_offset, plan.corner_weight), limits[1])
+    corners = _Sources((plan.corner_offset, plan.corner_weight), outer[plan.row_grain])
+    return _run(_corner_kernel, buffer, work, frame, corners)
 
 
 _NEAR, _BOTH = len(ORDERS), len(ORDERS) + 1
+
+#: The order where both forms are evaluated: higher ones take long to compile once they are differentiated.
+_TRACED = ORDERS.index(7)
 
 
 class _Frame(eqx.Module):
@@ -153,6 +158,23 @@ class _Frame(eqx.Module):
     origin: Float[Array, "2"]
     spacing: Float[Array, "2"]
     height: Float[Array, ""]
+    separate_side: Float[Array, "2"] | None
+
+
+class _Sources(eqx.Module):
+    """What a kernel needs of each source, and the distance that divides its use of the two forms."""
+
+    values: Float[Array, "source ..."] | tuple[Float[Array, "source ..."], ...]
+    limit: Float[Array, " source"]
+
+
+class _Item(eqx.Module):
+    """Sensor centres of a tile relative to the centroid of a grain, along its edges or one by one; size of a sensor."""
+
+    x: Float[Array, "item place"]
+    y: Float[Array, "item place"]
+    z: Float[Array, " item"]
+    spacing: Float[Array, "2"]
     separate_side: Float[Array, "2"] | None
 
 
@@ -202,60 +224,52 @@ def _chunks(size: int, *columns: np.ndarray) -> Int[np.ndarray, "chunk column it
     return table.reshape(len(columns), -1, size).transpose(1, 0, 2)
 
 
-def _run(kernel: Callable, buffer: Array, work: np.ndarray, *arguments: object) -> Array:
+def _run(kernel: Callable, buffer: Array, work: np.ndarray, frame: _Frame, sources: _Sources) -> Array:
     """Add what `kernel` makes of every chunk of work to the buffer."""
-    if is_concrete(arguments):
+    one_by_one = kernel is not _corner_kernel
+    if is_concrete(frame, sources):
+        # Only the short functions around the kernel depend on the number of grains and tiles and are compiled anew.
+        compiled = _compiled(kernel)
         for chunk in work:
-            buffer = kernel.in_place(buffer, chunk, *arguments)
+            buffer = _scatter_in_place(
+                buffer, chunk, compiled(*_gather_compiled(frame, sources, chunk, one_by_one=one_by_one))
+            )
         return buffer
     if len(work) == 0:
         return buffer
-    step = jax.checkpoint(lambda chunk: kernel.values(chunk, *arguments))
+    step = jax.checkpoint(lambda chunk: kernel(*_gather(frame, sources, chunk, one_by_one=one_by_one)))
     return jax.lax.scan(lambda b, chunk: (_scatter(b, chunk, step(chunk)), None), buffer, jnp.asarray(work))[0]
+
+
+def _gather(frame: _Frame, sources: _Sources, chunk: Array, *, one_by_one: bool) -> tuple[_Item, _Sources]:
+    """The inputs of a kernel for one chunk of work."""
+    grain, _, row, column, source = chunk
+    lines = [
+        frame.origin[axis]
+        + frame.spacing[axis] * (first[:, None] + jnp.arange(TILE))
+        - frame.position[grain, axis, None]
+        for axis, first in ((0, column), (1, row))
+    ]
+    if one_by_one:
+        # Broadcast inside the kernel they would be laid out so that its loop is not vectorized: three times slower.
+        shape = len(grain), TILE, TILE
+        x, y = lines[0][:, None, :], lines[1][:, :, None]
+        lines = [jnp.broadcast_to(line, shape).reshape(len(grain), -1) for line in (x, y)]
+    item = _Item(*lines, frame.height - frame.position[grain, 2], frame.spacing, frame.separate_side)
+    return item, jax.tree.map(lambda leaf: leaf[source], sources)
 
 
 def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"]) -> Array:
     return buffer.at[chunk[0], :, chunk[1], :].add(values, mode="drop")
 
 
-class _Kernel:
-    """A function of one chunk of work, and its compiled form that adds to a buffer in place."""
-
-    def __init__(self, values: Callable) -> None:
-        self.values = values
-        self.in_place = jax.jit(
-            lambda buffer, chunk, *arguments: _scatter(
-                buffer, chunk, jax.lax.optimization_barrier(values(chunk, *arguments))
-            ),
-            donate_argnums=0,
-        )
+_compiled = cache(jax.jit)
+_gather_compiled = jax.jit(_gather, static_argnames="one_by_one")
+_scatter_in_place = jax.jit(_scatter, donate_argnums=0)
 
 
-def _sensor_lines(frame: _Frame, grain: Array, first: Array, axis: int) -> Float[Array, "item sensor"]:
-    """Sensor centres along one axis relative to the centroids."""
-    centre = frame.origin[axis] + frame.spacing[axis] * (first[:, None] + jnp.arange(TILE))
-    return centre - frame.position[grain, axis, None]
-
-
-def _over_tile(function: Callable) -> Callable:
-    """Map a function of (x, y, z) over lines of x and y of one item, and over items."""
-    over_x = jax.vmap(function, in_axes=(0, None, None))
-    return jax.vmap(jax.vmap(over_x, in_axes=(None, 0, None)), in_axes=(0, 0, 0))
-
-
-def _series_values(
-    chunk: Array, frame: _Frame, coefficients: Array, inner_limit: Array, *, order: int
-) -> Float[Array, "item 3 sensor"]:
-    grain, _, row, column = chunk
-    x, y = _sensor_lines(frame, grain, column, 0), _sensor_lines(frame, grain, row, 1)
-    z = frame.height - frame.position[grain, 2]
-
-    x, y = (
-        jnp.broadcast_to(line, (len(grain), TILE, TILE)).reshape(len(grain), -1)
-        for line in (x[:, None, :], y[:, :, None])
-    )
-    # Without the barrier the compiler gathers every factor anew for every sensor.
-    factors = jax.lax.optimization_barrier(coefficients[grain][..., : len(field_terms(order))])
+def _series_kernel(item: _Item, sources: _Sources, *, order: int) -> Float[Array, "item 3 sensor"]:
+    """Series of one grain on one tile for each item, zero within the limit."""
 
     def one_sensor(factors: Array, limit: Array, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
         valid = x * x + y * y + z * z > limit * limit
@@ -264,31 +278,30 @@ def _series_values(
         return tuple(jnp.where(valid, v, 0.0) for v in value)
 
     over_sensors = jax.vmap(one_sensor, in_axes=(None, None, 0, 0, None))
-    values = jnp.stack(jax.vmap(over_sensors)(factors, inner_limit[grain], x, y, z), axis=1)
-    return NT_PER_A_PER_M * values
+    values = jax.vmap(over_sensors)(sources.values, sources.limit, item.x, item.y, item.z)
+    return NT_PER_A_PER_M * jnp.stack(values, axis=1)
 
 
-def _corner_values(
-    chunk: Array, frame: _Frame, corners: tuple[Array, Array], outer_limit: Array
-) -> Float[Array, "item 3 sensor"]:
-    grain, _, row, column, corner_row = chunk
-    x, y = _sensor_lines(frame, grain, column, 0), _sensor_lines(frame, grain, row, 1)
-    z = frame.height - frame.position[grain, 2]
-    side = frame.spacing if frame.separate_side is None else frame.separate_side
-    edges = [_edges(line, side[axis], adjoin=frame.separate_side is None) for axis, line in enumerate((x, y))]
-    offset, weight = corners[0][corner_row], corners[1][corner_row]
-    over_tile = _over_tile(corner_function)
+def _corner_kernel(item: _Item, sources: _Sources) -> Float[Array, "item 3 sensor"]:
+    """Closed form of some corners of one grain on one tile for each item, zero beyond the limit."""
+    adjoin = item.separate_side is None
+    side = item.spacing if adjoin else item.separate_side
+    x_edges, y_edges = (_edges(line, side[axis], adjoin=adjoin) for axis, line in enumerate((item.x, item.y)))
+    over_x = jax.vmap(corner_function, in_axes=(0, None, None))
+    over_items = jax.vmap(jax.vmap(over_x, in_axes=(None, 0, None)))
 
     def add_corner(total: tuple[Array, ...], corner: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
         place, sign = corner
-        value = over_tile(edges[0] - place[:, :1], edges[1] - place[:, 1:2], z - place[:, 2])
+        value = over_items(x_edges - place[:, :1], y_edges - place[:, 1:2], item.z - place[:, 2])
         return tuple(t + sign[:, None, None] * v for t, v in zip(total, value, strict=True)), None
 
-    start = tuple(jnp.zeros((len(grain), edges[1].shape[1], edges[0].shape[1])) for _ in range(3))
+    offset, weight = sources.values
+    start = tuple(jnp.zeros((len(item.z), y_edges.shape[1], x_edges.shape[1])) for _ in range(3))
     total, _ = jax.lax.scan(add_corner, start, (offset.transpose(1, 0, 2), weight.T))
-    inside = x[:, None, :] ** 2 + y[:, :, None] ** 2 + (z**2)[:, None, None] <= outer_limit[grain, None, None] ** 2
-    values = jnp.stack([jnp.where(inside, _difference(t, frame.separate_side is None), 0.0) for t in total], axis=1)
-    return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(grain), 3, -1)
+    square = item.x[:, None, :] ** 2 + item.y[:, :, None] ** 2 + (item.z**2)[:, None, None]
+    inside = square <= sources.limit[:, None, None] ** 2
+    values = jnp.stack([jnp.where(inside, _difference(t, adjoin=adjoin), 0.0) for t in total], axis=1)
+    return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 3, -1)
 
 
 def _edges(centre: Array, side: Array, *, adjoin: bool) -> Array:
@@ -297,11 +310,10 @@ def _edges(centre: Array, side: Array, *, adjoin: bool) -> Array:
     return jnp.concatenate([lower, upper[:, -1:] if adjoin else upper], axis=1)
 
 
-def _difference(values: Array, adjoin: bool) -> Array:
+def _difference(values: Array, *, adjoin: bool) -> Array:
     shift = 1 if adjoin else TILE
     values = values[:, shift:] - values[:, :-shift]
     return values[:, :, shift:] - values[:, :, :-shift]
 
 
-_add_series = [_Kernel(partial(_series_values, order=order)) for order in ORDERS]
-_add_corners = _Kernel(_corner_values)
+_series_kernels = {order: partial(_series_kernel, order=order) for order in ORDERS}

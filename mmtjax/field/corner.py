@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 #: Stands for zero under a logarithm or in a denominator; lengths are µm and at least 1e-3.
-_TINY = 1e-200
+_TINY = 1e-150
 
 Scalar = Float[Array, ""]
 
@@ -22,7 +22,7 @@ def corner_function(x: Scalar, y: Scalar, z: Scalar) -> tuple[Scalar, Scalar, Sc
 
     with r = √(x² + y² + z²) and A = atan(xy / (z r)). The usual Lx = log(x + r) is replaced with
     asinh(x / √(y² + z²)): the difference is cancelled by the signed sum, and rounding is three to five times smaller.
-    Displacements are µm, F is µm³. Where a corner of a sensor touches an edge of a grain the value is the limit from
+    Displacements are µm, F is µm². Where a corner of a sensor touches an edge of a grain the value is the limit from
     above; the derivative, which diverges there like a logarithm, is finite but large.
     """
     xx, yy, zz = x * x, y * y, z * z

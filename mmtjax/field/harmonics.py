@@ -80,7 +80,10 @@ def term_norms(order: int) -> np.ndarray:
     ``√(Σ_m |c_m|² (l+m)! (l-m)! / w_m) / r^{l+1}`` with w_0 = 1 and w_m = 2.
     """
     return np.array(
-        [np.sqrt(factorial(degree + m) * factorial(degree - m) / (1 if m == 0 else 2)) for degree, m in field_terms(order)]
+        [
+            np.sqrt(factorial(degree + m) * factorial(degree - m) / (1 if m == 0 else 2))
+            for degree, m in field_terms(order)
+        ]
     )
 
 
@@ -123,7 +126,7 @@ def _regular_harmonics(order: int) -> dict[tuple[int, int], Polynomial]:
     return harmonics
 
 
-def _add_shifted(total: Polynomial, term: Polynomial, shift: tuple[int, int, int], factor: complex) -> None:
+def _add_shifted(total: Polynomial, term: Polynomial, shift: tuple[int, int, int], factor: complex | float) -> None:
     for (a, b, c), value in term.items():
         power = (a + shift[0], b + shift[1], c + shift[2])
         total[power] = total.get(power, 0) + factor * value

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from mmtjax.field.harmonics import field_matrix, field_terms, monomials, sensor_convolution, term_norms
 from mmtjax.rock.grains import Grains
@@ -25,7 +25,7 @@ def central_moments(grains: Grains) -> Float[Array, "grain monomial"]:
         powers.append(powers[-1] * grains.corner_offset)
     stacked = jnp.stack(powers)
 
-    def moment(power: Float[Array, "3"]) -> Float[Array, " grain"]:
+    def moment(power: Int[Array, "3"]) -> Float[Array, " grain"]:
         a, b, c = power + 1
         terms = -grains.corner_weight * stacked[a, :, 0] * stacked[b, :, 1] * stacked[c, :, 2] / (a * b * c)
         return jax.ops.segment_sum(terms, grains.corner_grain, num_segments=len(grains), indices_are_sorted=True)
@@ -114,7 +114,7 @@ def truncation_radius(
     peak = 2 * volume / (closest + reach) ** 3
     level = jnp.arange(_MOMENT_ORDER + 1)[:, None]
 
-    def holds(distance: Float[Array, " grain"], order: int) -> Float[Array, " grain"]:
+    def holds(distance: Float[Array, " grain"], order: int) -> Bool[Array, " grain"]:
         terms = power / distance ** (level + 3)
         ratio = reach / distance
         beyond = (terms[-1] + terms[-2]) * 1.5 * ratio / (1 - ratio)
@@ -122,7 +122,7 @@ def truncation_radius(
         return error <= tolerance * jnp.minimum(peak, 10 * volume / distance**3)
 
     def radius(order: int) -> Float[Array, " grain"]:
-        def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        def halve(_: Int[Array, ""], bracket: tuple[Array, Array]) -> tuple[Array, Array]:
             low, high = bracket
             middle = jnp.sqrt(low * high)
             good = holds(middle, order)

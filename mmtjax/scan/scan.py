@@ -113,7 +113,8 @@ class Scan(eqx.Module):
         if factor > 1 and not grid.sensors_adjoin:
             raise ValueError(
                 f"sensors of side {np.asarray(grid.side).tolist()} µm at spacing "
-                f"{np.asarray(grid.spacing).tolist()} µm do not adjoin, so their mean is not a sensor; bin only scans whose side equals the spacing"
+                f"{np.asarray(grid.spacing).tolist()} µm do not adjoin, so their mean is not a sensor; bin only scans "
+                "whose side equals the spacing"
             )
         rows, columns = (length // factor for length in grid.shape)
 

@@ -1,4 +1,4 @@
-"""Shared set-up: double precision, run-time type checks of every annotation, and the real data where it is present."""
+"""Shared set-up of tests and doctests: double precision, checks of every annotation, and the real data if present."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ install_import_hook("mmtjax", "beartype.beartype")
 @pytest.fixture(scope="session")
 def data() -> Path:
     """Folder of the real scans and grains; tests that need it are skipped where it is absent."""
-    folder = Path(os.environ.get("MMTJAX_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    folder = Path(os.environ.get("MMTJAX_TEST_DATA", Path(__file__).resolve().parent.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no test data: {folder} does not exist; set MMTJAX_TEST_DATA to its place")
     return folder

@@ -1,0 +1,97 @@
+"""The Green's matrix held whole: the reference, and the form for small cases that are visited again and again."""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from mmtjax.field.columns import DEFAULT_TOLERANCE
+from mmtjax.greens.operator import AbstractGreen, Progress, RowBlock
+from mmtjax.greens.tiled import TiledGreen
+from mmtjax.precision import float64_array
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
+
+
+class DenseGreen(AbstractGreen):
+    """The whole of Q, transposed: (3 grains, sensor), with the grid it belongs to."""
+
+    transposed: Float[Array, "unknown sensor"]
+    grid: SensorGrid
+
+    @classmethod
+    def from_operator(cls, green: AbstractGreen, *, progress: Progress | None = None) -> "DenseGreen":
+        """All rows of another form of the operator, in the order of the sensors."""
+        blocks = list(green.row_blocks(progress))
+        sensors = np.concatenate([block.sensor for block in blocks])
+        order = np.argsort(sensors, kind="stable")[: green.grid.size]
+        return cls(jnp.concatenate([block.columns for block in blocks], axis=1)[:, order], green.grid)
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknowns, three for each grain."""
+        return self.transposed.shape[0]
+
+    def row_blocks(self, progress: Progress | None = None) -> Iterator[RowBlock]:
+        """The whole of Q as one block."""
+        yield RowBlock(self.transposed, np.arange(self.grid.size))
+        if progress is not None:
+            progress(self.grid.size, self.grid.size)
+
+
+def greens_matrix(
+    grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
+) -> Float[Array, "sensor unknown"]:
+    """The Green's matrix Q, (ny · nx, 3 grains), nT per A/m (eq. 3).
+
+    Each entry is the mean of Bz over a sensor per unit of one component of the magnetization of one grain. Rows follow
+    the flattened map [y, x], columns are ordered ``3 g + i``.
+
+    Parameters
+    ----------
+    grains, grid
+        Sources and sensors; positions, standoff and spacing may be traced and differentiated.
+    tolerance
+        Error of a coefficient as a share of the peak of its grain.
+
+    Raises
+    ------
+    RuntimeError
+        If JAX is not set to double precision.
+    ValueError
+        For grains above the sensors or a tolerance outside (0, 0.01].
+
+    Examples
+    --------
+    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> grid = SensorGrid(origin=(-1, -1), spacing=1, shape=(3, 3), height=1)
+    >>> greens_matrix(grains, grid).shape
+    (9, 3)
+    """
+    return DenseGreen.from_operator(TiledGreen(grains, grid, tolerance=tolerance)).transposed.T
+
+
+def forward(
+    grains: Grains, magnetization: object, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
+) -> Float[Array, "ny nx"]:
+    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (eq. 4), Q never held.
+
+    Raises
+    ------
+    RuntimeError
+        If JAX is not set to double precision.
+    ValueError
+        For a magnetization of another shape, and as `greens_matrix`.
+
+    Examples
+    --------
+    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> grid = SensorGrid(origin=(-1, -1), spacing=1, shape=(3, 3), height=1)
+    >>> round(float(forward(grains, [[0, 0, 1000.0]], grid)[1, 1]), 3)
+    7360.427
+    """
+    values = float64_array(magnetization, name="magnetization")
+    if values.shape != (len(grains), 3):
+        raise ValueError(f"magnetization must be (grain, 3) = ({len(grains)}, 3), in A/m; got shape {values.shape}")
+    return TiledGreen(grains, grid, tolerance=tolerance).mv(jnp.asarray(values).ravel())

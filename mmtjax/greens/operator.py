@@ -1,0 +1,131 @@
+"""The Green's operator Q of grains on a sensor grid: its products with vectors and its normal equations, by rows."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mmtjax.precision import is_concrete
+from mmtjax.scan.grid import SensorGrid
+
+#: Called with the work that is done and the whole of it, both in sensors.
+Progress = Callable[[int, int], None]
+
+
+class RowBlock(eqx.Module):
+    """Some rows of Q: ``columns`` is (3 grains, row), nT per A/m, of the sensors with the flat indices ``sensor``.
+
+    Rows that fill up a tile beyond the grid have the index of no sensor, the size of the grid.
+    """
+
+    columns: Float[Array, "unknown row"]
+    sensor: Int[np.ndarray, " row"]
+
+
+class AbstractGreen(eqx.Module):
+    """The linear map from magnetizations (3 grains,), A/m, to the field (ny, nx), nT: φ = Q M (eq. 4).
+
+    Unknowns are ordered ``M[3 g + i]``. A form of the operator says how its rows are made; everything else follows.
+    """
+
+    grid: eqx.AbstractVar[SensorGrid]
+    unknowns: eqx.AbstractVar[int]
+
+    @abstractmethod
+    def row_blocks(self, progress: Progress | None = None) -> Iterator[RowBlock]:
+        """All rows of Q, block by block."""
+
+    def mv(self, magnetization: Float[Array, " unknown"], *, progress: Progress | None = None) -> Float[Array, "ny nx"]:
+        """The field Q M of a magnetization, nT."""
+        parts, sensors = [], []
+        for block in self.row_blocks(progress):
+            parts.append(_field(block.columns, jnp.asarray(magnetization)))
+            sensors.append(block.sensor)
+        order = np.argsort(np.concatenate(sensors), kind="stable")[: self.grid.size]
+        return jnp.concatenate(parts)[order].reshape(self.grid.shape)
+
+    def rmv(self, field: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Float[Array, " unknown"]:
+        """The product Qᵀφ with a field."""
+        total = jnp.zeros(self.unknowns)
+        for block in self.row_blocks(progress):
+            total = total + block.columns @ _at_sensors(field, block)
+        return total
+
+    def gram(
+        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
+    ) -> Float[Array, "unknown unknown"]:
+        """The matrix QᵀW²Q, with one weight for each sensor."""
+        one = jnp.ones(self.grid.shape)
+        return self.normal_equations(one, one if weight is None else weight, progress=progress)[0]
+
+    def normal_equations(
+        self, field: Float[Array, "ny nx"], weight: Float[Array, "ny nx"], *, progress: Progress | None = None
+    ) -> tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]:
+        """Both sides of the normal equations, QᵀW²Q and QᵀW²φ, in one pass over the rows."""
+        total = jnp.zeros((self.unknowns, self.unknowns)), jnp.zeros(self.unknowns)
+        for block in self.row_blocks(progress):
+            arguments = block.columns, _at_sensors(field, block), _at_sensors(weight, block)
+            add = _add_normal_in_place if is_concrete(arguments) else _add_normal
+            total = add(total, *arguments)
+        return total
+
+    def root(
+        self, field: Float[Array, "ny nx"], weight: Float[Array, "ny nx"], *, progress: Progress | None = None
+    ) -> Float[Array, "augmented augmented"]:
+        """Triangular factor R of the weighted rows of [Q φ], by QR of one block of rows after another.
+
+        ``RᵀR = [Q φ]ᵀ W² [Q φ]`` without ever squaring the condition number (TSQR). The last column holds the
+        projected data and, in its last entry, the norm of the weighted residual.
+        """
+        factor = jnp.zeros((self.unknowns + 1, self.unknowns + 1))
+        for block in self.row_blocks(progress):
+            factor = _update_root(factor, block.columns, _at_sensors(field, block), _at_sensors(weight, block))
+        return factor
+
+    def residual_gradient(
+        self,
+        magnetization: Float[Array, " unknown"],
+        field: Float[Array, "ny nx"],
+        weight: Float[Array, "ny nx"],
+        *,
+        progress: Progress | None = None,
+    ) -> Float[Array, " unknown"]:
+        """The vector QᵀW²(φ - Q M) in one pass, for iterative refinement."""
+        total = jnp.zeros(self.unknowns)
+        for block in self.row_blocks(progress):
+            total = total + _gradient(
+                block.columns, magnetization, _at_sensors(field, block), _at_sensors(weight, block)
+            )
+        return total
+
+
+def _at_sensors(values: Array, block: RowBlock) -> Float[Array, " row"]:
+    return jnp.asarray(values).ravel().at[block.sensor].get(mode="fill", fill_value=0.0)
+
+
+@jax.jit
+def _field(columns: Array, magnetization: Array) -> Array:
+    return magnetization @ columns
+
+
+def _add_normal(total: tuple[Array, Array], columns: Array, field: Array, weight: Array) -> tuple[Array, Array]:
+    weighted = columns * weight
+    return total[0] + weighted @ weighted.T, total[1] + weighted @ (weight * field)
+
+
+_add_normal_in_place = jax.jit(_add_normal, donate_argnums=0)
+
+
+@jax.jit
+def _update_root(factor: Array, columns: Array, field: Array, weight: Array) -> Array:
+    rows = jnp.concatenate([columns, field[None]]) * weight
+    return jnp.linalg.qr(jnp.concatenate([factor, rows.T]), mode="r")
+
+
+@jax.jit
+def _gradient(columns: Array, magnetization: Array, field: Array, weight: Array) -> Array:
+    return columns @ (weight**2 * (field - magnetization @ columns))

@@ -1,0 +1,89 @@
+"""The Green's operator streamed over tiles of sensors: Q is never held."""
+
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from mmtjax.field.columns import (
+    DEFAULT_TOLERANCE,
+    TILE,
+    FieldPlan,
+    columns_on_tiles,
+    plan_field,
+    tile_corners,
+    tile_count,
+)
+from mmtjax.greens.operator import AbstractGreen, Progress, RowBlock
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
+
+#: Columns of one block, in bytes; larger blocks serve QR and GEMM no better and cost memory.
+BLOCK_BYTES = 192 * 2**20
+
+
+class TiledGreen(AbstractGreen):
+    """Rows of Q made tile by tile, each block forgotten when the next is made.
+
+    Parameters
+    ----------
+    grains, grid
+        Sources and sensors; positions, standoff and spacing may be traced.
+    tolerance
+        Error of a coefficient as a share of the peak of its grain.
+    block_bytes
+        Size of the columns that are held at a time.
+
+    Examples
+    --------
+    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> green = TiledGreen(grains, SensorGrid(origin=(-9, -9), spacing=1, shape=(19, 19), height=1))
+    >>> green.gram().shape
+    (3, 3)
+    """
+
+    grains: Grains
+    grid: SensorGrid
+    plan: FieldPlan
+    block_tiles: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        grains: Grains,
+        grid: SensorGrid,
+        *,
+        tolerance: float = DEFAULT_TOLERANCE,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        self.grains = grains
+        self.grid = grid
+        self.plan = plan_field(grains, grid, tolerance=tolerance)
+        fitting = block_bytes // (24 * len(grains) * TILE * TILE)
+        self.block_tiles = int(np.clip(fitting, 1, tile_count(grid)))
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknowns, three for each grain."""
+        return 3 * len(self.grains)
+
+    def row_blocks(self, progress: Progress | None = None) -> Iterator[RowBlock]:
+        """All rows of Q, `block_tiles` tiles at a time."""
+        total = tile_count(self.grid)
+        for start in range(0, total, self.block_tiles):
+            tiles = np.arange(start, min(start + self.block_tiles, total))
+            columns = columns_on_tiles(self.plan, self.grains, self.grid, tiles=tiles)
+            yield RowBlock(columns.reshape(self.unknowns, -1), sensors_of_tiles(self.grid, tiles))
+            if progress is not None:
+                # The next block is made on the host: without waiting, progress would run ahead of the device.
+                jax.block_until_ready(columns)
+                progress(min(self.grid.size, (int(tiles[-1]) + 1) * TILE * TILE), self.grid.size)
+
+
+def sensors_of_tiles(grid: SensorGrid, tiles: np.ndarray) -> np.ndarray:
+    """Flat indices of the sensors of `tiles`, (tile · sensor,); `grid.size` where a tile leaves the grid."""
+    first = tile_corners(grid, tiles)
+    row = first[:, 0, None, None] + np.arange(TILE)[:, None]
+    column = first[:, 1, None, None] + np.arange(TILE)
+    inside = (row < grid.shape[0]) & (column < grid.shape[1])
+    return np.where(inside, row * grid.shape[1] + column, grid.size).ravel()
