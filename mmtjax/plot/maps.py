@@ -1,0 +1,128 @@
+"""Maps of an inversion: measured, forward and residual."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mmtjax.inversion.solution import Solution
+from mmtjax.plot.style import percent
+from mmtjax.rock.cuboids import footprints
+
+#: Share of the sensors that the colours of a map resolve; a few strong ones would bleach all others.
+_RESOLVED = 0.998
+
+#: A field from which on maps are drawn in µT, in nT.
+_MICROTESLA_FROM = 1e4
+
+_COLOURS = "RdBu_r"
+
+
+def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Sequence[Axes] | None = None) -> Figure:
+    """Measured and forward map on one scale of colours, the residual on its own, with outlines of the grains.
+
+    Colours are symmetric about zero and run to the 99.8th percentile of the strength; pointed ends of a colour bar
+    say that some sensors lie beyond. Sensors that are not used are hatched.
+
+    Parameters
+    ----------
+    solution
+        What `mmtjax.invert` returns.
+    limit
+        Uncertainty ratio up to which a grain may be trusted; outlines of trusted grains are bold.
+    axes
+        Three axes to draw into; by default those of a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure drawn into; lengths are µm, fields nT or µT as the colour bars say.
+
+    Raises
+    ------
+    ValueError
+        Unless there are three axes.
+    """
+    own = axes is None
+    if own:
+        ny, nx = solution.scan.grid.shape
+        dx, dy = np.asarray(solution.scan.grid.spacing)
+        tall = float(np.clip(ny * dy / (nx * dx), 0.3, 2.5))
+        axes = Figure(figsize=(11.5, 3.4 * tall + 1.5), layout="constrained").subplots(1, 3, sharex=True, sharey=True)
+    axes = list(axes)
+    if len(axes) != 3:
+        raise ValueError(f"three axes are needed, for the measured, forward and residual map; got {len(axes)}")
+    used = np.asarray(solution.scan.mask)
+    maps = [np.asarray(values) for values in (solution.scan.field, solution.forward, solution.residual)]
+    scale = _scale(maps[0][used])
+    titles = ("measured", "forward", "measured − forward")
+    for place, values, title, strongest in zip(axes, maps, titles, (scale, scale, _scale(maps[2][used])), strict=True):
+        _draw_map(place, np.where(used, values, np.nan), solution, strongest=strongest)
+        _draw_outlines(place, solution, limit=limit)
+        place.set_title(title)
+    if own:
+        for place in axes[1:]:
+            place.set_ylabel("")
+            place.tick_params(labelleft=False)
+        axes[0].figure.legend(
+            handles=_keys(solution, limit, masked=not used.all()), loc="outside lower center", ncols=3
+        )
+    return axes[0].figure
+
+
+def _scale(values: np.ndarray) -> float:
+    """Strength at the end of the colours, nT; never zero."""
+    strength = np.abs(values)
+    return float(np.quantile(strength, _RESOLVED)) or float(strength.max()) or 1.0
+
+
+def _draw_map(axes: Axes, values: np.ndarray, solution: Solution, *, strongest: float) -> None:
+    grid = solution.scan.grid
+    unit, factor = ("µT", 1e-3) if strongest >= _MICROTESLA_FROM else ("nT", 1.0)
+    (dx, dy), x, y = np.asarray(grid.spacing), np.asarray(grid.x), np.asarray(grid.y)
+    # Where there is no colour the background shows.
+    axes.patch.set(facecolor="0.85", edgecolor="0.45", hatch="////", linewidth=0)
+    end = factor * strongest
+    image = axes.imshow(
+        factor * values,
+        origin="lower",
+        extent=(x[0] - dx / 2, x[-1] + dx / 2, y[0] - dy / 2, y[-1] + dy / 2),
+        cmap=_COLOURS,
+        vmin=-end,
+        vmax=end,
+        interpolation="nearest",
+    )
+    beyond = np.nanmax(np.abs(values)) > strongest
+    bar = axes.figure.colorbar(
+        image, ax=axes, extend="both" if beyond else "neither", orientation="horizontal", shrink=0.9, aspect=25
+    )
+    bar.set_label(f"Bz ({unit})")
+    axes.set_xlabel("x (µm)")
+    axes.set_ylabel("y (µm)")
+
+
+def _draw_outlines(axes: Axes, solution: Solution, *, limit: float) -> None:
+    trusted = np.asarray(solution.trusted(limit))
+    bounds = axes.get_xlim(), axes.get_ylim()
+    outlines = footprints(solution.grains)
+    for kind, width, colour in ((False, 0.4, "0.25"), (True, 1.3, "black")):
+        lines = [outline for outline, good in zip(outlines, trusted, strict=True) if good == kind]
+        if lines:
+            axes.add_collection(LineCollection(np.concatenate(lines), colors=colour, linewidths=width), autolim=False)
+    axes.set_xlim(bounds[0])
+    axes.set_ylim(bounds[1])
+
+
+def _keys(solution: Solution, limit: float, *, masked: bool) -> list[Line2D | Patch]:
+    trusted = int(np.sum(solution.trusted(limit)))
+    keys = [
+        Line2D([], [], color="0.25", linewidth=0.4, label=f"outline of a grain ({len(solution.grains) - trusted})"),
+        Line2D([], [], color="black", linewidth=1.3, label=f"of a grain trusted to {percent(limit)} ({trusted})"),
+    ]
+    if masked:
+        keys.append(Patch(facecolor="0.85", edgecolor="0.45", hatch="////", label="sensors not used"))
+    return keys

@@ -1,0 +1,89 @@
+"""Moment against volume, the way to see which magnetizations are physical."""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from mmtjax.inversion.solution import Solution
+from mmtjax.plot.style import classes, logarithmic, new_axes
+from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
+
+#: |M| = M0 (V/V0)^α of eq. 1: M0 in A/m, V0 the volume of a sphere of 1 µm, µm³.
+_MAGNETIZATION_OF_1_UM, _EXPONENT, _VOLUME_OF_1_UM = 46.5e3, -0.355, np.pi / 6
+
+
+def expected_magnetization(volume: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Mean |M| (A/m) of natural grains of a volume in µm³ (eq. 1 of Out et al. 2022).
+
+    Examples
+    --------
+    >>> float(expected_magnetization(np.pi / 6))
+    46500.0
+    """
+    return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT
+
+
+def plot_moment_volume(solution: Solution, *, limit: float = 0.10, axes: Axes | None = None) -> Figure:
+    """Moment (A m²) against volume (µm³), log-log, coloured by SSR, with eq. 1 and the saturation of magnetite.
+
+    Parameters
+    ----------
+    solution
+        What `mmtjax.invert` returns.
+    limit
+        Uncertainty ratio up to which a grain may be trusted; those grains have bars of their confidence radius.
+    axes
+        Axes to draw into; by default those of a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure drawn into. Grains of moment zero have no place in it and are counted below.
+    """
+    axes = new_axes(axes, size=(6.4, 4.8))
+    volume, strength = np.asarray(solution.grains.volume), np.asarray(solution.signal_strength_ratio)
+    moment = A_M2_PER_A_PER_M_UM3 * volume * np.asarray(solution.magnitude)
+    error = A_M2_PER_A_PER_M_UM3 * volume * np.asarray(solution.confidence_radius)
+    ends = volume.min() / 1.5, volume.max() * 1.5
+    span = np.geomspace(*ends, 50)
+    natural = A_M2_PER_A_PER_M_UM3 * span * expected_magnetization(span)
+    saturated = A_M2_PER_A_PER_M_UM3 * span * MAGNETITE_SATURATION
+    logarithmic(axes, x=np.array(ends), y=np.r_[moment, natural, saturated])
+    colours = LogNorm(strength.min() / 1.01, strength.max() * 1.01)
+    for kind in classes(solution, limit):
+        shown = kind.members & (moment > 0)
+        outline = {"linewidths": 0.9} if kind.marker == "x" else {"edgecolors": "black", "linewidths": 0.4}
+        if kind.label.startswith("trusted"):
+            # A bar that reaches zero has no end on this axis; no trusted grain has one at limits below one.
+            axes.errorbar(
+                volume[shown],
+                moment[shown],
+                yerr=np.stack([np.minimum(error, moment * (1 - 1e-9)), error])[:, shown],
+                fmt="none",
+                ecolor="0.4",
+                elinewidth=0.8,
+                zorder=2,
+            )
+        points = axes.scatter(
+            volume[shown],
+            moment[shown],
+            c=strength[shown],
+            norm=colours,
+            cmap="viridis",
+            marker=kind.marker,
+            s=34 if kind.marker == "o" else 18,
+            label=kind.label,
+            zorder=3,
+            **outline,
+        )
+    axes.plot(span, saturated, color="black", linewidth=1, label=f"{MAGNETITE_SATURATION / 1e3:g} kA/m, magnetite")
+    axes.plot(span, natural, color="black", linewidth=1, linestyle="dashed", label="46.5 kA/m (V/V₀)⁻⁰·³⁵⁵, eq. 1")
+    if hidden := int((moment <= 0).sum()):
+        axes.plot([], [], " ", label=f"not shown: moment zero ({hidden})")
+    axes.figure.colorbar(points, ax=axes, label="signal strength ratio (1/µm)")
+    axes.set_xlabel("volume (µm³)")
+    axes.set_ylabel("moment (A m²)")
+    axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    return axes.figure
