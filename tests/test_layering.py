@@ -22,6 +22,7 @@ LAYERS = (
     ("io",),
     ("plot",),
     ("report",),
+    ("demo", "summary"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -14,7 +14,7 @@ from mmtjax.plot.style import percent
 from mmtjax.rock.cuboids import footprints
 
 #: Share of the sensors that the colours of a map resolve; a few strong ones would bleach all others.
-_RESOLVED = 0.998
+_RESOLVED = 0.99
 
 #: A field from which on maps are drawn in µT, in nT.
 _MICROTESLA_FROM = 1e4
@@ -25,7 +25,7 @@ _COLOURS = "RdBu_r"
 def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Sequence[Axes] | None = None) -> Figure:
     """Measured and forward map on one scale of colours, the residual on its own, with outlines of the grains.
 
-    Colours are symmetric about zero and run to the 99.8th percentile of the strength; pointed ends of a colour bar
+    Colours are symmetric about zero and run to the 99th percentile of the strength; pointed ends of a colour bar
     say that some sensors lie beyond. Sensors that are not used are hatched.
 
     Parameters
@@ -52,7 +52,7 @@ def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Sequence[Axes] |
         ny, nx = solution.scan.grid.shape
         dx, dy = np.asarray(solution.scan.grid.spacing)
         tall = float(np.clip(ny * dy / (nx * dx), 0.3, 2.5))
-        axes = Figure(figsize=(11.5, 3.4 * tall + 1.5), layout="constrained").subplots(1, 3, sharex=True, sharey=True)
+        axes = Figure(figsize=(11.5, 3.5 * tall + 1.9), layout="compressed").subplots(1, 3, sharex=True, sharey=True)
     axes = list(axes)
     if len(axes) != 3:
         raise ValueError(f"three axes are needed, for the measured, forward and residual map; got {len(axes)}")

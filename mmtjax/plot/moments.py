@@ -3,11 +3,10 @@
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import classes, logarithmic, new_axes
+from mmtjax.plot.style import classes, key_of, log_norm, logarithmic, new_axes
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
 
 #: |M| = M0 (V/V0)^α of eq. 1: M0 in A/m, V0 the volume of a sphere of 1 µm, µm³.
@@ -51,8 +50,9 @@ def plot_moment_volume(solution: Solution, *, limit: float = 0.10, axes: Axes | 
     natural = A_M2_PER_A_PER_M_UM3 * span * expected_magnetization(span)
     saturated = A_M2_PER_A_PER_M_UM3 * span * MAGNETITE_SATURATION
     logarithmic(axes, x=np.array(ends), y=np.r_[moment, natural, saturated])
-    colours = LogNorm(strength.min() / 1.01, strength.max() * 1.01)
-    for kind in classes(solution, limit):
+    colours = log_norm(strength)
+    kinds = classes(solution, limit)
+    for kind in kinds:
         shown = kind.members & (moment > 0)
         outline = {"linewidths": 0.9} if kind.marker == "x" else {"edgecolors": "black", "linewidths": 0.4}
         if kind.label.startswith("trusted"):
@@ -74,7 +74,6 @@ def plot_moment_volume(solution: Solution, *, limit: float = 0.10, axes: Axes | 
             cmap="viridis",
             marker=kind.marker,
             s=34 if kind.marker == "o" else 18,
-            label=kind.label,
             zorder=3,
             **outline,
         )
@@ -85,5 +84,12 @@ def plot_moment_volume(solution: Solution, *, limit: float = 0.10, axes: Axes | 
     axes.figure.colorbar(points, ax=axes, label="signal strength ratio (1/µm)")
     axes.set_xlabel("volume (µm³)")
     axes.set_ylabel("moment (A m²)")
-    axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    lines = axes.get_legend_handles_labels()[0]
+    axes.legend(
+        handles=[*map(key_of, kinds), *lines],
+        fontsize="small",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.15),
+        ncols=2,
+    )
     return axes.figure

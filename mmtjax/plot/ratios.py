@@ -67,7 +67,11 @@ def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     axes.axhline(limit, color="black", linewidth=1, label=f"limit, {percent(limit)}")
     if widening > 1.05:
         axes.axhline(
-            limit / widening, color="black", linewidth=1, linestyle="dashdot", label=f"limit over √χ²ᵣ = {widening:.3g}"
+            limit / widening,
+            color="black",
+            linewidth=1,
+            linestyle="dashdot",
+            label=f"limit / √(reduced χ²), {limit / widening:.2g}",
         )
     _draw_thresholds(axes, solution, limit=limit)
     axes.set_xlabel("signal strength ratio (1/µm)")

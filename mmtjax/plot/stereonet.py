@@ -3,12 +3,12 @@
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import GREY, ORANGE, VERMILLION, new_axes, percent
+from mmtjax.plot.style import GREY, ORANGE, VERMILLION, log_norm, new_axes, percent
 
 _TICKS = np.arange(0, 360, 10)
 
@@ -76,7 +76,7 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     matplotlib.figure.Figure
         The figure drawn into; declination clockwise from +y, inclination positive down, every 10° a circle.
     """
-    axes = new_axes(axes, size=(6.4, 5.6))
+    axes = new_axes(axes, size=(6.6, 6.6), layout="compressed")
     _draw_net(axes)
     magnetization, trusted = np.asarray(solution.magnetization), np.asarray(solution.trusted(limit))
     ratio = np.asarray(solution.uncertainty_ratio)
@@ -86,17 +86,20 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     axes.scatter(x[others], y[others], marker="+", s=14, color=GREY, linewidths=0.5, zorder=2)
     keys = [_key("+", GREY, True, f"not trusted ({int((~trusted).sum())})")]
     if trusted.any():
-        colours = LogNorm(ratio[trusted].min() / 1.01, ratio[trusted].max() * 1.01)
+        colours = log_norm(ratio[trusted])
+        tint = ScalarMappable(colours, "viridis")
         for down in (False, True):
             shown = trusted & ((inclination >= 0) == down)
-            tint = axes.scatter(x[shown], y[shown], c=ratio[shown], norm=colours, cmap="viridis", s=42, zorder=3)
-            if not down:
-                tint.set_edgecolors(tint.get_cmap()(colours(ratio[shown])))
-                tint.set_facecolors("white")
-                tint.set_linewidths(1.6)
-            else:
-                tint.set_edgecolors("black")
-                tint.set_linewidths(0.4)
+            colour = tint.to_rgba(ratio[shown])
+            axes.scatter(
+                x[shown],
+                y[shown],
+                s=42,
+                facecolors=colour if down else "white",
+                edgecolors="black" if down else colour,
+                linewidths=0.4 if down else 1.8,
+                zorder=3,
+            )
         axes.figure.colorbar(tint, ax=axes, label="uncertainty ratio (1)", shrink=0.75)
         moments = magnetization[trusted] * np.asarray(solution.grains.volume)[trusted, None]
         units = magnetization[trusted] / np.linalg.norm(magnetization[trusted], axis=1, keepdims=True)
@@ -108,8 +111,8 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
                 f"trusted to {percent(limit)}, pointing down ({int((trusted & (inclination >= 0)).sum())})",
             ),
             _key("o", GREY, False, f"pointing up ({int((trusted & (inclination < 0)).sum())})"),
-            _draw_mean(axes, moments.sum(axis=0), marker="*", size=260, colour=VERMILLION, label="sum of moments"),
-            _draw_mean(axes, units.sum(axis=0), marker="s", size=80, colour=ORANGE, label="mean of unit vectors"),
+            _draw_mean(axes, moments.sum(axis=0), marker="*", size=330, colour=VERMILLION, label="sum of moments"),
+            _draw_mean(axes, units.sum(axis=0), marker="s", size=55, colour=ORANGE, label="mean of unit vectors"),
         ]
     else:
         axes.text(0, 0.42, f"no grain is trusted to {percent(limit)}", ha="center", bbox=_paper(), zorder=5)
@@ -126,7 +129,7 @@ def _draw_mean(axes: Axes, vector: np.ndarray, *, marker: str, size: float, colo
         x, y, marker=marker, s=size, facecolors=colour if down else "white", edgecolors="black" if down else colour,
         linewidths=1.0 if down else 1.8, zorder=4,
     )  # fmt: skip
-    return _key(marker, colour, down, f"{label}: {declination:.0f}°, {inclination:.0f}°")
+    return _key(marker, colour, down, f"{label}: {declination:.0f}°, {inclination:.0f}°".replace("-", "−"))
 
 
 def _key(marker: str, colour: str, filled: bool, label: str) -> Line2D:
@@ -158,7 +161,7 @@ def _draw_net(axes: Axes) -> None:
     for tick in np.radians(_TICKS):
         ends = np.array([1.0, 1.025])
         axes.plot(ends * np.sin(tick), ends * np.cos(tick), color="black", linewidth=0.8)
-    for angle, name in ((0, "0° (+y)"), (90, "90° (+x)"), (180, "180° (−y)"), (270, "270° (−x)")):
+    for angle, name in ((0, "0°, +y"), (90, "90°\n+x"), (180, "180°, −y"), (270, "270°\n−x")):
         x, y = 1.05 * np.sin(np.radians(angle)), 1.05 * np.cos(np.radians(angle))
         sides = {
             "ha": {1: "left", -1: "right"}.get(round(x), "center"),
@@ -166,7 +169,7 @@ def _draw_net(axes: Axes) -> None:
         }
         axes.text(x, y, name, fontsize="small", **sides)
     axes.set_aspect("equal")
-    axes.set_xlim(-1.45, 1.45)
+    axes.set_xlim(-1.25, 1.25)
     axes.set_ylim(-1.18, 1.18)
     axes.set_axis_off()
 

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mmtjax.inversion.solution import Solution
 
@@ -24,11 +26,11 @@ class GrainClass(NamedTuple):
 
 
 def classes(solution: Solution, limit: float) -> list[GrainClass]:
-    """Every grain in one class: trusted, beyond saturation, not resolved; from the least to the most believed."""
+    """Every grain in one class: not trusted, beyond saturation, trusted; the last is drawn on top."""
     trusted = np.asarray(solution.trusted(limit))
     beyond = np.asarray(solution.beyond_saturation)
     kinds = [
-        GrainClass("not resolved", ~trusted & ~beyond, "s", GREY, False),
+        GrainClass("not trusted", ~trusted & ~beyond, "s", GREY, False),
         GrainClass("beyond saturation", beyond, "x", VERMILLION, True),
         GrainClass("trusted", trusted, "o", BLUE, True),
     ]
@@ -47,9 +49,21 @@ def colours_of(kind: GrainClass) -> dict[str, object]:
     }
 
 
-def new_axes(axes: Axes | None, *, size: tuple[float, float] = (5.6, 4.4)) -> Axes:
+def key_of(kind: GrainClass) -> Line2D:
+    """Entry of a legend for one class, where its points have colours of another meaning."""
+    return Line2D([], [], linestyle="none", marker=kind.marker, color=GREY, label=kind.label)
+
+
+def log_norm(values: np.ndarray) -> LogNorm:
+    """Logarithmic colours from the smallest to the largest of `values`, and over a factor of four at least."""
+    low, high = float(values.min()), float(values.max())
+    room = max(1.02, 2 / np.sqrt(high / low))
+    return LogNorm(low / room, high * room)
+
+
+def new_axes(axes: Axes | None, *, size: tuple[float, float], layout: str = "constrained") -> Axes:
     """`axes`, or those of a new figure of `size` inches that nothing but the caller knows of."""
-    return Figure(figsize=size, layout="constrained").add_subplot() if axes is None else axes
+    return Figure(figsize=size, layout=layout).add_subplot() if axes is None else axes
 
 
 def logarithmic(axes: Axes, *, x: np.ndarray, y: np.ndarray) -> None:

@@ -1,0 +1,63 @@
+"""What the commands print: the table at the end of an inversion, and lists of names and values."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from rich.table import Table
+
+from mmtjax.inversion.solution import Solution
+from mmtjax.plot.ratios import ssr_thresholds
+from mmtjax.plot.style import percent
+from mmtjax.units import MAGNETITE_SATURATION
+
+_LIMITS = (0.01, 0.05, 0.10, 0.20, 1.00)
+
+
+def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
+    """What to know of a solution, with units, as a table of rich."""
+    grid, count = solution.scan.grid, len(solution.grains)
+    side, ratio = np.asarray(grid.side), np.asarray(solution.uncertainty_ratio)
+    residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
+    excess = float(solution.reduced_chi_square)
+    widened = ratio * np.sqrt(max(excess, 1.0))
+    rows = {
+        "grains": f"{count}, volumes {_range(np.asarray(solution.grains.volume))} µm³",
+        "sensors used": f"{solution.scan.used} of {grid.shape[1]} × {grid.shape[0]} (x × y), side {side[0]:g} × "
+        f"{side[1]:g} µm, {float(grid.height):g} µm above the surface",
+        "method": f"{solution.method}, condition number {float(solution.condition):.2g}"
+        + ("" if solution.prior is None else f", prior {solution.prior / 1e3:g} kA/m"),
+        "noise": f"{float(np.median(solution.noise)):.4g} nT; the residual is {np.sqrt(np.mean(residual**2)):.4g} nT rms",
+        "reduced χ²": f"{excess:.4g}",
+        f"ratio within {', '.join(f'{100 * bound:g}' for bound in _LIMITS)} %": _counts(ratio) + " grains",
+        "the same, widened by √χ²": _counts(widened) + " grains",
+        f"beyond saturation ({MAGNETITE_SATURATION / 1e3:g} kA/m)": f"{int(np.sum(solution.beyond_saturation))} grains",
+        f"trusted to {percent(limit)}": f"{int(np.sum(solution.trusted(limit)))} of {count} grains",
+    }
+    for purity, threshold in ssr_thresholds(solution, limit=limit).items():
+        rows[f"SSR above which {percent(purity)} are trusted"] = (
+            f"{threshold.ssr:.3g} 1/µm: {threshold.selected} grains, {percent(round(threshold.recovered, 3))} of the "
+            "trusted"
+            if np.isfinite(threshold.ssr)
+            else "none"
+        )
+    rows["computed on"] = f"{jax.default_backend()}, float64"
+    return listing(rows, title="Inversion")
+
+
+def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
+    """Names and values in two columns that fold rather than lose text."""
+    table = Table(title=title, show_header=False, title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    table.add_column(style="bold", overflow="fold", max_width=40)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _counts(ratio: np.ndarray) -> str:
+    return ", ".join(str(int(np.sum(ratio <= bound))) for bound in _LIMITS)
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():.3g} to {values.max():.3g}"
