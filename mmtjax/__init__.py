@@ -1,7 +1,20 @@
-"""Differentiable micromagnetic tomography."""
+"""Differentiable micromagnetic tomography: the magnetization of every grain in a slice of rock, and its uncertainty."""
 
+from mmtjax.greens.dense import forward as forward
+from mmtjax.greens.dense import greens_matrix as greens_matrix
+from mmtjax.inversion.invert import invert as invert
+from mmtjax.inversion.memory import estimate_memory as estimate_memory
+from mmtjax.inversion.solution import InversionError as InversionError
+from mmtjax.inversion.solution import InversionWarning as InversionWarning
+from mmtjax.inversion.solution import Solution as Solution
 from mmtjax.rock.grains import Grains as Grains
 from mmtjax.scan.grid import SensorGrid as SensorGrid
 from mmtjax.scan.scan import Scan as Scan
-from mmtjax.greens.dense import forward as forward
-from mmtjax.greens.dense import greens_matrix as greens_matrix
+from mmtjax.selection import SsrThreshold as SsrThreshold
+from mmtjax.selection import signal_strength_ratio as signal_strength_ratio
+from mmtjax.selection import ssr_threshold as ssr_threshold
+from mmtjax.uncertainty.confidence import bootstrap_radius as bootstrap_radius
+from mmtjax.uncertainty.confidence import confidence_radius as confidence_radius
+from mmtjax.uncertainty.confidence import uncertainty_ratio as uncertainty_ratio
+
+__version__ = "0.1.0"

@@ -1,8 +1,8 @@
 """Tables of solid harmonics: from the moments of a body to the coefficients of its field, as constant matrices.
 
-Regular harmonics are ``R_l^m = r^l P_l^m(cos θ) e^{imφ} / (l+m)!``, irregular ones ``I_l^m = (l-m)! P_l^m(cos θ) e^{imφ}
-/ r^{l+1}``, so that ``1/|r - r'| = Σ conj(R_l^m(r')) I_l^m(r)``, ``∂z I_l^m = -I_{l+1}^m`` and
-``(∂x ± i∂y) I_l^m = ± I_{l+1}^{m±1}`` (Epton & Dembart 1995).
+Regular harmonics are ``R_l^m = r^l P_l^m(cos θ) e^{imφ} / (l+m)!``, irregular ones
+``I_l^m = (l-m)! P_l^m(cos θ) e^{imφ} / r^{l+1}``, so that ``1/|r - r'| = Σ conj(R_l^m(r')) I_l^m(r)``,
+``∂z I_l^m = -I_{l+1}^m`` and ``(∂x ± i∂y) I_l^m = ± I_{l+1}^{m±1}`` (Epton & Dembart 1995).
 """
 
 from functools import cache
@@ -91,8 +91,8 @@ def term_norms(order: int) -> np.ndarray:
 def sensor_convolution(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """How the mean over a sensor adds to moments: target, source, (i, j), binomial factors.
 
-    Moments of the sum of two independent vectors are ``µ_abc = Σ_ij C(a, i) C(b, j) ν_i ν_j µ_{a-i, b-j, c}``, with ν the
-    moments of the sensor; odd ones vanish.
+    Moments of the sum of two independent vectors are ``µ_abc = Σ_ij C(a, i) C(b, j) ν_i ν_j µ_{a-i, b-j, c}``, with ν
+    the moments of the sensor; odd ones vanish.
     """
     column = {power: index for index, power in enumerate(monomials(order))}
     rows = [

@@ -1,0 +1,198 @@
+"""The answer: magnetizations with their uncertainties, and the signs by which to believe them or not."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pandas
+import xarray
+from jaxtyping import Array, Bool, Float
+
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.scan import Scan
+from mmtjax.selection import signal_strength_ratio
+from mmtjax.uncertainty.confidence import joint_bootstrap_radius, uncertainty_ratio
+from mmtjax.uncertainty.covariance import correlation, covariance_matrix, standard_deviation
+from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
+
+
+class InversionError(RuntimeError):
+    """An inversion whose uncertainties cannot be vouched for; the message names the remedy."""
+
+
+class InversionWarning(UserWarning):
+    """An inversion that ended, with a result that should not be taken at face value."""
+
+
+class Solution(eqx.Module):
+    """Magnetizations of all grains, their uncertainties, and how well they explain the scan.
+
+    Attributes
+    ----------
+    grains, scan
+        What went in.
+    magnetization
+        M, (grain, 3), A/m.
+    covariance
+        3 × 3 blocks of C = σ²(QᵀQ)⁻¹, eq. 11, (grain, 3, 3), (A/m)².
+    confidence_radius
+        Radius of the sphere that holds the truth with probability `level`, (grain,), A/m.
+    forward, residual
+        Field of the solution, and measured minus forward field, (ny, nx), nT.
+    noise
+        Standard deviation used, nT: one number, or the map that was given.
+    reduced_chi_square
+        Sum of squares of residual over noise, per degree of freedom: 1 where noise explains the residual.
+    effective_unknowns
+        Number of unknowns that the data determine; fewer than 3 × grains with a prior.
+    condition
+        Estimated condition number of Q with columns scaled to norm one (and the prior, where there is one).
+    factor, scale
+        Triangular R and column norms s with C = diag(1/s) R⁻¹ R⁻ᵀ diag(1/s) · variance.
+    variance
+        Square of the noise relative to the weights of the sensors.
+    method
+        ``"cholesky"`` or ``"orthogonal"``.
+    level
+        Probability of the confidence sphere.
+    prior
+        Standard deviation of the prior of every component, A/m, or None.
+    failure
+        Why the uncertainties cannot be vouched for, with the remedy; None where they can.
+    warnings
+        What to know before believing the result.
+    """
+
+    grains: Grains
+    scan: Scan
+    magnetization: Float[Array, "grain 3"]
+    covariance: Float[Array, "grain 3 3"]
+    confidence_radius: Float[Array, " grain"]
+    forward: Float[Array, "ny nx"]
+    residual: Float[Array, "ny nx"]
+    noise: Float[np.ndarray | Array, "..."]
+    reduced_chi_square: Float[Array, ""]
+    effective_unknowns: Float[Array, ""]
+    condition: Float[Array, ""]
+    factor: Float[Array, "unknown unknown"]
+    scale: Float[Array, " unknown"]
+    variance: Float[Array, ""]
+    method: str = eqx.field(static=True)
+    level: float = eqx.field(static=True)
+    prior: float | None = eqx.field(static=True)
+    failure: str | None = eqx.field(static=True, default=None)
+    warnings: tuple[str, ...] = eqx.field(static=True, default=())
+
+    @property
+    def uncertainty_ratio(self) -> Float[Array, " grain"]:
+        """u / |M| (eq. 12), as a fraction."""
+        return uncertainty_ratio(self.magnetization, self.confidence_radius)
+
+    @property
+    def signal_strength_ratio(self) -> Float[np.ndarray | Array, " grain"]:
+        """SSR = V / (R³ d) (eq. 13), µm units."""
+        return signal_strength_ratio(self.grains, self.scan.grid.height)
+
+    @property
+    def standard_deviation(self) -> Float[Array, "grain 3"]:
+        """Standard deviations of the components, A/m."""
+        return standard_deviation(self.covariance)
+
+    @property
+    def magnitude(self) -> Float[Array, " grain"]:
+        """|M|, A/m."""
+        return jnp.linalg.norm(self.magnetization, axis=1)
+
+    @property
+    def beyond_saturation(self) -> Bool[Array, " grain"]:
+        """Whether a grain is magnetized beyond the saturation of magnetite, which no grain of rock can be."""
+        return self.magnitude > MAGNETITE_SATURATION
+
+    def trusted(self, limit: float = 0.10) -> Bool[Array, " grain"]:
+        """Which grains to believe: ratio within `limit` at the noise that the residual shows, below saturation.
+
+        Where the residual is larger than the noise explains (reduced χ² > 1), radii are widened by √χ², for whatever
+        else disturbs the map disturbs the solution too.
+        """
+        widened = self.uncertainty_ratio * jnp.sqrt(jnp.maximum(self.reduced_chi_square, 1.0))
+        return (widened <= limit) & ~self.beyond_saturation
+
+    def covariance_matrix(self) -> Float[Array, "unknown unknown"]:
+        """The whole covariance C of all grains, (3 grains, 3 grains), (A/m)²."""
+        return covariance_matrix(self.factor, self.scale, variance=self.variance)
+
+    def correlation(self) -> Float[Array, "unknown unknown"]:
+        """Correlations between all components of all grains."""
+        return correlation(self.covariance_matrix())
+
+    def bootstrap_radius(self, key: Array, *, draws: int = 10_000) -> Float[Array, " grain"]:
+        """Radius of the confidence sphere from joint draws of all grains, as section 2.2.2 of the paper does, A/m."""
+        return joint_bootstrap_radius(
+            key, self.factor, self.scale, variance=self.variance, draws=draws, level=self.level
+        )
+
+    def check(self) -> "Solution":
+        """Return the solution, or raise `InversionError` if it has failed."""
+        if self.failure is not None:
+            raise InversionError(self.failure)
+        return self
+
+    def table(self, limit: float = 0.10) -> pandas.DataFrame:
+        """One row per grain, in the order of the input; units are in ``attrs["units"]``.
+
+        Declination is clockwise from +y, inclination positive down.
+        """
+        grains, magnetization = self.grains, np.asarray(self.magnetization)
+        position, magnitude = np.asarray(grains.position), np.asarray(self.magnitude)
+        spread, moment = np.asarray(self.standard_deviation), A_M2_PER_A_PER_M_UM3 * np.asarray(grains.volume)
+        horizontal = np.hypot(magnetization[:, 0], magnetization[:, 1])
+        columns = {
+            "id": (grains.ids, ""),
+            "x": (position[:, 0], "µm"),
+            "y": (position[:, 1], "µm"),
+            "z": (position[:, 2], "µm"),
+            "depth": (np.asarray(self.scan.grid.height) - position[:, 2], "µm"),
+            "volume": (grains.volume, "µm³"),
+            "diameter": (grains.equivalent_diameter, "µm"),
+            "mx": (magnetization[:, 0], "A/m"),
+            "my": (magnetization[:, 1], "A/m"),
+            "mz": (magnetization[:, 2], "A/m"),
+            "magnetization": (magnitude, "A/m"),
+            "sd_mx": (spread[:, 0], "A/m"),
+            "sd_my": (spread[:, 1], "A/m"),
+            "sd_mz": (spread[:, 2], "A/m"),
+            "confidence_radius": (self.confidence_radius, "A/m"),
+            "uncertainty_ratio": (self.uncertainty_ratio, "1"),
+            "signal_strength_ratio": (self.signal_strength_ratio, "µm⁻¹"),
+            "moment": (magnitude * moment, "A m²"),
+            "declination": (np.degrees(np.arctan2(magnetization[:, 0], magnetization[:, 1])) % 360, "°"),
+            "inclination": (np.degrees(np.arctan2(-magnetization[:, 2], horizontal)), "°"),
+            "beyond_saturation": (self.beyond_saturation, ""),
+            "trusted": (self.trusted(limit), ""),
+        }
+        table = pandas.DataFrame({name: np.asarray(values) for name, (values, _) in columns.items()})
+        table.attrs["units"] = {name: unit for name, (_, unit) in columns.items()}
+        table.attrs["notes"] = (
+            "axes x, y, z right-handed, z up, sample surface at z = 0; depth is the distance from the centroid to the "
+            "scanning plane; declination clockwise from +y, inclination positive down; "
+            f"confidence_radius at {self.level:.0%}; uncertainty_ratio = confidence_radius / magnetization; "
+            f"trusted: ratio, widened by the square root of reduced chi-square, within {limit:g}, and below saturation"
+        )
+        return table
+
+    def maps(self) -> xarray.Dataset:
+        """Measured, forward and residual maps with the mask, nT on µm."""
+        dataset = self.scan.to_xarray()
+        for name, values, label in (
+            ("forward", self.forward, "Bz of the solution"),
+            ("residual", self.residual, "Bz, measured minus forward"),
+        ):
+            dataset[name] = (("y", "x"), np.asarray(values), {"units": "nT", "long_name": label})
+        return dataset
+
+    def __str__(self) -> str:
+        ratio, good = np.asarray(self.uncertainty_ratio), np.asarray(self.trusted())
+        return (
+            f"{len(self.grains)} grains from {self.scan.used} sensors, {self.method}, condition {self.condition:.2g}, "
+            f"reduced chi-square {self.reduced_chi_square:.3g}; {int(np.sum(ratio <= 0.10))} ratios within 10 %, "
+            f"{int(np.sum(self.beyond_saturation))} grains beyond saturation, {int(good.sum())} to be trusted"
+        )

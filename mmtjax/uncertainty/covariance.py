@@ -1,0 +1,194 @@
+"""Covariance of the magnetizations from a triangular factor (Out et al. 2022, section 2.2.1)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Float
+
+from mmtjax.precision import float64_array, is_concrete, require_float64
+
+AnyArray = np.ndarray | jax.Array
+
+#: The inverse of a factor is computed in at most this many panels of columns: each needs only the rows above its last
+#: column, which saves two thirds of the work, and only one of them is held in memory.
+_PANELS = 16
+
+
+def covariance_blocks(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "grain 3 3"]:
+    """3 × 3 blocks of the covariance matrix on its diagonal, one per grain.
+
+    The blocks are sums over columns of the inverse of the factor; the covariance matrix itself is never formed.
+    Differentiable.
+
+    Parameters
+    ----------
+    factor
+        Upper triangular R, (3 grain, 3 grain), with ``QᵀQ = diag(s) Rᵀ R diag(s)``; what lies below the diagonal is
+        not read. Dimensionless.
+    scale
+        The column norms s of Green's matrix Q, (3 grain,), nT per A/m.
+    variance
+        Variance of the noise σ², nT².
+
+    Returns
+    -------
+    Array of shape (grain, 3, 3), in (A/m)²: the diagonal blocks of ``C = σ² (QᵀQ)⁻¹``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit; if the diagonal of the factor holds a zero or a value that is not finite, which is a
+        factor of a singular matrix; if a scale is not positive; if the variance is negative. Values are checked unless
+        they are traced.
+    RuntimeError
+        If JAX computes in single precision.
+
+    Examples
+    --------
+    >>> covariance_blocks(np.eye(3), np.array([1.0, 1.0, 2.0]), variance=4.0)[0, 2, 2].item()
+    1.0
+    """
+    return _blocks(*checked_factor(factor, scale, variance))
+
+
+def covariance_matrix(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "param param"]:
+    """The whole covariance matrix ``C = σ² (QᵀQ)⁻¹``, (3 grain, 3 grain), in (A/m)².
+
+    Parameters and errors are those of `covariance_blocks`, which needs much less memory. Differentiable.
+
+    Examples
+    --------
+    >>> covariance_matrix(2 * np.eye(3), np.ones(3), variance=4.0)[0].tolist()
+    [1.0, 0.0, 0.0]
+    """
+    return _matrix(*checked_factor(factor, scale, variance))
+
+
+def standard_deviation(covariance: Float[AnyArray, "grain 3 3"]) -> Float[AnyArray, "grain 3"]:
+    """Standard deviation of each component of the magnetization, A/m, from the blocks of the covariance.
+
+    The derivative at a variance of zero, where the square root has none, is taken as zero.
+
+    Raises
+    ------
+    ValueError
+        If a variance is negative.
+
+    Examples
+    --------
+    >>> standard_deviation(np.diag([1.0, 4.0, 9.0])[None]).tolist()
+    [[1.0, 2.0, 3.0]]
+    """
+    return _deviation(jnp.diagonal(covariance, axis1=-2, axis2=-1))
+
+
+def correlation(covariance_matrix: Float[AnyArray, "param param"]) -> Float[AnyArray, "param param"]:
+    """Correlation of every two unknowns, from -1 to 1.
+
+    An unknown of variance zero is certain: its correlation with every other one is given as zero. The diagonal is one.
+
+    Raises
+    ------
+    ValueError
+        If a variance is negative.
+
+    Examples
+    --------
+    >>> correlation(np.array([[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 0.0]])).tolist()
+    [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    deviation = _deviation(jnp.diagonal(covariance_matrix))
+    inverse = jnp.where(deviation == 0, 0.0, 1 / jnp.where(deviation == 0, 1.0, deviation))
+    # One after the other: the product of two small deviations may underflow where the quotient is of order one.
+    off_diagonal = jnp.clip(covariance_matrix * inverse[:, None] * inverse[None, :], -1, 1)
+    return jnp.where(jnp.eye(len(deviation), dtype=bool), 1.0, off_diagonal)
+
+
+def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[AnyArray, "grain grain"]:
+    """Largest absolute correlation between a component of one grain and a component of another; one for a grain itself.
+
+    Raises
+    ------
+    ValueError
+        If the size is not a multiple of three.
+
+    Examples
+    --------
+    >>> pair = np.eye(6)
+    >>> pair[0, 4] = pair[4, 0] = -0.25
+    >>> grain_correlation(pair).tolist()
+    [[1.0, 0.25], [0.25, 1.0]]
+    """
+    grains, rest = divmod(correlation.shape[0], 3)
+    if rest:
+        raise ValueError(f"a correlation matrix has three rows per grain; got shape {correlation.shape}")
+    largest = jnp.max(jnp.abs(correlation).reshape(grains, 3, grains, 3), axis=(1, 3))
+    return jnp.where(jnp.eye(grains, dtype=bool), 1.0, largest)
+
+
+def checked_factor(
+    factor: object, scale: object, variance: object
+) -> tuple[Float[AnyArray, "param param"], Float[AnyArray, " param"], Float[AnyArray, ""]]:
+    """The three as float64 arrays, after the checks that `covariance_blocks` promises.
+
+    Examples
+    --------
+    >>> checked_factor(np.eye(3), np.ones(3), 0.5)[2].item()
+    0.5
+    """
+    require_float64()
+    triangle = float64_array(factor, name="factor")
+    columns = float64_array(scale, name="scale")
+    power = float64_array(variance, name="variance")
+    size = triangle.shape[0] if triangle.ndim else 0
+    if triangle.shape != (size, size) or size == 0 or size % 3 or columns.shape != (size,) or power.shape != ():
+        raise ValueError(
+            "factor must be (3 grain, 3 grain), scale (3 grain,) and variance one number; "
+            f"got shapes {triangle.shape}, {columns.shape} and {power.shape}"
+        )
+    if is_concrete(triangle):
+        diagonal = np.diagonal(triangle)
+        if not np.all(np.isfinite(diagonal) & (diagonal != 0)):
+            row = int(np.argmin(np.isfinite(diagonal) & (diagonal != 0)))
+            raise ValueError(
+                f"factor[{row}, {row}] is {diagonal[row]}: the magnetization of grain {row // 3} is not determined; "
+                "leave the grain out, or invert with a prior"
+            )
+    if is_concrete(columns):
+        positive = np.isfinite(columns) & (np.asarray(columns) > 0)
+        if not np.all(positive):
+            row = int(np.argmin(positive))
+            raise ValueError(f"scale[{row}] is {columns[row]}; the norm of a column must be positive and finite")
+    if is_concrete(power) and not 0 <= power < np.inf:
+        raise ValueError(f"the variance of the noise must be finite and not negative, in nT²; got {variance!r}")
+    return triangle, columns, power
+
+
+@jax.jit
+def _blocks(
+    factor: Float[AnyArray, "param param"], scale: Float[AnyArray, " param"], variance: Float[AnyArray, ""]
+) -> Float[AnyArray, "grain 3 3"]:
+    grains = len(scale) // 3
+    width = 3 * -(-grains // _PANELS)
+    blocks = jnp.zeros((grains, 3, 3))
+    for start in range(0, len(scale), width):
+        end = min(start + width, len(scale))
+        panel = solve_triangular(factor[:end, :end], jnp.eye(end, end - start, k=-start)).reshape(-1, 3, end - start)
+        blocks = blocks.at[: end // 3].add(jnp.einsum("gic,gjc->gij", panel, panel))
+    inverse = 1 / scale.reshape(-1, 3)
+    return variance * blocks * inverse[:, :, None] * inverse[:, None, :]
+
+
+@jax.jit
+def _matrix(
+    factor: Float[AnyArray, "param param"], scale: Float[AnyArray, " param"], variance: Float[AnyArray, ""]
+) -> Float[AnyArray, "param param"]:
+    inverse = solve_triangular(factor, jnp.eye(len(scale))) / scale[:, None]
+    return variance * (inverse @ inverse.T)
+
+
+def _deviation(variance: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+    if is_concrete(variance) and np.any(np.asarray(variance) < 0):
+        raise ValueError(f"a variance is negative: {np.min(np.asarray(variance))}; the matrix is no covariance")
+    return jnp.where(variance == 0, 0.0, jnp.sqrt(jnp.where(variance == 0, 1.0, variance)))

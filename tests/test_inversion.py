@@ -1,0 +1,381 @@
+"""The inversion against NumPy and 50 digits, its choice of a solver, its gradients, and what it refuses."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+from mmtjax import (
+    Grains,
+    InversionError,
+    InversionWarning,
+    Scan,
+    SensorGrid,
+    confidence_radius,
+    estimate_memory,
+    forward,
+    greens_matrix,
+    invert,
+)
+from tests.samples import small_sample
+
+GRID = SensorGrid(origin=(-4, -4), spacing=1.0, shape=(33, 33), height=1.0)
+
+
+def noisy_scan(grains, grid=GRID, *, noise=5.0, seed=0, scale=5e3):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(scale=scale, size=(len(grains), 3))
+    field = np.asarray(forward(grains, truth, grid))
+    return truth, Scan(field + noise * rng.normal(size=grid.shape), grid)
+
+
+def deep_sample():
+    """Eight cubes 70 µm deep and a diameter apart: the normal equations of their field cannot be factored."""
+    rows = [[6.0 + 1.5 * (n % 4), 6.0 + 1.5 * (n // 4), -70.0 - 1.5 * (n % 2), 0.5, 0.5, 0.5, n + 1] for n in range(8)]
+    return Grains.from_cuboids(rows), SensorGrid(origin=(-4, -4), spacing=1.0, shape=(41, 41), height=1.0)
+
+
+def exact_solution(matrix, field, noise):
+    """Solution and covariance blocks of the normal equations in 50-digit arithmetic."""
+    with mpmath.workdps(50):
+        q = mpmath.matrix(matrix.tolist())
+        gram = q.T * q
+        inverse = gram**-1
+        solved = inverse * (q.T * mpmath.matrix(np.ravel(field).tolist()))
+        size = matrix.shape[1]
+        covariance = np.array([[float(noise**2 * inverse[i, j]) for j in range(size)] for i in range(size)])
+        return np.array([float(value) for value in solved]), covariance
+
+
+def blocks_of(covariance):
+    count = len(covariance) // 3
+    return np.stack([covariance[3 * g : 3 * g + 3, 3 * g : 3 * g + 3] for g in range(count)])
+
+
+@pytest.mark.parametrize("method", ["cholesky", "orthogonal"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_solution_is_that_of_numpy(method, masked):
+    grains = small_sample(grains=9)
+    truth, scan = noisy_scan(grains)
+    if masked:
+        mask = np.random.default_rng(5).uniform(size=GRID.shape) > 0.4
+        scan = Scan(np.where(mask, scan.field, np.nan), GRID, mask)
+    solution = invert(scan, grains, noise=5.0, method=method)
+    used = scan.mask.ravel()
+    q, field = np.asarray(greens_matrix(grains, GRID))[used], np.ravel(scan.field)[used]
+    expected, *_ = np.linalg.lstsq(q, field, rcond=None)
+    np.testing.assert_allclose(np.ravel(solution.magnetization), expected, rtol=1e-8)
+    covariance = 25.0 * np.linalg.inv(q.T @ q)
+    np.testing.assert_allclose(solution.covariance, blocks_of(covariance), rtol=1e-7, atol=1e-7 * covariance.max())
+    np.testing.assert_allclose(
+        solution.covariance_matrix(), covariance, rtol=1e-7, atol=1e-8 * np.abs(covariance).max()
+    )
+    residual = field - q @ expected
+    np.testing.assert_allclose(np.ravel(solution.residual)[used], residual, atol=1e-6)
+    np.testing.assert_allclose(solution.reduced_chi_square, residual @ residual / 25 / (used.sum() - 27), rtol=1e-9)
+    singular = np.linalg.svd(q / np.linalg.norm(q, axis=0), compute_uv=False)
+    np.testing.assert_allclose(solution.condition, singular[0] / singular[-1], rtol=0.02)
+    assert solution.method == method
+    assert solution.warnings == ()
+
+
+def test_streamed_and_dense_inversions_agree(monkeypatch):
+    grains = small_sample(grains=9)
+    _, scan = noisy_scan(grains)
+    for method in ("cholesky", "orthogonal"):
+        dense = invert(scan, grains, noise=5.0, method=method)
+        with monkeypatch.context() as context:
+            # The function hides the module of its name as an attribute of the package.
+            context.setattr(importlib.import_module("mmtjax.inversion.invert"), "DENSE_BYTES", 0)
+            streamed = invert(scan, grains, noise=5.0, method=method)
+        np.testing.assert_allclose(streamed.magnetization, dense.magnetization, rtol=1e-9)
+        np.testing.assert_allclose(streamed.confidence_radius, dense.confidence_radius, rtol=1e-9)
+
+
+def test_noise_map_weighs_the_sensors():
+    grains = small_sample(grains=4)
+    sigma = np.random.default_rng(2).uniform(1, 20, GRID.shape)
+    _, scan = noisy_scan(grains)
+    solution = invert(scan, grains, noise=sigma)
+    q = np.asarray(greens_matrix(grains, GRID)) / sigma.reshape(-1, 1)
+    expected, *_ = np.linalg.lstsq(q, np.ravel(scan.field / sigma), rcond=None)
+    np.testing.assert_allclose(np.ravel(solution.magnetization), expected, rtol=1e-8)
+    np.testing.assert_allclose(solution.covariance, blocks_of(np.linalg.inv(q.T @ q)), rtol=1e-6, atol=1e-3)
+
+
+def test_ratios_scale_with_the_noise():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains, noise=50.0)
+    small, large = (invert(scan, grains, noise=n) for n in (50.0, 51.0))
+    np.testing.assert_allclose(large.uncertainty_ratio / small.uncertainty_ratio, 51 / 50, rtol=1e-9)
+
+
+def test_spheres_hold_the_truth_as_often_as_they_say():
+    """400 noises on 9 grains: 3,600 spheres; the share that holds the truth is 95 ± 1 %."""
+    grains = small_sample(grains=9)
+    truth, scan = noisy_scan(grains, noise=0.0)
+    rng = np.random.default_rng(11)
+    solution = invert(Scan(scan.field + 20 * rng.normal(size=GRID.shape), GRID), grains, noise=20.0)
+    q = np.asarray(greens_matrix(grains, GRID))
+    # The radius does not depend on the data, and the solution is linear in them: one pseudo-inverse serves all draws.
+    pseudo = np.linalg.pinv(q)
+    fields = np.ravel(scan.field) + 20 * rng.normal(size=(400, GRID.size))
+    solved = (fields @ pseudo.T).reshape(400, 9, 3)
+    held = np.linalg.norm(solved - truth, axis=2) <= np.asarray(solution.confidence_radius)
+    assert abs(held.mean() - 0.95) < 0.01
+    one = invert(Scan(fields[0].reshape(GRID.shape), GRID), grains, noise=20.0)
+    np.testing.assert_allclose(one.magnetization, solved[0], rtol=1e-7, atol=1e-3)
+
+
+def test_what_cholesky_cannot_factor_is_solved_orthogonally_and_right():
+    """Where the condition of QᵀQ exceeds 1e16 the answer is that of 50-digit arithmetic, radius and all."""
+    grains, grid = deep_sample()
+    truth, scan = noisy_scan(grains, grid, noise=1e-6, scale=4e5)
+    q = np.asarray(greens_matrix(grains, grid))
+    scaled = q / np.linalg.norm(q, axis=0)
+    assert np.linalg.cond(scaled) ** 2 > 1e16
+    with pytest.warns(InversionWarning, match="saturation"):
+        solution = invert(scan, grains, noise=1e-6)
+    assert solution.method == "orthogonal"
+    solved, covariance = exact_solution(q, np.asarray(scan.field), 1e-6)
+    exact = np.asarray(confidence_radius(jnp.asarray(blocks_of(covariance))))
+    ratio = exact / np.linalg.norm(solved.reshape(-1, 3), axis=1)
+    assert np.any(ratio < 1)
+    np.testing.assert_allclose(solution.confidence_radius, exact, rtol=1e-5)
+    assert np.all(np.linalg.norm(solution.magnetization - solved.reshape(-1, 3), axis=1) < 0.01 * exact)
+
+
+def test_failed_cholesky_is_refused_with_the_remedy():
+    grains, grid = deep_sample()
+    _, scan = noisy_scan(grains, grid, noise=1e-6)
+    with pytest.raises(InversionError, match=r"prior=480e3 .*method='orthogonal'"):
+        invert(scan, grains, noise=1e-6, method="cholesky")
+
+
+def test_a_hopeless_problem_is_refused_or_returned_with_its_failure():
+    """Two deep cubes 1e-8 µm apart cannot be told from one."""
+    grains = Grains.from_cuboids(
+        [[5, 5, -60, 0.5, 0.5, 0.5, 1], [5 + 1e-8, 5, -60, 0.5, 0.5, 0.5, 2]], allow_overlap=True
+    )
+    _, scan = noisy_scan(grains, noise=1.0)
+    with pytest.raises(InversionError, match="prior=480e3"):
+        invert(scan, grains, noise=1.0)
+    with pytest.warns(InversionWarning, match="saturation"):
+        doubtful = invert(scan, grains, noise=1.0, throw=False)
+    assert "cannot" in doubtful.failure or "beyond" in doubtful.failure
+    assert np.all(np.isfinite(doubtful.magnetization))
+    with pytest.raises(InversionError, match="condition number"):
+        doubtful.check()
+    with pytest.warns(InversionWarning, match="saturation"):
+        with_prior = invert(scan, grains, noise=1.0, prior=480e3)
+    assert with_prior.failure is None
+    assert np.all(with_prior.confidence_radius < 3 * 480e3)
+
+
+def test_prior_is_that_of_bayes():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    for method in ("cholesky", "orthogonal"):
+        solution = invert(scan, grains, noise=5.0, prior=2e3, method=method)
+        q = np.asarray(greens_matrix(grains, GRID))
+        precision = q.T @ q / 25 + np.eye(12) / 2e3**2
+        np.testing.assert_allclose(
+            np.ravel(solution.magnetization), np.linalg.solve(precision, q.T @ np.ravel(scan.field) / 25), rtol=1e-8
+        )
+        np.testing.assert_allclose(solution.covariance, blocks_of(np.linalg.inv(precision)), rtol=1e-7, atol=1e-6)
+        shrinkage = np.trace(np.linalg.solve(precision, q.T @ q / 25))
+        np.testing.assert_allclose(solution.effective_unknowns, shrinkage, rtol=1e-9)
+
+
+def test_noise_from_the_residual():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains, noise=33.0)
+    solution = invert(scan, grains, noise="residual")
+    q = np.asarray(greens_matrix(grains, GRID))
+    _, square, *_ = np.linalg.lstsq(q, np.ravel(scan.field), rcond=None)
+    np.testing.assert_allclose(solution.noise, np.sqrt(square[0] / (GRID.size - 12)), rtol=1e-9)
+    np.testing.assert_allclose(solution.reduced_chi_square, 1.0, rtol=1e-9)
+    weak = invert(scan, grains, noise="residual", prior=1e9)
+    np.testing.assert_allclose(weak.noise, solution.noise, rtol=1e-6)
+
+
+def test_bootstrap_of_the_solution():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    solution = invert(scan, grains, noise=5.0)
+    drawn = solution.bootstrap_radius(jax.random.key(0))
+    np.testing.assert_allclose(drawn, solution.confidence_radius, rtol=0.03)
+
+
+def test_unexplained_residual_and_saturation_warn():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains, noise=50.0, scale=4e5)
+    with pytest.warns(InversionWarning) as caught:
+        solution = invert(scan, grains, noise=5.0)
+    text = "\n".join(solution.warnings)
+    assert len(caught) == len(solution.warnings) == 2
+    assert "noise of 5 nT cannot explain the residual" in text
+    assert "beyond 480 kA/m" in text
+    table = solution.table()
+    assert not np.any(table.trusted & table.beyond_saturation)
+    assert table.beyond_saturation.sum() > 0
+
+
+def test_grains_beside_the_map_warn():
+    grains = Grains.from_cuboids([[10, 10, -5, 1, 1, 1, 1], [60, 10, -5, 1, 1, 1, 7]])
+    _, scan = noisy_scan(grains)
+    with pytest.warns(InversionWarning, match="1 grains lie beside the map, the first is grain 7"):
+        invert(scan, grains, noise=5.0)
+
+
+@pytest.mark.parametrize("quantity", ["magnetization", "uncertainty_ratio"])
+def test_gradients_of_the_answer(quantity):
+    """With respect to positions, standoff, noise and field, against fourth-order differences, to 1e-6."""
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    rng = np.random.default_rng(3)
+
+    @jax.jit
+    def answer(knobs):
+        grid = SensorGrid(origin=GRID.origin, spacing=GRID.spacing, shape=GRID.shape, height=knobs["height"])
+        measured = Scan(scan.field + knobs["field"], grid)
+        solution = invert(measured, grains.translate(knobs["shift"]), noise=knobs["noise"], tolerance=1e-11)
+        return getattr(solution, quantity)
+
+    knobs = {
+        "height": jnp.array(1.0),
+        "shift": jnp.zeros((4, 3)),
+        "noise": jnp.array(5.0),
+        "field": jnp.zeros(GRID.shape),
+    }
+    scale = {"height": 1.0, "shift": 1.0, "noise": 1.0, "field": 10.0}
+    for name in knobs:
+        direction = {key: jnp.zeros_like(value) for key, value in knobs.items()}
+        direction[name] = scale[name] * jnp.asarray(rng.normal(size=knobs[name].shape))
+        _, tangent = jax.jit(lambda d: jax.jvp(answer, (knobs,), (d,)))(direction)
+
+        step = 2e-3
+        steps = [
+            jax.tree.map(lambda v, d, a=a: v + a * d, knobs, direction) for a in (step, -step, 2 * step, -2 * step)
+        ]
+        up, down, far_up, far_down = (answer(moved) for moved in steps)
+        slope = (8 * (up - down) - (far_up - far_down)) / (12 * step)
+        assert np.abs(tangent - slope).max() <= 1e-6 * max(np.abs(slope).max(), 1e-12), name
+
+
+def test_reverse_mode_is_the_transpose():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+
+    def loss(height, shift):
+        grid = SensorGrid(origin=GRID.origin, spacing=GRID.spacing, shape=GRID.shape, height=height)
+        return jnp.sum(jnp.log(invert(Scan(scan.field, grid), grains.translate(shift), noise=5.0).uncertainty_ratio))
+
+    arguments = jnp.array(1.0), jnp.zeros((4, 3))
+    tangents = jnp.array(0.7), jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
+    _, forward_slope = jax.jit(lambda a, t: jax.jvp(loss, a, t))(arguments, tangents)
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))(*arguments)
+    np.testing.assert_allclose(
+        sum(jnp.vdot(g, t) for g, t in zip(gradient, tangents, strict=True)), forward_slope, rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": 0.0}, "noise must be positive and finite, in nT; got 0"),
+        ({"noise": -3.0}, "got -3"),
+        ({"noise": "auto"}, "'residual'; got 'auto'"),
+        ({"noise": None}, "the noise is not known"),
+        ({"noise": np.ones((2, 2))}, "one number or a map of shape"),
+        ({"prior": -1.0}, "prior must be a positive"),
+        ({"method": "svd"}, "'auto', 'cholesky' or 'orthogonal'; got 'svd'"),
+        ({"level": 95.0}, "level must lie between 0 and 1, e.g. 0.95; got 95"),
+        ({"tolerance": 0.5}, "tolerance must lie in"),
+    ],
+)
+def test_options_that_cannot_be(change, message):
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    with pytest.raises(ValueError, match=message):
+        invert(scan, grains, **{"noise": 5.0, **change})
+
+
+def test_fewer_sensors_than_unknowns():
+    grains = small_sample(grains=4)
+    grid = SensorGrid(origin=(0, 0), spacing=8, shape=(3, 4), height=1)
+    _, scan = noisy_scan(grains, grid)
+    with pytest.raises(ValueError, match="12 sensors cannot determine 12 unknowns"):
+        invert(scan, grains, noise=5.0)
+
+
+def test_memory_is_asked_for_before_the_start():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    with pytest.raises(MemoryError, match="crop the scan and the grains, or bin the scan"):
+        invert(scan, grains, noise=5.0, memory_limit=1000)
+    assert estimate_memory(4347, 733_221) < 10 * 2**30
+
+
+def test_table_and_maps_carry_units():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    solution = invert(scan, grains, noise=5.0)
+    table = solution.table()
+    assert list(table.id) == [1, 2, 3, 4]
+    assert set(table.attrs["units"]) == set(table.columns)
+    np.testing.assert_allclose(table.moment, table.magnetization * table.volume * 1e-18)
+    down = np.degrees(np.arcsin(-table.mz / table.magnetization))
+    np.testing.assert_allclose(table.inclination, down)
+    east = (np.sin(np.radians(table.declination)) - table.mx / np.hypot(table.mx, table.my)).abs().max()
+    assert east < 1e-12
+    assert solution.maps()["residual"].attrs["units"] == "nT"
+    assert "4 grains from 1089 sensors" in str(solution)
+
+
+@pytest.fixture(scope="module")
+def tutorial(data):
+    folder = data / "qdm-tutorial"
+    with pytest.warns(UserWarning, match="overlap"):
+        grains = Grains.from_cuboids(np.loadtxt(folder / "cuboids.txt") * [1, 1, -1, 1, 1, 1, 1])
+    grid = SensorGrid(origin=(300, 1250), spacing=1.2, shape=(126, 126), height=6)
+    return grains, Scan(np.loadtxt(folder / "scan_tesla.txt") * 1e9, grid)
+
+
+def test_the_real_scan_agrees_with_a_singular_value_decomposition(tutorial):
+    grains, scan = tutorial
+    with pytest.warns(InversionWarning) as caught:
+        solution = invert(scan, grains, noise=20.0)
+    text = "\n".join(str(entry.message) for entry in caught)
+    assert "noise of 20 nT cannot explain the residual of 3393 nT rms" in text
+    assert "62 of 99 grains are magnetized beyond 480 kA/m" in text
+    q, field = np.asarray(greens_matrix(grains, scan.grid)), np.ravel(scan.field)
+    norm = np.linalg.norm(q, axis=0)
+    u, s, vt = np.linalg.svd(q / norm, full_matrices=False)
+    np.testing.assert_allclose(solution.condition, s[0] / s[-1], rtol=0.02)
+    solved = vt.T @ (u.T @ field / s) / norm
+    residual = field - q @ solved
+    np.testing.assert_allclose(np.linalg.norm(solution.residual), np.linalg.norm(residual), rtol=1e-9)
+    np.testing.assert_allclose(np.ravel(solution.residual), residual, atol=1e-9 * np.linalg.norm(residual))
+    covariance = 400 * (vt.T / s**2 @ vt) / norm[:, None] / norm
+    radius = np.asarray(confidence_radius(jnp.asarray(blocks_of(covariance))))
+    np.testing.assert_allclose(solution.confidence_radius, radius, rtol=1e-6)
+    away = np.linalg.norm(np.asarray(solution.magnetization) - solved.reshape(-1, 3), axis=1)
+    assert np.all(away < 0.01 * radius)
+    assert solution.trusted().sum() <= 3
+
+
+def test_the_published_magnetizations_of_the_real_scan(tutorial, data):
+    """The peer's are a few per cent away, as the rounding of its closed form far from a grain makes them."""
+    grains, scan = tutorial
+    with pytest.warns(InversionWarning):
+        solution = invert(scan, grains, noise=20.0)
+    published = np.loadtxt(data / "qdm-tutorial" / "peer_magnetization.txt")
+    np.testing.assert_array_equal(published[:, 0], grains.ids)
+    theirs = published[:, 1:] * [1, 1, -1]
+    away = np.linalg.norm(theirs - np.asarray(solution.magnetization), axis=1) / np.linalg.norm(theirs, axis=1)
+    assert np.median(away) < 0.03
+    assert away.max() < 0.16
