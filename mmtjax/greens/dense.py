@@ -89,7 +89,7 @@ def forward(
     >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
     >>> grid = SensorGrid(origin=(-1, -1), spacing=1, shape=(3, 3), height=1)
     >>> round(float(forward(grains, [[0, 0, 1000.0]], grid)[1, 1]), 3)
-    7360.427
+    7287.435
     """
     values = float64_array(magnetization, name="magnetization")
     if values.shape != (len(grains), 3):
