@@ -27,7 +27,7 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
         f"{side[1]:g} µm, {float(grid.height):g} µm above the surface",
         "method": f"{solution.method}, condition number {float(solution.condition):.2g}"
         + ("" if solution.prior is None else f", prior {solution.prior / 1e3:g} kA/m"),
-        "noise": f"{float(np.median(solution.noise)):.4g} nT; the residual is {np.sqrt(np.mean(residual**2)):.4g} nT rms",
+        "noise": f"{float(np.median(solution.noise)):.4g} nT; residual {np.sqrt(np.mean(residual**2)):.4g} nT rms",
         "reduced χ²": f"{excess:.4g}",
         f"ratio within {', '.join(f'{100 * bound:g}' for bound in _LIMITS)} %": _counts(ratio) + " grains",
         "the same, widened by √χ²": _counts(widened) + " grains",

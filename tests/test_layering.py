@@ -22,7 +22,7 @@ LAYERS = (
     ("io",),
     ("plot",),
     ("report",),
-    ("demo", "summary"),
+    ("demo", "summary", "terminal"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

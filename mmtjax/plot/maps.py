@@ -1,6 +1,6 @@
 """Maps of an inversion: measured, forward and residual."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ _MICROTESLA_FROM = 1e4
 _COLOURS = "RdBu_r"
 
 
-def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Sequence[Axes] | None = None) -> Figure:
+def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Iterable[Axes] | None = None) -> Figure:
     """Measured and forward map on one scale of colours, the residual on its own, with outlines of the grains.
 
     Colours are symmetric about zero and run to the 99th percentile of the strength; pointed ends of a colour bar

@@ -10,12 +10,13 @@ from matplotlib.lines import Line2D
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import GREY, ORANGE, VERMILLION, log_norm, new_axes, percent
 
+#: Angles in degrees.
+Angles = float | Float[np.ndarray, "..."]
+
 _TICKS = np.arange(0, 360, 10)
 
 
-def equal_area(
-    declination: Float[np.ndarray, "..."], inclination: Float[np.ndarray, "..."]
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+def equal_area(declination: Angles, inclination: Angles) -> tuple[Angles, Angles]:
     """Place of directions on the equal-area net of radius one.
 
     Both hemispheres fall on the same disc: r = √2 sin((90° - |inclination|) / 2).
@@ -42,9 +43,7 @@ def equal_area(
     return radius * np.sin(np.radians(declination)), radius * np.cos(np.radians(declination))
 
 
-def directions(
-    vectors: Float[np.ndarray, "... 3"],
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+def directions(vectors: Float[np.ndarray, "... 3"]) -> tuple[Angles, Angles]:
     """Declination (clockwise from +y) and inclination (positive down), degrees, of vectors with z up.
 
     Examples
@@ -111,8 +110,8 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
                 f"trusted to {percent(limit)}, pointing down ({int((trusted & (inclination >= 0)).sum())})",
             ),
             _key("o", GREY, False, f"pointing up ({int((trusted & (inclination < 0)).sum())})"),
-            _draw_mean(axes, moments.sum(axis=0), marker="*", size=330, colour=VERMILLION, label="sum of moments"),
-            _draw_mean(axes, units.sum(axis=0), marker="s", size=55, colour=ORANGE, label="mean of unit vectors"),
+            _draw_mean(axes, moments.sum(axis=0), marker="*", size=330.0, colour=VERMILLION, label="sum of moments"),
+            _draw_mean(axes, units.sum(axis=0), marker="s", size=55.0, colour=ORANGE, label="mean of unit vectors"),
         ]
     else:
         axes.text(0, 0.42, f"no grain is trusted to {percent(limit)}", ha="center", bbox=_paper(), zorder=5)

@@ -1,0 +1,349 @@
+"""The command ``mmtjax``."""
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import jax
+import numpy as np
+from cyclopts import App, CycloptsError, Group, Parameter
+from rich.console import Console
+
+from mmtjax import demo as sample
+from mmtjax.field.columns import DEFAULT_TOLERANCE
+from mmtjax.inversion.invert import invert as invert_scan
+from mmtjax.inversion.solution import InversionError, Solution
+from mmtjax.io.description import describe
+from mmtjax.io.grains import read_grains
+from mmtjax.io.output import output_directory
+from mmtjax.io.provenance_record import provenance
+from mmtjax.io.results import fill_results
+from mmtjax.io.scans import read_scan
+from mmtjax.plot.save import save_figures
+from mmtjax.plot.style import percent
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.scan import Scan
+from mmtjax.summary import listing, summary_table
+from mmtjax.terminal import GRAIN_OPTIONS, OPTIONS, Stages, as_typed, heard_warnings, in_words_of
+
+app = App(
+    name="mmtjax",
+    help="""Magnetization of every grain in a slice of rock, and which of them to believe.
+
+New here? `mmtjax demo --out demo` makes a small sample, inverts it and shows what comes out. With data of your own ask
+`mmtjax info FILE` what a file is, then `mmtjax invert --help`.
+
+Lengths are µm, fields nT, magnetizations A/m. z points up and is 0 at the surface of the sample: grains have negative
+z, sensors a height of 0 or more. Row 0 of a map has the lowest y.""",
+    version=importlib.metadata.version("mmtjax"),
+    help_format="markdown",
+)
+
+_MAP = Group("The map", sort_key=1)
+_GRAINS = Group("The grains", sort_key=2)
+_SOLVE = Group("The inversion", sort_key=3)
+_RESULTS = Group("The results", sort_key=4)
+
+_IN_MAP = Parameter(group=_MAP)
+_IN_GRAINS = Parameter(group=_GRAINS)
+_IN_SOLVE = Parameter(group=_SOLVE)
+_IN_RESULTS = Parameter(group=_RESULTS)
+_FLAG = {"negative": ""}
+
+_GIB = 2**30
+
+
+@app.command
+def invert(
+    *,
+    scan: Annotated[Path, _IN_MAP],
+    grains: Annotated[Path, _IN_GRAINS],
+    out: Annotated[Path, _IN_RESULTS],
+    noise: Annotated[float | Literal["residual"] | None, _IN_SOLVE] = None,
+    scan_format: Annotated[str | None, _IN_MAP] = None,
+    parameters: Annotated[Path | None, _IN_MAP] = None,
+    unit: Annotated[str | None, _IN_MAP] = None,
+    spacing: Annotated[float | None, _IN_MAP] = None,
+    height: Annotated[float | None, _IN_MAP] = None,
+    side: Annotated[float | None, _IN_MAP] = None,
+    origin: Annotated[tuple[float, float] | None, _IN_MAP] = None,
+    upward_continuation: Annotated[float | None, _IN_MAP] = None,
+    variable: Annotated[str | None, _IN_MAP] = None,
+    mask: Annotated[Path | None, _IN_MAP] = None,
+    mask_true_is: Annotated[Literal["bad", "good"] | None, _IN_MAP] = None,
+    bounds: Annotated[Path | None, _IN_MAP] = None,
+    bounds_frame: Annotated[Literal["map", "crop"] | None, _IN_MAP] = None,
+    crop: Annotated[tuple[float, float, float, float] | None, _IN_MAP] = None,
+    bin: Annotated[int, _IN_MAP] = 1,
+    grains_format: Annotated[str | None, _IN_GRAINS] = None,
+    grains_z: Annotated[Literal["up", "down"] | None, _IN_GRAINS] = None,
+    grains_unit: Annotated[str | None, _IN_GRAINS] = None,
+    lengths: Annotated[Literal["half", "full"] | None, _IN_GRAINS] = None,
+    allow_overlap: Annotated[bool, Parameter(group=_GRAINS, **_FLAG)] = False,
+    surface: Annotated[float | Literal["zmax", "zmin"] | None, _IN_GRAINS] = None,
+    min_voxels: Annotated[int | None, _IN_GRAINS] = None,
+    voxel_spacing: Annotated[float | None, _IN_GRAINS] = None,
+    voxel_origin: Annotated[tuple[float, float, float] | None, _IN_GRAINS] = None,
+    margin: Annotated[float | None, _IN_GRAINS] = None,
+    prior: Annotated[float | None, _IN_SOLVE] = None,
+    method: Annotated[Literal["auto", "cholesky", "orthogonal"], _IN_SOLVE] = "auto",
+    level: Annotated[float, _IN_SOLVE] = 0.95,
+    tolerance: Annotated[float, _IN_SOLVE] = DEFAULT_TOLERANCE,
+    memory_limit: Annotated[float | None, _IN_SOLVE] = None,
+    limit: Annotated[float, _IN_RESULTS] = 0.10,
+    overwrite: Annotated[bool, Parameter(group=_RESULTS, **_FLAG)] = False,
+    no_figures: Annotated[bool, Parameter(group=_RESULTS, **_FLAG)] = False,
+) -> Solution:
+    """Magnetization, confidence sphere and uncertainty ratio of every grain, from a map of Bz.
+
+    Lengths are µm, z points up and is 0 at the surface of the sample. The formats of files are told by their contents;
+    where a file does not tell a unit or a direction, the command stops and names the option. Results are `grains.csv`
+    and `grains.parquet` (one row per grain), `maps.nc` (measured, forward, residual) and `figures/`.
+
+    **A map in tesla with its JSON, grains with depths instead of heights, an instrument good for 20 nT:**
+
+        mmtjax invert --scan scan_tesla.txt --parameters scan_params.json
+               --grains cuboids.txt --grains-z down --noise 20 --out results
+
+    **A bare matrix in µT, an export of Dragonfly, noise taken from the misfit:**
+
+        mmtjax invert --scan Bz_muT.npy --spacing 1.2 --height 5
+               --grains grain_loc.csv --surface zmax --min-voxels 10 --noise residual --out results
+
+    **A part of a map, as a first try, with a prior that keeps deep grains physical:**
+
+        mmtjax invert --scan scan.nc --grains cuboids.txt --crop 0 100 50 150 --margin 30
+               --noise 20 --prior 480e3 --out part
+
+    Parameters
+    ----------
+    scan
+        File with the map of Bz: text or .npy matrix, QDMlab .mat, NetCDF.
+    grains
+        File with the grains: cuboids, voxels, labelled stack (.tif, .npy), Dragonfly export, positions and volumes.
+    out
+        Directory to make for the results. It appears when all of them are complete.
+    noise
+        Standard deviation of the noise of one sensor of the map as inverted, nT; or `residual`, to take it from the
+        misfit.
+    scan_format
+        `text`, `npy`, `qdmlab` or `netcdf`, where the contents leave a choice.
+    parameters
+        JSON file that belongs to a matrix and tells spacing, place and height.
+    unit
+        Unit of the field in the file: T, mT, uT, nT, gauss.
+    spacing
+        Sampling interval, µm.
+    height
+        z of the scanning plane above the surface of the sample, µm.
+    side
+        Edge of a sensor, µm; the spacing by default.
+    origin
+        x and y of the centre of the sensor [0, 0], µm.
+    upward_continuation
+        Distance by which a map of QDMlab was continued upward, µm, if its name does not tell.
+    variable
+        Variable of a NetCDF file that holds Bz.
+    mask
+        .npy of booleans, [y, x], of the whole map.
+    mask_true_is
+        What True means in the mask.
+    bounds
+        domainbounds.txt: the part of the map to keep.
+    bounds_frame
+        Frame that the grains are in: that of the whole map, or from the corner of the bounds.
+    crop
+        Keep the sensors within x0 x1 y0 y1, µm. Grains are kept; see --margin.
+    bin
+        Take means over blocks of so many sensors along each axis.
+    grains_format
+        `cuboids`, `voxels`, `stack`, `dragonfly` or `positions`, where the contents leave a choice.
+    grains_z
+        Whether z of the file is a height (up) or a depth (down).
+    grains_unit
+        Unit of the lengths of cuboids (µm by default) or positions (m by default).
+    lengths
+        Whether a file of cuboids holds half-lengths, the default, or whole edges.
+    allow_overlap
+        Accept cuboids that share volume.
+    surface
+        Where the surface of the sample lies in a Dragonfly export: at the largest z, the smallest, or a z in µm.
+    min_voxels
+        Leave out grains of fewer voxels (Dragonfly).
+    voxel_spacing
+        Edge of a voxel, µm.
+    voxel_origin
+        x, y, z of the centre of the voxel [0, 0, 0], µm.
+    margin
+        Leave out grains whose centre lies farther than this beside the map, µm. All are kept by default.
+    prior
+        Standard deviation of a normal prior of every component of the magnetization, A/m; 480e3 is the saturation of
+        magnetite.
+    method
+        How to solve: normal equations, QR, or the first where its condition allows it.
+    level
+        Probability that a confidence sphere holds the truth.
+    tolerance
+        Error of a coefficient of the field as a share of the largest of its grain.
+    memory_limit
+        GiB that may be used; what is free by default.
+    limit
+        Uncertainty ratio up to which a grain is trusted, as a fraction.
+    overwrite
+        Replace the directory of results, with all that is in it.
+    no_figures
+        Write no figures.
+    """
+    asked = {name: value for name, value in locals().items() if value is not None}
+    inputs = [file for file in (scan, grains, parameters, mask, bounds) if file is not None]
+    voice, screen = Console(stderr=True), Console()
+    with in_words_of(OPTIONS):
+        _check_limit(limit)
+    with heard_warnings() as concerns, output_directory(out, overwrite=overwrite, inputs=inputs) as place:
+        with in_words_of(OPTIONS):
+            record = provenance(inputs, asked)
+            measured = read_scan(
+                scan,
+                format=scan_format,
+                mask=mask,
+                mask_true_is=mask_true_is,
+                bounds=bounds,
+                frame=bounds_frame,
+                parameters=parameters,
+                unit=unit,
+                spacing=spacing,
+                height=height,
+                side=side,
+                origin=origin,
+                upward_continuation=upward_continuation,
+                variable=variable,
+            )
+            measured = measured if crop is None else measured.crop(x=crop[:2], y=crop[2:])
+            measured = measured.bin(bin)
+        with in_words_of(GRAIN_OPTIONS):
+            sources = read_grains(
+                grains,
+                format=grains_format,
+                z=grains_z,
+                unit=grains_unit,
+                lengths=lengths,
+                allow_overlap=allow_overlap or None,
+                surface=surface,
+                min_voxels=min_voxels,
+                spacing=voxel_spacing,
+                origin=voxel_origin,
+            )
+        sources = sources if margin is None else _within(sources, measured, margin=margin)
+        with in_words_of(OPTIONS), Stages(voice) as stages:
+            solution = invert_scan(
+                measured,
+                sources,
+                noise,
+                prior=prior,
+                method=method,
+                level=level,
+                tolerance=tolerance,
+                memory_limit=None if memory_limit is None else int(memory_limit * _GIB),
+                progress=stages,
+            )
+            fill_results(place, table=solution.table(limit), maps=solution.maps(), provenance=record)
+            if not no_figures:
+                save_figures(solution, place / "figures", limit=limit, progress=stages)
+    screen.print(summary_table(solution, limit=limit))
+    for concern in concerns:
+        voice.print("[bold yellow]warning:[/]", as_typed(concern), highlight=False, soft_wrap=True)
+    files = sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
+    screen.print(f"Results in {out}: {', '.join(files)}", highlight=False, markup=False, soft_wrap=True)
+    return solution
+
+
+@app.command
+def demo(*, out: Path, overwrite: Annotated[bool, Parameter(**_FLAG)] = False) -> None:
+    """Make a small sample, write it as files, invert these as `mmtjax invert` does, and compare with the truth.
+
+    40 grains of 1 to 6 µm in a slice of 100 × 100 × 40 µm under a map of 1 µm with 20 nT of noise. It takes less than
+    half a minute.
+
+        mmtjax demo --out demo
+
+    Parameters
+    ----------
+    out
+        Directory to make: `scan.nc`, `cuboids.txt`, `truth.csv`, and `results/`, which `mmtjax invert` fills.
+    overwrite
+        Replace the directory, with all that is in it.
+    """
+    with in_words_of(OPTIONS), output_directory(out, overwrite=overwrite) as place:
+        truth = sample.write_sample(place).truth
+    screen = Console()
+    command = f"mmtjax invert --scan {out / 'scan.nc'} --grains {out / 'cuboids.txt'} --noise {sample.NOISE:g}"
+    screen.print(f"The sample is in {out}. Now:\n$ {command} --out {out / 'results'}", highlight=False, soft_wrap=True)
+    solution = invert(scan=out / "scan.nc", grains=out / "cuboids.txt", noise=sample.NOISE, out=out / "results")
+    held, count = sample.spheres_that_hold_the_truth(solution, truth)
+    screen.print(
+        f"The true magnetization lies in {held} of {count} confidence spheres, {percent(held / count)}; "
+        f"{percent(solution.level)} are expected.",
+        highlight=False,
+    )
+
+
+@app.command
+def info(file: Path) -> None:
+    """What a file or a directory of results is: its kind, contents, units, traps, and how to read it.
+
+        mmtjax info cuboids.txt
+
+    Parameters
+    ----------
+    file
+        The file.
+    """
+    Console().print(listing(describe(file)))
+
+
+def _check_limit(limit: float) -> None:
+    if not (np.isfinite(limit) and limit > 0):
+        raise ValueError(f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {limit!r}")
+
+
+def _within(grains: Grains, scan: Scan, *, margin: float) -> Grains:
+    """Grains whose centres lie over the map or within `margin` µm beside it."""
+    place, keep = np.asarray(grains.position), np.ones(len(grains), bool)
+    for axis, centres in enumerate((np.asarray(scan.grid.x), np.asarray(scan.grid.y))):
+        keep &= (place[:, axis] >= centres[0] - margin) & (place[:, axis] <= centres[-1] + margin)
+    if not keep.any():
+        low, high = place.min(axis=0), place.max(axis=0)
+        raise ValueError(
+            f"--margin {margin:g}: none of the {len(grains)} grains lies so near to the map; they lie in x {low[0]:g} "
+            f"to {high[0]:g}, y {low[1]:g} to {high[1]:g} µm, the map in x {scan.grid.x[0]:g} to {scan.grid.x[-1]:g}, "
+            f"y {scan.grid.y[0]:g} to {scan.grid.y[-1]:g} µm"
+        )
+    return grains.select(keep)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, by default with the arguments of the process.
+
+    Returns
+    -------
+    int
+        0; 1 if it could not be done; 2 for arguments that cannot be; 130 if interrupted.
+    """
+    jax.config.update("jax_enable_x64", True)
+    voice = Console(stderr=True)
+    try:
+        command, bound, _ = app.parse_args(
+            sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True
+        )
+        command(*bound.args, **bound.kwargs)
+    except CycloptsError:
+        return 2
+    except KeyboardInterrupt:
+        voice.print("interrupted; no results were written", highlight=False)
+        return 130
+    except (ValueError, OSError, MemoryError, InversionError) as error:
+        voice.print("[bold red]error:[/]", as_typed(str(error)), highlight=False, soft_wrap=True)
+        return 1
+    return 0

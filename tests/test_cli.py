@@ -1,0 +1,222 @@
+"""The commands, run in this process: what they write, what they say, and what they leave when they fail."""
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from mmtjax import cli
+from mmtjax.io import read_results
+
+FIGURES = {f"{name}.{end}" for name in ("maps", "ratio_ssr", "moment_volume", "stereonet") for end in ("png", "pdf")}
+COMPLETE = ["invert", "--scan", "a", "--grains", "b", "--out", "c"]
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of one screen width hold what is looked for."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command demo makes."""
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    assert cli.main(["demo", "--out", str(folder)]) == 0
+    return folder
+
+
+def options(demo: Path, out: Path, **others: object) -> list[str]:
+    """Arguments of invert for the files of the demo, without figures."""
+    chosen = {"scan": demo / "scan.nc", "grains": demo / "cuboids.txt", "noise": 20, "out": out} | others
+    return ["invert", "--no-figures", *(str(part) for name, value in chosen.items() for part in (f"--{name}", value))]
+
+
+def test_the_demo_writes_its_sample_and_results_that_read_back(demo: Path) -> None:
+    assert {file.name for file in demo.iterdir()} == {"scan.nc", "cuboids.txt", "truth.csv", "results"}
+    assert {file.name for file in (demo / "results" / "figures").iterdir()} == FIGURES
+    table, maps, record = read_results(demo / "results")
+    assert len(table) == 40
+    assert table.attrs["units"]["moment"] == "A m²"
+    assert set(maps.data_vars) >= {"bz", "forward", "residual", "mask"}
+    assert record["options"]["noise"] == 20
+    assert [Path(entry["path"]).name for entry in record["inputs"]] == ["scan.nc", "cuboids.txt"]
+    truth = np.loadtxt(demo / "truth.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(truth[:, 0], table["id"])
+    distance = np.linalg.norm(table[["mx", "my", "mz"]].to_numpy() - truth[:, 1:], axis=1)
+    assert np.mean(distance <= table["confidence_radius"]) >= 0.85
+
+
+def test_the_demo_is_refused_where_something_is(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(demo.rglob("*"))
+    assert cli.main(["demo", "--out", str(demo)]) == 1
+    assert "pass --overwrite" in capsys.readouterr().err
+    assert sorted(demo.rglob("*")) == before
+
+
+def test_invert_prints_what_to_know(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(options(demo, tmp_path / "out", limit=0.2)) == 0
+    told = capsys.readouterr()
+    for line in (
+        r"grains +40, volumes .* µm³",
+        r"sensors used +10201 of 101 × 101 \(x × y\), side 1 × 1 µm, 2 µm above the surface",
+        r"method +cholesky, condition number",
+        r"noise +20 nT; residual [\d.]+ nT rms",
+        r"reduced χ² +[01]\.",
+        r"ratio within 1, 5, 10, 20, 100 % +\d+, \d+, \d+, \d+, \d+ grains",
+        r"beyond saturation \(480 kA/m\) +\d+ grains",
+        r"trusted to 20 % +\d+ of 40 grains",
+        r"SSR above which 99\.9 % are trusted +(none|[\d.e-]+ 1/µm: \d+ grains)",
+        r"computed on +(cpu|gpu), float64",
+        r"Results in .*out: grains\.csv, grains\.parquet, maps\.nc",
+    ):
+        assert re.search(line, told.out), f"{line!r} is not in\n{told.out}"
+    assert "warning" not in told.err
+    assert "normal equations" in told.err
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"grains.csv", "grains.parquet", "maps.nc"}
+
+
+def test_a_part_of_the_map_may_be_cut_binned_and_freed_of_grains(demo: Path, tmp_path: Path) -> None:
+    arguments = options(demo, tmp_path / "out", noise="residual", prior="480e3", bin=2, margin=5)
+    assert cli.main([*arguments, "--crop", "20", "79", "0", "39.5"]) == 0
+    table, maps, _ = read_results(tmp_path / "out")
+    assert maps["bz"].shape == (20, 30)
+    assert maps["x"].to_numpy()[[0, -1]].tolist() == [20.5, 78.5]
+    assert 0 < len(table) < 40
+    assert table["x"].between(15.5, 83.5).all()
+
+
+def test_real_data_warn_of_misfit_and_of_grains_that_cannot_be(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = data / "qdm-tutorial"
+    arguments = ["--grains", folder / "cuboids.txt", "--parameters", folder / "scan_params.json", "--noise", 20]
+    arguments += ["--scan", folder / "scan_tesla.txt", "--grains-z", "down", "--out", tmp_path / "out"]
+    assert cli.main(["invert", *map(str, arguments)]) == 0
+    told = capsys.readouterr()
+    assert told.err.count("cannot explain the residual") == 1
+    assert "--noise residual" in told.err
+    assert "62 of 99 grains are magnetized beyond 480 kA/m" in told.err
+    assert "--prior 480e3" in told.err
+    assert "9 pairs of grains overlap" in told.err
+    assert re.search(r"trusted to 10 % +\d+ of 99 grains", told.out)
+    table, maps, _ = read_results(tmp_path / "out")
+    assert (len(table), maps["residual"].shape) == (99, (126, 126))
+    assert {file.name for file in (tmp_path / "out" / "figures").iterdir()} == FIGURES
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"noise": -1}, "noise must be positive"),
+        ({"prior": 0}, "prior must be a positive standard deviation in A/m"),
+        ({"limit": 0}, "--limit must be a positive uncertainty ratio"),
+        ({"level": 2}, "level must lie between 0 and 1"),
+        ({"tolerance": 1}, r"tolerance must lie in \(0, 0.01\]"),
+        ({"bin": 0}, "binning factor must be an integer"),
+        ({"margin": -80}, "--margin -80: none of the 40 grains"),
+        ({"memory-limit": 0.001}, "allowed by --memory-limit"),
+        ({"scan": "nothing.nc"}, "nothing.nc"),
+        ({"surface": "zmax"}, r"got --surface zmax\); it has --grains-z, --lengths"),
+        ({"unit": "furlong"}, "'furlong' is not a magnetic field"),
+        ({"bounds-frame": "map"}, "--bounds-frame map says how to take bounds"),
+    ],
+)
+def test_values_that_cannot_be_are_told_and_nothing_is_left(
+    changed: dict[str, object], message: str, demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(options(demo, tmp_path / "out", **changed)) == 1
+    told = capsys.readouterr().err
+    assert re.search(message, told), told
+    assert "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["invret"], "invret"),
+        (["invert", "--scan", "a"], "requires an argument"),
+        ([*COMPLETE, "--noise", "ten"], "ten"),
+        ([*COMPLETE, "--grains-z", "sideways"], "sideways"),
+        ([*COMPLETE, "--crop", "1", "2"], "--crop"),
+        ([*COMPLETE, "--nois", "3"], "--nois"),
+    ],
+)
+def test_arguments_that_cannot_be_end_with_two(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    told = capsys.readouterr()
+    assert message in told.err + told.out
+
+
+def test_an_existing_directory_is_refused_before_anything_is_computed(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    monkeypatch.setattr(cli, "read_scan", lambda *_, **__: pytest.fail("a file was read"))
+    assert cli.main(options(demo, tmp_path / "out")) == 1
+    assert "pass --overwrite to replace it" in capsys.readouterr().err
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+def test_results_are_replaced_if_asked_and_inputs_never(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("old")
+    assert cli.main([*options(demo, tmp_path / "out"), "--overwrite"]) == 0
+    assert not (tmp_path / "out" / "old.txt").exists()
+    assert cli.main([*options(demo, demo), "--overwrite"]) == 1
+    assert "would delete an input" in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_what_was_there(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "save_figures", interrupted)
+    arguments = [part for part in options(demo, tmp_path / "out") if part != "--no-figures"]
+    assert cli.main(arguments) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_info_tells_what_a_file_is(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, kind in (("cuboids.txt", "cuboids"), ("scan.nc", "maps in NetCDF"), ("results", "results of mmtjax")):
+        assert cli.main(["info", str(demo / name)]) == 0
+        told = capsys.readouterr().out
+        assert kind in told
+        assert "traps" in told
+    assert cli.main(["info", str(demo / "nothing")]) == 1
+    assert "error:" in capsys.readouterr().err
+
+
+def test_help_teaches_units_conventions_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == importlib.metadata.version("mmtjax")
+    assert cli.main(["--help"]) == 0
+    general = capsys.readouterr().out
+    assert all(word in general for word in ("invert", "demo", "info", "z points up", "nT", "A/m"))
+    assert cli.main(["invert", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "mmtjax invert --scan scan_tesla.txt" in told
+    # Every option has a line of its own.
+    for option in ("--grains-z", "--noise", "--crop", "--surface", "--memory-limit", "--no-figures", "--overwrite"):
+        assert re.search(rf"{option}\b.* \w+", told), option
+
+
+def test_the_command_computes_in_double_precision() -> None:
+    jax.config.update("jax_enable_x64", False)
+    try:
+        assert cli.main(["--version"]) == 0
+        assert jax.config.jax_enable_x64
+    finally:
+        jax.config.update("jax_enable_x64", True)
