@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
-install_import_hook("mmtjax", "beartype.beartype")
+install_import_hook("mmtjax", "tests.typecheck.check")
 
 
 @pytest.fixture(scope="session")

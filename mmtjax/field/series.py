@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from mmtjax.field.harmonics import field_matrix, field_terms, monomials, sensor_convolution, term_norms
+from mmtjax.field.harmonics import field_matrix, field_terms, sensor_convolution, term_norms
 from mmtjax.rock.grains import Grains
+from mmtjax.rock.moments import central_moments, monomials
 
 #: Orders of the series that a distance chooses from, the cheapest first.
 ORDERS = (2, 4, 7, 12)
@@ -18,22 +19,6 @@ _CONVERGES = 1.25
 
 
 @jax.jit
-def central_moments(grains: Grains) -> Float[Array, "grain monomial"]:
-    """Moments ∫ x^a y^b z^c dV about the centroids, in the order of `monomials`, µm^(3+a+b+c)."""
-    powers = [jnp.ones_like(jnp.asarray(grains.corner_offset))]
-    for _ in range(_MOMENT_ORDER + 1):
-        powers.append(powers[-1] * grains.corner_offset)
-    stacked = jnp.stack(powers)
-
-    def moment(power: Int[Array, "3"]) -> Float[Array, " grain"]:
-        a, b, c = power + 1
-        terms = -grains.corner_weight * stacked[a, :, 0] * stacked[b, :, 1] * stacked[c, :, 2] / (a * b * c)
-        return jax.ops.segment_sum(terms, grains.corner_grain, num_segments=len(grains), indices_are_sorted=True)
-
-    return jax.lax.map(moment, jnp.asarray(monomials(_MOMENT_ORDER))).T
-
-
-@jax.jit
 def series_coefficients(grains: Grains, side: Float[Array, "2"]) -> Float[Array, "grain 3 2 term"]:
     """Coefficients of the series of the mean over a sensor, for `series` and `truncation_radius`."""
     target, source, exponent, factor = sensor_convolution(_MOMENT_ORDER)
@@ -42,7 +27,7 @@ def series_coefficients(grains: Grains, side: Float[Array, "2"]) -> Float[Array,
     size = len(monomials(_MOMENT_ORDER))
     convolution = jnp.zeros((size, size)).at[target, source].add(factor * sensor_moment)
     matrix = jnp.asarray(field_matrix(_MOMENT_ORDER))
-    return jnp.einsum("iptm,gm->gipt", matrix, central_moments(grains) @ convolution.T)
+    return jnp.einsum("iptm,gm->gipt", matrix, central_moments(grains, _MOMENT_ORDER) @ convolution.T)
 
 
 def series(

@@ -255,7 +255,7 @@ def _check_cuboids(table: np.ndarray) -> None:
         raise ValueError(f"cuboid {row} has half-lengths {table[row, 3:6].tolist()}; all three must be positive, in µm")
     if np.any(table[:, 6] != np.round(table[:, 6])):
         row = int(np.argwhere(table[:, 6] != np.round(table[:, 6]))[0, 0])
-        raise ValueError(f"cuboid {row} has the grain id {table[row, 6]!r}; ids must be integers")
+        raise ValueError(f"cuboid {row} has the grain id {table[row, 6]:g}; ids must be integers")
 
 
 def _first_appearance(names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
