@@ -39,6 +39,7 @@ Lengths are µm, fields nT, magnetizations A/m. z points up and is 0 at the surf
 z, sensors a height of 0 or more. Row 0 of a map has the lowest y.""",
     version=importlib.metadata.version("mmtjax"),
     help_format="markdown",
+    default_parameter=Parameter(negative=()),
 )
 
 _MAP = Group("The map", sort_key=1)
@@ -50,7 +51,6 @@ _IN_MAP = Parameter(group=_MAP)
 _IN_GRAINS = Parameter(group=_GRAINS)
 _IN_SOLVE = Parameter(group=_SOLVE)
 _IN_RESULTS = Parameter(group=_RESULTS)
-_FLAG = {"negative": ""}
 
 _GIB = 2**30
 
@@ -81,7 +81,7 @@ def invert(
     grains_z: Annotated[Literal["up", "down"] | None, _IN_GRAINS] = None,
     grains_unit: Annotated[str | None, _IN_GRAINS] = None,
     lengths: Annotated[Literal["half", "full"] | None, _IN_GRAINS] = None,
-    allow_overlap: Annotated[bool, Parameter(group=_GRAINS, **_FLAG)] = False,
+    allow_overlap: Annotated[bool, Parameter(group=_GRAINS, show_default=False)] = False,
     surface: Annotated[float | Literal["zmax", "zmin"] | None, _IN_GRAINS] = None,
     min_voxels: Annotated[int | None, _IN_GRAINS] = None,
     voxel_spacing: Annotated[float | None, _IN_GRAINS] = None,
@@ -93,8 +93,8 @@ def invert(
     tolerance: Annotated[float, _IN_SOLVE] = DEFAULT_TOLERANCE,
     memory_limit: Annotated[float | None, _IN_SOLVE] = None,
     limit: Annotated[float, _IN_RESULTS] = 0.10,
-    overwrite: Annotated[bool, Parameter(group=_RESULTS, **_FLAG)] = False,
-    no_figures: Annotated[bool, Parameter(group=_RESULTS, **_FLAG)] = False,
+    overwrite: Annotated[bool, Parameter(group=_RESULTS, show_default=False)] = False,
+    no_figures: Annotated[bool, Parameter(group=_RESULTS, show_default=False)] = False,
 ) -> Solution:
     """Magnetization, confidence sphere and uncertainty ratio of every grain, from a map of Bz.
 
@@ -104,18 +104,20 @@ def invert(
 
     **A map in tesla with its JSON, grains with depths instead of heights, an instrument good for 20 nT:**
 
-        mmtjax invert --scan scan_tesla.txt --parameters scan_params.json
-               --grains cuboids.txt --grains-z down --noise 20 --out results
+        mmtjax invert --scan scan_tesla.txt --parameters scan_params.json \\
+          --grains cuboids.txt --grains-z down --noise 20 --out results
 
     **A bare matrix in µT, an export of Dragonfly, noise taken from the misfit:**
 
-        mmtjax invert --scan Bz_muT.npy --spacing 1.2 --height 5
-               --grains grain_loc.csv --surface zmax --min-voxels 10 --noise residual --out results
+        mmtjax invert --scan Bz_muT.npy --spacing 1.2 --height 5 \\
+          --grains grain_loc.csv --surface zmax --min-voxels 10 \\
+          --noise residual --out results
 
     **A part of a map, as a first try, with a prior that keeps deep grains physical:**
 
-        mmtjax invert --scan scan.nc --grains cuboids.txt --crop 0 100 50 150 --margin 30
-               --noise 20 --prior 480e3 --out part
+        mmtjax invert --scan scan.nc --crop 0 100 50 150 \\
+          --grains cuboids.txt --margin 30 \\
+          --noise 20 --prior 480e3 --out part
 
     Parameters
     ----------
@@ -260,7 +262,7 @@ def invert(
 
 
 @app.command
-def demo(*, out: Path, overwrite: Annotated[bool, Parameter(**_FLAG)] = False) -> None:
+def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
     """Make a small sample, write it as files, invert these as `mmtjax invert` does, and compare with the truth.
 
     40 grains of 1 to 6 µm in a slice of 100 × 100 × 40 µm under a map of 1 µm with 20 nT of noise. It takes less than
