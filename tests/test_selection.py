@@ -1,0 +1,135 @@
+"""The signal strength ratio, and thresholds on it against a count by brute force."""
+
+from fractions import Fraction
+
+import jax
+import numpy as np
+import pytest
+
+from mmtjax.rock import Grains
+from mmtjax.selection import signal_strength_ratio, ssr_threshold
+
+
+def grains() -> Grains:
+    return Grains.from_volumes([[0, 0, -25.0], [3, 1, -16], [9, 2, -7]], [10.0, 10.0, 10.0], ids=[4, 8, 6])
+
+
+def test_signal_strength_ratio_is_that_of_the_examples_in_the_paper() -> None:
+    np.testing.assert_allclose(signal_strength_ratio(grains(), 0.0), [2.3e-4, 9.8e-4, 1.0e-2], rtol=0.1)
+
+
+def test_signal_strength_ratio_is_equation_13() -> None:
+    expected = 10 / (np.array([27.0, 18, 9]) ** 3 * (60 / np.pi) ** (1 / 3))
+    np.testing.assert_allclose(signal_strength_ratio(grains(), 2.0), expected, rtol=1e-14)
+
+
+def test_signal_strength_ratio_is_differentiable() -> None:
+    ratio = signal_strength_ratio(grains(), 2.0)
+    slope = jax.jit(jax.jacobian(lambda height: signal_strength_ratio(grains(), height)))(2.0)
+    np.testing.assert_allclose(slope, -3 * ratio / np.array([27.0, 18, 9]), rtol=1e-13)
+    lift = jax.jacobian(lambda z: signal_strength_ratio(grains().translate(z * np.array([0.0, 0.0, 1.0])), 2.0))(0.0)
+    np.testing.assert_allclose(lift, -slope, rtol=1e-13)
+
+
+def test_a_plane_through_a_grain_is_refused() -> None:
+    with pytest.raises(ValueError, match="grain 6 lies at z = -7 µm, not below the scanning plane at -7 µm"):
+        signal_strength_ratio(grains(), -7.0)
+    with pytest.raises(ValueError, match=r"height must be one number.*got \[1.0, 2.0\]"):
+        signal_strength_ratio(grains(), [1.0, 2.0])
+
+
+def brute_force(ssr: np.ndarray, ratio: np.ndarray, limit: float, purity: str) -> float:
+    """Smallest SSR that is pure enough, by trying every one."""
+    for threshold in np.unique(ssr):
+        chosen = ratio[ssr >= threshold]
+        if Fraction(int(np.sum(chosen <= limit)), len(chosen)) >= Fraction(purity):
+            return float(threshold)
+    return np.inf
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_threshold_is_that_of_brute_force(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 120))
+    ssr = np.round(10 ** rng.uniform(-2, 0, size), int(rng.integers(1, 5)))
+    ratio = 0.05 / np.maximum(ssr, 1e-3) * 10 ** rng.normal(0, rng.uniform(0.05, 0.5), size)
+    ratio[rng.random(size) < 0.05] = np.inf
+    limit = float(rng.choice([0.1, 0.3, 1.0]))
+    purity = str(rng.choice(["0.5", "0.9", "0.95", "0.99", "1.0"]))
+    found = ssr_threshold(ssr, ratio, limit, float(purity))
+    assert float(found) == found.ssr == brute_force(ssr, ratio, limit, purity)
+    chosen, good = ssr >= found.ssr, ratio <= limit
+    assert (found.selected, found.violators) == (np.sum(chosen), np.sum(chosen & ~good))
+    assert (found.resolved, found.total) == (np.sum(good), size)
+    if found.selected:
+        assert found.purity == np.mean(good[chosen]) >= float(purity)
+        assert found.recovered == np.sum(chosen & good) / np.sum(good)
+
+
+#: Selected grains, violators and the recovered share of Fig. 6 of the paper, by purity. The paper prints 58.0 % for a
+#: purity of 99 %, where its own counts give 60.4 %. Its choice for 90 % (1,629 of 16,289 violate, 10.0006 %) is one
+#: violator above what "at least 90 %" allows, and is left out.
+FIGURE_6 = {0.999: (6565, 6, 0.429), 0.99: (9342, 93, 0.604), 0.95: (13863, 693, 0.861)}
+
+
+@pytest.mark.parametrize("purity", FIGURE_6)
+def test_counts_of_figure_6(purity: float) -> None:
+    selected, violators, recovered = FIGURE_6[purity]
+    ssr = np.arange(18750, 0, -1) * 1e-6
+    violates = np.zeros(18750, bool)
+    violates[1 : 2 * violators : 2] = True
+    # Past the chosen set every grain violates, until enough are left to make 15,301 that do not.
+    rest = 18750 - 15301 - violators
+    violates[selected : selected + rest] = True
+    ratio = np.where(violates, np.inf, 0.10)
+    found = ssr_threshold(np.random.default_rng(0).permutation(ssr), ratio, purity=purity)
+    assert found.resolved == 15301
+    assert found.total == 18750
+    found = ssr_threshold(ssr, ratio, purity=purity)
+    assert (found.selected, found.violators) == (selected, violators)
+    assert found.ssr == ssr[selected - 1]
+    assert found.recovered == pytest.approx(recovered, abs=5e-4)
+
+
+def test_purity_is_compared_exactly() -> None:
+    ssr = np.arange(100, 0, -1.0)
+    one_in_hundred = np.where(ssr == 50, 0.5, 0.01)
+    assert ssr_threshold(ssr, one_in_hundred, purity=0.99).selected == 100
+    assert ssr_threshold(ssr, one_in_hundred, purity=np.float64(0.99)).selected == 100
+    assert ssr_threshold(ssr, one_in_hundred, purity=0.9900000001).selected == 50
+    assert ssr_threshold(ssr, one_in_hundred, purity=1).selected == 50
+    assert ssr_threshold([3.0, 2.0, 1.0], [0.1, 0.1, 0.3], purity=2 / 3).selected == 3
+
+
+def test_grains_of_one_ssr_stand_or_fall_together() -> None:
+    found = ssr_threshold([2.0, 2.0, 3.0, 2.0], [0.01, 0.01, 0.01, 9.0], purity=0.8)
+    assert (found.ssr, found.selected) == (3.0, 1)
+
+
+def test_no_threshold_at_all() -> None:
+    found = ssr_threshold([1.0, 2.0], [0.05, 0.5])
+    assert found[:4] == (np.inf, 0, 0, 0.0)
+    assert np.isnan(found.purity)
+    assert (found.resolved, found.total) == (1, 2)
+    assert np.isnan(ssr_threshold([1.0], [np.inf]).recovered)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"ratio\[1\] is nan"):
+        ssr_threshold([1.0, 2.0], [0.1, np.nan])
+    with pytest.raises(ValueError, match=r"ratio\[0\] is -0.1"):
+        ssr_threshold([1.0, 2.0], [-0.1, 0.1])
+    with pytest.raises(ValueError, match=r"ssr\[1\] is inf"):
+        ssr_threshold([1.0, np.inf], [0.1, 0.1])
+    with pytest.raises(ValueError, match=r"got shapes \(2,\) and \(3,\)"):
+        ssr_threshold([1.0, 2.0], [0.1, 0.1, 0.1])
+    with pytest.raises(ValueError, match=r"got shapes \(0,\) and \(0,\)"):
+        ssr_threshold([], [])
+    with pytest.raises(ValueError, match="purity must be a share.*got 0.0"):
+        ssr_threshold([1.0], [0.1], purity=0.0)
+    with pytest.raises(ValueError, match="purity must be a share.*got 99.0"):
+        ssr_threshold([1.0], [0.1], purity=99.0)
+    with pytest.raises(ValueError, match="limit must be an uncertainty ratio.*got nan"):
+        ssr_threshold([1.0], [0.1], limit=np.nan)
+    with pytest.raises(ValueError, match="a count of grains cannot be traced"):
+        jax.jit(lambda ssr: float(ssr_threshold(ssr, ssr)))(np.ones(3))
