@@ -23,7 +23,7 @@ AnyArray = np.ndarray | jax.Array
 
 #: h is smooth in s = (v - 8)/(v + 8): the series of (1 + v/8) h(v) in s ends, to 1e-13, at degree 40. The numbers of
 #: nodes and iterations are measured against 40-digit integrals, for b and c from 1 to 1e-16 and 0: 16 nodes leave an
-#: error of 1e-13 at 95 %, 2e-12 at 50 % and 1e-7 at 1 %; 32 nodes 1e-14, 1e-14 and 1e-13.
+#: error of 1e-13 at 95 %, 2e-12 at 50 % and 1e-7 at 1 %; 32 nodes 3e-15, 1e-14 and 2e-13.
 _BEND = 8.0
 _NODES = 32
 _ITERATIONS = 6
