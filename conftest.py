@@ -7,8 +7,10 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
+from tests import typecheck
+
 jax.config.update("jax_enable_x64", True)
-install_import_hook("mmtjax", "tests.typecheck.check")
+install_import_hook("mmtjax", f"{typecheck.__name__}.check")
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,8 @@ class Reduced(eqx.Module):
 class AbstractSolver(eqx.Module):
     """A way to reduce the weighted rows of Q: `init` passes over them once, `compute` works on what remains.
 
-    A ridge is the precision that a prior adds to every unknown, in units of the noise: (σ / s)² for M ~ N(0, s²); None is no prior.
+    A ridge is the precision that a prior adds to every unknown, in units of the noise: (σ / s)² for M ~ N(0, s²).
+    None is no prior.
     """
 
     #: Passes over the rows that bring the solution of `Reduced` to full accuracy.
