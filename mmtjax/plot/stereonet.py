@@ -97,7 +97,7 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
                 facecolors=colour if down else "white",
                 edgecolors="black" if down else colour,
                 linewidths=0.4 if down else 1.8,
-                zorder=3,
+                zorder=4,
             )
         axes.figure.colorbar(tint, ax=axes, label="uncertainty ratio (1)", shrink=0.75)
         moments = magnetization[trusted] * np.asarray(solution.grains.volume)[trusted, None]
@@ -111,7 +111,7 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
             ),
             _key("o", GREY, False, f"pointing up ({int((trusted & (inclination < 0)).sum())})"),
             _draw_mean(axes, moments.sum(axis=0), marker="*", size=330.0, colour=VERMILLION, label="sum of moments"),
-            _draw_mean(axes, units.sum(axis=0), marker="s", size=55.0, colour=ORANGE, label="mean of unit vectors"),
+            _draw_mean(axes, units.sum(axis=0), marker="s", size=110.0, colour=ORANGE, label="mean of unit vectors"),
         ]
     else:
         axes.text(0, 0.42, f"no grain is trusted to {percent(limit)}", ha="center", bbox=_paper(), zorder=5)
@@ -125,9 +125,15 @@ def _draw_mean(axes: Axes, vector: np.ndarray, *, marker: str, size: float, colo
     x, y = equal_area(declination, inclination)
     down = bool(inclination >= 0)
     axes.scatter(
-        x, y, marker=marker, s=size, facecolors=colour if down else "white", edgecolors="black" if down else colour,
-        linewidths=1.0 if down else 1.8, zorder=4,
-    )  # fmt: skip
+        x,
+        y,
+        marker=marker,
+        s=size,
+        facecolors=colour if down else "white",
+        edgecolors="black" if down else colour,
+        linewidths=1.0 if down else 1.8,
+        zorder=3,
+    )
     return _key(marker, colour, down, f"{label}: {declination:.0f}°, {inclination:.0f}°".replace("-", "−"))
 
 
