@@ -11,7 +11,7 @@ from benchmarks.columns import make_columns
 from benchmarks.measure import interleaved, one_core_clock, record
 from benchmarks.samples import grains_of, hundred_grains, large_grid
 from mmtjax import SensorGrid
-from mmtjax.field.columns import TILE, tile_corners, tile_count
+from mmtjax.field.plan import TILE, tile_corners, tile_count
 from mmtjax.field.series import ORDERS
 from mmtjax.greens.tiled import TiledGreen
 
@@ -45,18 +45,15 @@ def shares_and_costs() -> None:
 
 def chosen_forms(green: TiledGreen) -> np.ndarray:
     """Number of the cheapest order that holds for each grain and tile, (grain, tile); ``len(ORDERS)``: closed form."""
-    grid, position = green.grid, np.asarray(green.grains.position)
-    first = tile_corners(grid, np.arange(tile_count(grid)))[:, ::-1]
-    low = np.asarray(grid.origin) + first * np.asarray(grid.spacing)
-    high = low + (TILE - 1) * np.asarray(grid.spacing)
-    aside = np.maximum(0, np.maximum(low - position[:, None, :2], position[:, None, :2] - high))
-    distance = np.sqrt(np.sum(aside**2, axis=2) + (grid.height - position[:, None, 2]) ** 2)
-    holds = distance > np.asarray(green.plan.radius)[..., None]
-    return np.where(holds.any(axis=0), holds.argmax(axis=0), len(ORDERS))
+    first = tile_corners(green.grid, np.arange(tile_count(green.grid)))
+    grain, tile = np.divmod(np.arange(len(green.grains) * len(first)), len(first))
+    return green.plan.grains.forms(green.grid, grain, first[tile]).reshape(len(green.grains), -1)
 
 
 def only(green: TiledGreen, number: int) -> TiledGreen:
     """The operator made to use one form everywhere, for its cost: values near a grain mean nothing."""
     radius = jnp.where(jnp.arange(len(ORDERS))[:, None] == number, 0.0, jnp.inf)
-    forced = eqx.tree_at(lambda g: g.plan.radius, green, jnp.broadcast_to(radius, green.plan.radius.shape))
+    held = green.plan.grains.radius, green.plan.parts.radius
+    wanted = tuple(jnp.broadcast_to(radius, one.shape) for one in held)
+    forced = eqx.tree_at(lambda g: (g.plan.grains.radius, g.plan.parts.radius), green, wanted)
     return jax.block_until_ready(forced)

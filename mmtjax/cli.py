@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 from mmtjax import demo as sample
-from mmtjax.field.columns import DEFAULT_TOLERANCE
+from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import InversionError, Solution
 from mmtjax.io.description import describe

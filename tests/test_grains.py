@@ -5,6 +5,7 @@ import pytest
 
 from mmtjax import Grains
 from mmtjax.rock.moments import central_moments, monomials
+from mmtjax.rock.parts import parts_of
 from tests.samples import ragged_cuboids
 
 
@@ -127,3 +128,19 @@ def test_voxels_that_cannot_be(labels, options, message):
 def test_volumes_that_cannot_be(position, volume, ids, message):
     with pytest.raises(ValueError, match=message):
         Grains.from_volumes(position, volume, ids=ids)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_are_the_grain(seed):
+    """Volume, centroid and second moments of the parts add up to those of the whole, and all parts are small."""
+    whole = Grains.from_cuboids(ragged_cuboids(seed, voxels=200))
+    parts, owner = parts_of(whole, corners=24)
+    assert len(parts) > 4
+    assert np.bincount(parts.corner_grain).max() <= 24
+    np.testing.assert_array_equal(owner, 0)
+    np.testing.assert_allclose(parts.volume.sum(), whole.volume[0], rtol=1e-12)
+    np.testing.assert_allclose(parts.volume @ parts.position, 0, atol=1e-9)
+    second = np.asarray(central_moments(parts, 2))[:, monomials(2).index((1, 1, 0))]
+    shifted = second + parts.volume * parts.position[:, 0] * parts.position[:, 1]
+    np.testing.assert_allclose(shifted.sum(), central_moments(whole, 2)[0, monomials(2).index((1, 1, 0))], rtol=1e-9)
+    assert parts.bounding_radius.max() < 0.7 * whole.bounding_radius[0]

@@ -157,9 +157,7 @@ def test_failed_cholesky_is_refused_with_the_remedy():
 
 def test_a_hopeless_problem_is_refused_or_returned_with_its_failure():
     """Two cubes at one place cannot be told from one."""
-    grains = Grains.from_cuboids(
-        [[5, 5, -60, 0.5, 0.5, 0.5, 1], [5, 5, -60, 0.5, 0.5, 0.5, 2]], allow_overlap=True
-    )
+    grains = Grains.from_cuboids([[5, 5, -60, 0.5, 0.5, 0.5, 1], [5, 5, -60, 0.5, 0.5, 0.5, 2]], allow_overlap=True)
     _, scan = noisy_scan(grains, noise=1.0)
     with pytest.raises(InversionError, match="prior=480e3"):
         invert(scan, grains, noise=1.0)

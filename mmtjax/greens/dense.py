@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.field.columns import DEFAULT_TOLERANCE
+from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.operator import AbstractGreen, Progress, RowBlock
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.precision import float64_array

@@ -12,6 +12,12 @@ from jaxtyping import Array, Float, Int
 from mmtjax.precision import is_concrete
 from mmtjax.scan.grid import SensorGrid
 
+#: Panels of the matrix of the normal equations; those below its diagonal are not computed.
+_PANELS = 4
+
+#: Rows that are gathered before the triangular factor is updated, for each unknown.
+_ROWS_PER_UNKNOWN = 2
+
 #: Called with the work that is done and the whole of it, both in sensors.
 Progress = Callable[[int, int], None]
 
@@ -71,7 +77,8 @@ class AbstractGreen(eqx.Module):
             arguments = block.columns, _at_sensors(field, block), _at_sensors(weight, block)
             add = _add_normal_in_place if is_concrete(arguments) else _add_normal
             total = add(total, *arguments)
-        return total
+        upper = jnp.triu(total[0])
+        return upper + jnp.triu(upper, 1).T, total[1]
 
     def root(
         self, field: Float[Array, "ny nx"], weight: Float[Array, "ny nx"], *, progress: Progress | None = None
@@ -81,10 +88,14 @@ class AbstractGreen(eqx.Module):
         ``RᵀR = [Q φ]ᵀ W² [Q φ]`` without ever squaring the condition number (TSQR). The last column holds the
         projected data and, in its last entry, the norm of the weighted residual.
         """
-        factor = jnp.zeros((self.unknowns + 1, self.unknowns + 1))
+        factor, waiting = jnp.zeros((self.unknowns + 1, self.unknowns + 1)), []
         for block in self.row_blocks(progress):
-            factor = _update_root(factor, block.columns, _at_sensors(field, block), _at_sensors(weight, block))
-        return factor
+            rows = jnp.concatenate([block.columns, _at_sensors(field, block)[None]])
+            waiting.append((rows * _at_sensors(weight, block)).T)
+            # Each update works on the factor as well as on the new rows: few rows at a time would cost it many times.
+            if sum(len(rows) for rows in waiting) >= _ROWS_PER_UNKNOWN * self.unknowns:
+                factor, waiting = _update_root(factor, waiting), []
+        return _update_root(factor, waiting) if waiting else factor
 
     def residual_gradient(
         self,
@@ -113,17 +124,22 @@ def _field(columns: Array, magnetization: Array) -> Array:
 
 
 def _add_normal(total: tuple[Array, Array], columns: Array, field: Array, weight: Array) -> tuple[Array, Array]:
+    """Add the upper panels of the matrix, five eighths of the work of all of it, and the right-hand side."""
+    gram, projected = total
     weighted = columns * weight
-    return total[0] + weighted @ weighted.T, total[1] + weighted @ (weight * field)
+    bounds = np.linspace(0, len(columns), _PANELS + 1).astype(int)
+    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        panel = gram[start:stop, start:] + weighted[start:stop] @ weighted[start:].T
+        gram = jax.lax.dynamic_update_slice(gram, panel, (start, start))
+    return gram, projected + weighted @ (weight * field)
 
 
 _add_normal_in_place = jax.jit(_add_normal, donate_argnums=0)
 
 
 @jax.jit
-def _update_root(factor: Array, columns: Array, field: Array, weight: Array) -> Array:
-    rows = jnp.concatenate([columns, field[None]]) * weight
-    return jnp.linalg.qr(jnp.concatenate([factor, rows.T]), mode="r")
+def _update_root(factor: Array, rows: list[Array]) -> Array:
+    return jnp.linalg.qr(jnp.concatenate([factor, *rows]), mode="r")
 
 
 @jax.jit

@@ -6,21 +6,22 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from mmtjax.field.columns import (
-    DEFAULT_TOLERANCE,
-    TILE,
-    FieldPlan,
-    columns_on_tiles,
-    plan_field,
-    tile_corners,
-    tile_count,
-)
+from mmtjax.field.columns import columns_on_tiles
+from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field, tile_corners, tile_count
 from mmtjax.greens.operator import AbstractGreen, Progress, RowBlock
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
-#: Columns of one block, in bytes; larger blocks serve QR and GEMM no better and cost memory.
-BLOCK_BYTES = 192 * 2**20
+#: Columns of one block, in bytes. Blocks below 32 MiB are taken from memory that the process has already; larger ones
+#: are mapped anew each time, which costs as much as a third of making them. Many unknowns need more all the same, or
+#: the matrix of the normal equations is read and written too often.
+_BLOCK_BYTES = 24 * 2**20
+_BLOCK_ROWS = 2048
+
+
+def block_bytes_for(unknowns: int) -> int:
+    """Size of the blocks of columns for so many unknowns, in bytes."""
+    return max(_BLOCK_BYTES, 8 * _BLOCK_ROWS * unknowns)
 
 
 class TiledGreen(AbstractGreen):
@@ -33,7 +34,7 @@ class TiledGreen(AbstractGreen):
     tolerance
         Error of a coefficient as a share of the peak of its grain.
     block_bytes
-        Size of the columns that are held at a time.
+        Size of the columns that are held at a time; by default what is fastest.
 
     Examples
     --------
@@ -54,12 +55,13 @@ class TiledGreen(AbstractGreen):
         grid: SensorGrid,
         *,
         tolerance: float = DEFAULT_TOLERANCE,
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int | None = None,
     ) -> None:
         self.grains = grains
         self.grid = grid
         self.plan = plan_field(grains, grid, tolerance=tolerance)
-        fitting = block_bytes // (24 * len(grains) * TILE * TILE)
+        wanted = block_bytes_for(3 * len(grains)) if block_bytes is None else block_bytes
+        fitting = wanted // (24 * len(grains) * TILE * TILE)
         self.block_tiles = int(np.clip(fitting, 1, tile_count(grid)))
 
     @property
@@ -73,7 +75,7 @@ class TiledGreen(AbstractGreen):
         for start in range(0, total, self.block_tiles):
             tiles = np.arange(start, min(start + self.block_tiles, total))
             columns = columns_on_tiles(self.plan, self.grains, self.grid, tiles=tiles)
-            yield RowBlock(columns.reshape(self.unknowns, -1), sensors_of_tiles(self.grid, tiles))
+            yield RowBlock(columns, sensors_of_tiles(self.grid, tiles))
             if progress is not None:
                 # The next block is made on the host: without waiting, progress would run ahead of the device.
                 jax.block_until_ready(columns)

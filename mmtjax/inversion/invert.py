@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.field.columns import DEFAULT_TOLERANCE
+from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.operator import AbstractGreen
 from mmtjax.greens.tiled import TiledGreen

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mmtjax.greens.tiled import BLOCK_BYTES
+from mmtjax.greens.tiled import block_bytes_for
 
 #: Square matrices of the unknowns that live at once: normal equations, scaled copy, factor, inverse, work space.
 _SQUARE_MATRICES = 5
@@ -25,7 +25,7 @@ def estimate_memory(grains: int, sensors: int) -> int:
     unknowns = 3 * grains
     square = _SQUARE_MATRICES * 8 * unknowns**2
     dense = 8 * unknowns * sensors
-    columns = 2 * dense if dense <= DENSE_BYTES else 4 * BLOCK_BYTES
+    columns = 2 * dense if dense <= DENSE_BYTES else 4 * block_bytes_for(unknowns)
     return square + columns + 8 * 8 * sensors
 
 

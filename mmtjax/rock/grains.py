@@ -87,7 +87,7 @@ class Grains(eqx.Module):
         low, high = table[:, :3] - table[:, 3:6], table[:, :3] + table[:, 3:6]
         if not allow_overlap:
             _check_overlaps(low, high, grain, ids=ids)
-        return cls._from_corners(*corners_of_boxes(low, high, grain), ids=ids)
+        return cls.from_corners(*corners_of_boxes(low, high, grain), ids=ids)
 
     @classmethod
     def from_voxels(cls, labels: object, *, spacing: object, origin: object = (0.0, 0.0, 0.0)) -> "Grains":
@@ -131,7 +131,7 @@ class Grains(eqx.Module):
         if not stack.any():
             raise ValueError(f"labels of shape {stack.shape} hold no grain: every voxel is 0, the background")
         ids, corners, weight, grain = corners_of_labels(stack)
-        return cls._from_corners(start + (corners - 0.5) * edge, weight, grain, ids=ids)
+        return cls.from_corners(start + (corners - 0.5) * edge, weight, grain, ids=ids)
 
     @classmethod
     def from_volumes(cls, position: object, volume: object, *, ids: object = None) -> "Grains":
@@ -172,7 +172,8 @@ class Grains(eqx.Module):
         return cls.from_cuboids(np.column_stack([centre, half, names]), allow_overlap=True)
 
     @classmethod
-    def _from_corners(cls, corners: np.ndarray, weight: np.ndarray, grain: np.ndarray, *, ids: np.ndarray) -> "Grains":
+    def from_corners(cls, corners: np.ndarray, weight: np.ndarray, grain: np.ndarray, *, ids: np.ndarray) -> "Grains":
+        """Grains from signed corners (corner, 3), their weights, and the index of the grain of each, ascending."""
         count = len(ids)
         local = np.full((count, 3), -np.inf)
         np.maximum.at(local, grain, corners)
