@@ -105,8 +105,8 @@ def invert(
     >>> grid = mmtjax.SensorGrid(origin=(-20, -20), spacing=1, shape=(41, 41), height=2)
     >>> field = mmtjax.forward(grains, [[0, 0, 9e3], [4e3, 0, 0]], grid)
     >>> solution = invert(Scan(field, grid), grains, noise=5.0, method="cholesky")
-    >>> np.round(solution.magnetization).tolist()
-    [[0.0, 0.0, 9000.0], [4000.0, 0.0, 0.0]]
+    >>> np.round(solution.magnetization).astype(int).tolist()
+    [[0, 0, 9000], [4000, 0, 0]]
     """
     require_float64()
     sigma = _checked_options(scan, noise, prior=prior, method=method, level=level)
@@ -115,7 +115,7 @@ def invert(
         raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
     _check_counts(scan, grains, prior=prior)
     if concrete:
-        require_memory(len(grains), scan.grid.size, memory_limit)
+        require_memory(len(grains), scan.grid.size, method=method, limit=memory_limit)
     weight, variance = _weights(scan, sigma)
     field = jnp.where(scan.mask, scan.field, 0.0)
     green = _operator(grains, scan, tolerance=tolerance, progress=progress)

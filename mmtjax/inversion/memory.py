@@ -5,28 +5,32 @@ from pathlib import Path
 
 from mmtjax.greens.tiled import block_bytes_for
 
-#: Square matrices of the unknowns that live at once: normal equations, scaled copy, factor, inverse, work space.
-_SQUARE_MATRICES = 5
+#: Square matrices of the unknowns that live at once: normal equations, scaled copy, factor, inverse, work space; or
+#: the factor with twice as many rows waiting, all of it stacked, and the work space of QR.
+_SQUARE_MATRICES = {"cholesky": 5, "orthogonal": 9, "auto": 9}
 
 #: A Green's matrix up to this size is kept instead of being made anew in every pass.
-DENSE_BYTES = 2**30
+DENSE_BYTES = 2**29
+
+#: What Python, JAX and the compiled kernels take.
+_OVERHEAD = 3 * 2**28
 
 _GIB = 2**30
 
 
-def estimate_memory(grains: int, sensors: int) -> int:
-    """Bytes that inverting for so many grains from so many sensors takes at its peak.
+def estimate_memory(grains: int, sensors: int, *, method: str = "auto") -> int:
+    """Bytes that inverting for so many grains from so many sensors takes at its peak, an upper bound.
 
     Examples
     --------
-    >>> round(estimate_memory(1875, 251_001) / 2**30, 1)
-    1.9
+    >>> round(estimate_memory(1875, 251_001, method="cholesky") / 2**30, 1)
+    2.3
     """
     unknowns = 3 * grains
-    square = _SQUARE_MATRICES * 8 * unknowns**2
+    square = _SQUARE_MATRICES[method] * 8 * unknowns**2
     dense = 8 * unknowns * sensors
-    columns = 2 * dense if dense <= DENSE_BYTES else 4 * block_bytes_for(unknowns)
-    return square + columns + 8 * 8 * sensors
+    columns = 6 * dense if dense <= DENSE_BYTES else 4 * block_bytes_for(unknowns)
+    return square + columns + 8 * 8 * sensors + _OVERHEAD
 
 
 def available_memory() -> int:
@@ -39,7 +43,7 @@ def available_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def require_memory(grains: int, sensors: int, limit: int | None) -> None:
+def require_memory(grains: int, sensors: int, *, method: str, limit: int | None) -> None:
     """Raise unless the inversion fits in `limit` bytes, by default what the machine has free.
 
     Raises
@@ -47,7 +51,8 @@ def require_memory(grains: int, sensors: int, limit: int | None) -> None:
     MemoryError
         With what is needed, what there is, and what would make it fit.
     """
-    needed, there = estimate_memory(grains, sensors), available_memory() if limit is None else limit
+    needed = estimate_memory(grains, sensors, method=method)
+    there = available_memory() if limit is None else limit
     if needed > there:
         whose = "free on this machine" if limit is None else "allowed by memory_limit"
         raise MemoryError(
