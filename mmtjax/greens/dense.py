@@ -43,7 +43,7 @@ class DenseGreen(AbstractGreen):
 def greens_matrix(
     grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
 ) -> Float[Array, "sensor unknown"]:
-    """The Green's matrix Q, (ny · nx, 3 grains), nT per A/m (eq. 3).
+    """The Green's matrix Q, (ny · nx, 3 grains), nT per A/m (equation 3).
 
     Each entry is the mean of Bz over a sensor per unit of one component of the magnetization of one grain. Rows follow
     the flattened map [y, x], columns are ordered ``3 g + i``.
@@ -75,7 +75,7 @@ def greens_matrix(
 def forward(
     grains: Grains, magnetization: object, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
 ) -> Float[Array, "ny nx"]:
-    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (eq. 4), Q never held.
+    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (equation 4), Q never held.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class RowBlock(eqx.Module):
 
 
 class AbstractGreen(eqx.Module):
-    """The linear map from magnetizations (3 grains,), A/m, to the field (ny, nx), nT: φ = Q M (eq. 4).
+    """The linear map from magnetizations (3 grains,), A/m, to the field (ny, nx), nT: φ = Q M (equation 4).
 
     Unknowns are ordered ``M[3 g + i]``. A form of the operator says how its rows are made; everything else follows.
     """

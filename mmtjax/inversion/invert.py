@@ -55,7 +55,7 @@ def invert(
     progress: StageProgress | None = None,
     throw: bool = True,
 ) -> Solution:
-    """Magnetization of every grain by least squares (eq. 5), with covariance (eq. 11) and confidence spheres.
+    """Magnetization of every grain by least squares (equation 5), with covariance (equation 11) and confidence spheres.
 
     Parameters
     ----------

@@ -84,12 +84,12 @@ class Solution(eqx.Module):
 
     @property
     def uncertainty_ratio(self) -> Float[Array, " grain"]:
-        """u / |M| (eq. 12), as a fraction."""
+        """Radius of the confidence sphere over the magnetization (equation 12), as a fraction."""
         return uncertainty_ratio(self.magnetization, self.confidence_radius)
 
     @property
     def signal_strength_ratio(self) -> Float[np.ndarray | Array, " grain"]:
-        """SSR = V / (R³ d) (eq. 13), µm units."""
+        """``SSR = V / (R³ d)`` (equation 13), µm⁻¹."""
         return signal_strength_ratio(self.grains, self.scan.grid.height)
 
     @property
@@ -99,7 +99,7 @@ class Solution(eqx.Module):
 
     @property
     def magnitude(self) -> Float[Array, " grain"]:
-        """|M|, A/m."""
+        """Norm of the magnetization, A/m."""
         return jnp.linalg.norm(self.magnetization, axis=1)
 
     @property

@@ -14,7 +14,7 @@ _MAGNETIZATION_OF_1_UM, _EXPONENT, _VOLUME_OF_1_UM = 46.5e3, -0.355, np.pi / 6
 
 
 def expected_magnetization(volume: float | Float[np.ndarray, "..."]) -> float | Float[np.ndarray, "..."]:
-    """Mean |M| (A/m) of natural grains of a volume in µm³ (eq. 1 of Out et al. 2022).
+    """Mean magnetization (A/m) of natural grains of a volume in µm³ (equation 1 of Out et al. 2022).
 
     Examples
     --------

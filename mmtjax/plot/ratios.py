@@ -27,7 +27,7 @@ def ssr_thresholds(solution: Solution, *, limit: float = 0.10) -> dict[float, Ss
 
 
 def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None = None) -> Figure:
-    """Uncertainty ratio (eq. 12) against SSR (eq. 13), log-log, with the limit and the thresholds that exist.
+    """Uncertainty ratio (equation 12) against SSR (equation 13), log-log, with the limit and the thresholds that exist.
 
     Parameters
     ----------

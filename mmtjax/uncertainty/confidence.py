@@ -173,7 +173,7 @@ def joint_bootstrap_radius(
 def uncertainty_ratio(
     magnetization: Float[AnyArray, "*grain 3"], radius: Float[AnyArray, "*grain"]
 ) -> Float[AnyArray, "*grain"]:
-    """Radius of the confidence sphere over the length of the magnetization, u/|M| (Out et al. 2022, equation 12).
+    """Radius of the confidence sphere over the length of the magnetization (Out et al. 2022, equation 12).
 
     A fraction, not percent. Infinite, with a gradient of zero, for a magnetization of zero.
 
