@@ -76,6 +76,9 @@ def test_solution_is_that_of_numpy(method, masked):
     np.testing.assert_allclose(
         solution.covariance_matrix(), covariance, rtol=1e-7, atol=1e-8 * np.abs(covariance).max()
     )
+    deviation = np.sqrt(np.diag(covariance))
+    expected_correlation = np.abs(covariance / np.outer(deviation, deviation)).reshape(9, 3, 9, 3).max(axis=(1, 3))
+    np.testing.assert_allclose(solution.grain_correlation(), expected_correlation, atol=1e-6)
     residual = field - q @ expected
     np.testing.assert_allclose(np.ravel(solution.residual)[used], residual, atol=1e-6)
     np.testing.assert_allclose(solution.reduced_chi_square, residual @ residual / 25 / (used.sum() - 27), rtol=1e-9)

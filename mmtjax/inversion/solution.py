@@ -11,7 +11,7 @@ from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import signal_strength_ratio
 from mmtjax.uncertainty.confidence import joint_bootstrap_radius, uncertainty_ratio
-from mmtjax.uncertainty.covariance import correlation, covariance_matrix, standard_deviation
+from mmtjax.uncertainty.covariance import correlation, covariance_matrix, grain_correlation, standard_deviation
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
 
 
@@ -123,6 +123,13 @@ class Solution(eqx.Module):
     def correlation(self) -> Float[Array, "unknown unknown"]:
         """Correlations between all components of all grains."""
         return correlation(self.covariance_matrix())
+
+    def grain_correlation(self) -> Float[Array, "grain grain"]:
+        """Largest correlation, by magnitude, between a component of one grain and one of another; 1 on the diagonal.
+
+        Grains that correlate strongly share a signal that the scan cannot divide between them (section 4.5).
+        """
+        return grain_correlation(self.correlation())
 
     def bootstrap_radius(self, key: Array, *, draws: int = 10_000) -> Float[Array, " grain"]:
         """Radius of the confidence sphere from joint draws of all grains, as section 2.2.2 of the paper does, A/m."""
