@@ -4,8 +4,6 @@ Inside, lengths are in µm, fields in nT, magnetizations in A/m. With these the 
 dimensionless: ``Bz[nT] = NT_PER_A_PER_M * N * M[A/m]``.
 """
 
-import math
-
 #: µ0/(4π) in nT per A/m: 1e-7 T m/A.
 NT_PER_A_PER_M = 100.0
 
@@ -75,8 +73,3 @@ def _look_up(unit: str, table: dict[str, float], *, quantity: str) -> float:
     if unit not in table:
         raise ValueError(f"unit {unit!r} is not a {quantity} known here; use one of {', '.join(table)}")
     return table[unit]
-
-
-def depth_is_plausible(length: float) -> bool:
-    """Whether `length` (µm) can belong to a grain or a scan: between a nanometre and ten centimetres."""
-    return math.isfinite(length) and 1e-3 <= length <= 1e5

@@ -24,16 +24,6 @@ HEADINGS = (
 ROWS = "0;4;;12.0;8e-9;0.010;0.020;0.110\n0;9;;2.0;1e-9;0.030;0.040;0.140\n"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(name, text, encoding="utf-8"):
-        file = tmp_path / name
-        file.write_text(text, encoding=encoding)
-        return file
-
-    return write
-
-
 def test_cuboids_with_z_down(write):
     grains = read_grains(write("cuboids.txt", CUBOIDS), z="down")
     assert grains.ids.tolist() == [7, 3]

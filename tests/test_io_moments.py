@@ -7,16 +7,6 @@ from mmtjax import Grains
 from mmtjax.io import read_grains, read_moments
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(name, text, encoding="utf-8"):
-        file = tmp_path / name
-        file.write_text(text, encoding=encoding)
-        return file
-
-    return write
-
-
 def test_moments_of_a_text_file(write):
     table = read_moments(write("stable_moments.txt", "1e-14 2e-14 3e-14 8e-18 4\n"))
     assert table.attrs["units"] == {"mx": "A m²", "my": "A m²", "mz": "A m²", "volume": "µm³"}

@@ -61,14 +61,15 @@ def columns_on_tiles(
 
 def _parts_of_pairs(plan: FieldPlan, grain: np.ndarray, slot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The parts of the grains of pairs, and the slots of their tiles."""
-    pair, part = _expand(np.searchsorted(plan.part_owner, grain), np.searchsorted(plan.part_owner, grain, side="right"))
+    pair, part = _members(plan.part_owner, grain)
     return part, slot[pair]
 
 
-def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All members of the ranges [start, stop), and the number of the range of each."""
-    count = stop - start
-    number = np.repeat(np.arange(len(start)), count)
+def _members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All members of each of the `wanted` owners, as the place of the owner in `wanted`, and the index in `owner`."""
+    stop = np.searchsorted(owner, wanted, side="right")
+    count = stop - np.searchsorted(owner, wanted)
+    number = np.repeat(np.arange(len(wanted)), count)
     return number, np.arange(len(number)) - np.repeat(np.cumsum(count) - stop, count)
 
 
@@ -103,7 +104,7 @@ def _add_corners(
 ) -> Array:
     """Add the closed form of parts at tiles; `pairs` are the grain, the slot of the tile, and the part."""
     owner, slot, part = pairs
-    pair, row = _expand(np.searchsorted(plan.row_part, part), np.searchsorted(plan.row_part, part, side="right"))
+    pair, row = _members(plan.row_part, part)
     concrete = is_concrete(plan, grid)
     limit = jnp.full(len(plan.row_part), jnp.inf) if concrete else plan.parts.radius[_TRACED][plan.row_part]
     inputs = _Inputs((plan.corner_offset, plan.corner_weight), limit)
