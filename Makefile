@@ -5,14 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
-.PHONY: help venv demo test test-slow bench lint docs clean
+.PHONY: help venv demo test test-slow bench bench-large lint docs clean
 
 help:
 	@echo "make venv       install the package and its tools, at pinned versions, into $(VENV)"
 	@echo "make demo       simulate a sample, invert it and write the pages to build/demo"
 	@echo "make test       the tests (minutes); options for pytest: make test TESTARGS='-n 2'"
 	@echo "make test-slow  the tests marked slow"
-	@echo "make bench      the benchmarks"
+	@echo "make bench      the benchmarks (minutes)"
+	@echo "make bench-large  those of the largest models and of a survey (tens of minutes, up to 8 GiB)"
 	@echo "make lint       style of the code"
 	@echo "make docs       the pages of docs/, into docs/_build/html"
 	@echo "make clean      remove what the other targets wrote, $(VENV) excepted"
@@ -42,6 +43,9 @@ test-slow: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks.run
+
+bench-large: venv
+	$(BIN)/python -m benchmarks.run limit survey
 
 lint: venv
 	$(BIN)/python -m ruff check .

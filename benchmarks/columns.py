@@ -24,7 +24,7 @@ def one_core() -> None:
     grains = grains_of(cuboids)
     green = TiledGreen(grains, grid)
     first = seconds(partial(make_columns, green), one_core_clock)
-    planning = seconds(lambda: jax.block_until_ready(TiledGreen(grains, grid).plan.grains.radius), one_core_clock)
+    planning = seconds(lambda: TiledGreen(grains, grid).plan.bounds, one_core_clock)
     chosen = np.sort(np.random.default_rng(0).choice(grid.size, _PEER_SENSORS, replace=False))
     sensors = np.stack([grid.x[chosen % grid.shape[1]], grid.y[chosen // grid.shape[1]]], axis=1)
     peer = partial(columns_of, cuboids, sensors, height=float(grid.height), side=1.0)

@@ -11,7 +11,8 @@ import scipy
 from benchmarks.measure import interleaved, median_ratio, note, one_core_clock, record
 from benchmarks.samples import grains_of, hundred_grains, large_grid
 from mmtjax import SensorGrid
-from mmtjax.greens.operator import AbstractGreen, Progress, RowBlock
+from mmtjax.greens.operator import Progress
+from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.greens.tiled import TiledGreen
 
 _ROUNDS = 9
@@ -20,7 +21,7 @@ _ROUNDS = 9
 _FACTORED_ROWS = 32_768
 
 
-class ReadyColumns(AbstractGreen):
+class ReadyColumns(AbstractRows):
     """Blocks of rows made beforehand, so that what the operator does with them is timed and nothing else."""
 
     grid: SensorGrid
@@ -65,8 +66,8 @@ def compare_gram(ready: ReadyColumns, columns: np.ndarray) -> None:
 
 
 def normal_matrix(ready: ReadyColumns, one: jax.Array) -> jax.Array:
-    """The matrix QᵀQ of ready columns, through the way that `invert` takes."""
-    return jax.block_until_ready(ready.normal_equations(one, one)[0])
+    """The matrix QᵀQ of ready columns with weights, block by block."""
+    return jax.block_until_ready(ready.gram(one))
 
 
 def compare_root(ready: ReadyColumns, columns: np.ndarray) -> None:
@@ -75,8 +76,8 @@ def compare_root(ready: ReadyColumns, columns: np.ndarray) -> None:
     some = columns[:, :_FACTORED_ROWS]
     block = RowBlock(jnp.asarray(some), np.arange(_FACTORED_ROWS))
     ours = partial(root_of, ReadyColumns(grid, len(columns), [block]))
-    with_data = np.asfortranarray(np.concatenate([some, np.ones((1, _FACTORED_ROWS))]).T)
-    peer = partial(scipy.linalg.qr, with_data, mode="r", check_finite=False)
+    rows = np.asfortranarray(some.T)
+    peer = partial(scipy.linalg.qr, rows, mode="r", check_finite=False)
     whole = partial(root_of, ready)
     for work in (ours, peer, whole):
         work()
@@ -86,6 +87,5 @@ def compare_root(ready: ReadyColumns, columns: np.ndarray) -> None:
 
 
 def root_of(ready: ReadyColumns) -> jax.Array:
-    """The triangular factor of ready columns with data of one nT everywhere."""
-    one = jnp.ones(ready.grid.shape)
-    return jax.block_until_ready(ready.root(one, one))
+    """The triangular factor of ready columns."""
+    return jax.block_until_ready(ready.root())

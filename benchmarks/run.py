@@ -21,6 +21,16 @@ MEASUREMENTS = (
     ("inversion", "tutorial", 2),
     ("inversion", "synthetic", 2),
     ("uncertainty", "radii", 2),
+    ("compressed", "one_core", 1),
+    ("study_tenth", "cells", 2),
+    ("accelerator", "check_and_time", 2),
+)
+
+#: Minutes and gigabytes each: measured only when the topic is named.
+LARGE = (
+    ("limit", "thickness_50", 2),
+    ("limit", "thickness_75", 2),
+    ("survey", "basalt", 2),
 )
 
 #: The second word of XLA_FLAGS is no flag of XLA; it is the customary spelling, and ignored where it is not known.
@@ -30,16 +40,17 @@ SINGLE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
 }
-ALWAYS = {"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
+#: Figures are those of the CPU unless the environment asks for another platform.
+ALWAYS = {"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu")}
 
 
 def main(topics: list[str]) -> int:
-    """Run the measurements of `topics`, or all; the number of those that failed."""
-    known = {topic for topic, _, _ in MEASUREMENTS}
+    """Run the measurements of `topics`, or all but the large ones; the number of those that failed."""
+    known = {topic for topic, _, _ in MEASUREMENTS + LARGE}
     if unknown := sorted(set(topics) - known):
         print(f"unknown topics {unknown}; known are {sorted(known)}", file=sys.stderr)
         return 2
-    chosen = [item for item in MEASUREMENTS if not topics or item[0] in topics]
+    chosen = [item for item in MEASUREMENTS + LARGE if item[0] in topics] if topics else MEASUREMENTS
     return sum(measure(*item) for item in chosen)
 
 

@@ -17,10 +17,25 @@ MEAN_CUBOIDS = 12.6
 _CENTRE, _SENSORS, _SPACING, _HEIGHT = (375.0, 1325.0), 126, 1.2, 6.0
 
 
+def scale_of_large() -> float:
+    """Edge of the large cases as a share of the whole, to try them: MMTJAX_BENCH_SCALE, by default 1."""
+    scale = float(os.environ.get("MMTJAX_BENCH_SCALE", "1"))
+    if not 0 < scale <= 1:
+        raise ValueError(f"MMTJAX_BENCH_SCALE must be in (0, 1], a share of the edge of the large cases; got {scale}")
+    if scale < 1:
+        note(f"SMALLER than it should be: edges of {scale:g} of the whole, as MMTJAX_BENCH_SCALE asks for")
+    return scale
+
+
+def survey_folder() -> Path | None:
+    """Where the lava slice with its NRM lies, or None: beside the tutorial data."""
+    folder = _data() / "basalt-af" / "NRM"
+    return folder if (folder / "position_grains.txt").exists() else None
+
+
 def tutorial_folder() -> Path | None:
     """Where the QDM tutorial data lie, or None: MMTJAX_TEST_DATA, or ``../shared/data`` beside the repository."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("MMTJAX_TEST_DATA", beside)) / "qdm-tutorial"
+    folder = _data() / "qdm-tutorial"
     return folder if (folder / "cuboids.txt").exists() else None
 
 
@@ -75,6 +90,11 @@ def ragged_grains(
         rows = np.column_stack([voxels + [*place, -depth], np.full(voxels.shape, edge / 2)])
         cuboids.append(np.column_stack([rows, np.full(len(rows), number + 1)]))
     return np.concatenate(cuboids)
+
+
+def _data() -> Path:
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("MMTJAX_TEST_DATA", beside))
 
 
 def _grown(rng: np.random.Generator, *, size: int) -> Float[np.ndarray, "voxel 3"]:

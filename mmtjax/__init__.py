@@ -1,8 +1,9 @@
 """Differentiable micromagnetic tomography: the magnetization of every grain in a slice of rock, and its uncertainty."""
 
-from mmtjax.greens.dense import forward as forward
 from mmtjax.greens.dense import greens_matrix as greens_matrix
+from mmtjax.greens.forward import forward as forward
 from mmtjax.inversion.invert import invert as invert
+from mmtjax.inversion.invert import invert_series as invert_series
 from mmtjax.inversion.memory import estimate_memory as estimate_memory
 from mmtjax.inversion.solution import InversionError as InversionError
 from mmtjax.inversion.solution import InversionWarning as InversionWarning
@@ -13,6 +14,8 @@ from mmtjax.scan.scan import Scan as Scan
 from mmtjax.selection import SsrThreshold as SsrThreshold
 from mmtjax.selection import signal_strength_ratio as signal_strength_ratio
 from mmtjax.selection import ssr_threshold as ssr_threshold
+from mmtjax.simulation import Simulation as Simulation
+from mmtjax.simulation import simulate as simulate
 from mmtjax.uncertainty.confidence import bootstrap_radius as bootstrap_radius
 from mmtjax.uncertainty.confidence import confidence_radius as confidence_radius
 from mmtjax.uncertainty.confidence import uncertainty_ratio as uncertainty_ratio

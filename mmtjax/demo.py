@@ -7,11 +7,11 @@ import numpy as np
 import pandas
 from jaxtyping import Float, Int
 
-from mmtjax.greens.dense import forward
+from mmtjax.greens.forward import forward
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.moments import expected_magnetization
-from mmtjax.rock.cuboids import merge_cuboids
+from mmtjax.io.cuboids import write_cuboids
 from mmtjax.rock.grains import Grains
+from mmtjax.rock.magnetization import magnetization_of_volume
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 
@@ -47,19 +47,14 @@ def write_sample(directory: Path) -> DemoFiles:
     labels = _labels(rng)
     low = _VOXEL / 2
     grains = Grains.from_voxels(labels, spacing=_VOXEL, origin=(low, low, low - _VOXEL * labels.shape[0]))
-    size = np.asarray(expected_magnetization(grains.volume)) * 10 ** rng.normal(0, _SPREAD, len(grains))
+    size = np.asarray(magnetization_of_volume(grains.volume)) * 10 ** rng.normal(0, _SPREAD, len(grains))
     direction = np.array([0.4, 0.7, -0.6]) + rng.normal(0, 0.6, (len(grains), 3))
     truth = size[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     grid = SensorGrid(origin=(0.0, 0.0), spacing=1.0, shape=(101, 101), height=2.0)
     field = np.asarray(forward(grains, truth, grid)) + rng.normal(0, NOISE, grid.shape)
     files = DemoFiles(directory / "scan.nc", directory / "cuboids.txt", truth)
     Scan(field, grid).to_xarray().to_netcdf(files.scan, engine="h5netcdf")
-    np.savetxt(
-        files.grains,
-        merge_cuboids(grains),
-        fmt=["%.6f"] * 6 + ["%d"],
-        header="x y z (centre, um, z up, surface at 0), half-lengths x y z (um), grain id",
-    )
+    write_cuboids(files.grains, grains)
     table = pandas.DataFrame({"id": grains.ids} | {f"m{axis} (A/m)": truth[:, i] for i, axis in enumerate("xyz")})
     table.to_csv(directory / "truth.csv", index=False)
     return files

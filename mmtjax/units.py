@@ -10,6 +10,9 @@ NT_PER_A_PER_M = 100.0
 #: Moment of 1 A/m in 1 µm³, in A m².
 A_M2_PER_A_PER_M_UM3 = 1e-18
 
+#: Densities are counted per mm³, lengths are µm.
+UM3_PER_MM3 = 1e9
+
 #: Saturation magnetization of magnetite at room temperature, A/m (Dunlop & Özdemir 1997).
 MAGNETITE_SATURATION = 480e3
 

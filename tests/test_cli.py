@@ -159,7 +159,7 @@ def test_an_existing_directory_is_refused_before_anything_is_computed(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("precious")
-    monkeypatch.setattr(cli, "read_scan", lambda *_, **__: pytest.fail("a file was read"))
+    monkeypatch.setattr("mmtjax.cli.invert.read_scan", lambda *_, **__: pytest.fail("a file was read"))
     assert cli.main(options(demo, tmp_path / "out")) == 1
     assert "pass --overwrite to replace it" in capsys.readouterr().err
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
@@ -182,7 +182,7 @@ def test_an_interrupt_leaves_what_was_there(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "save_figures", interrupted)
+    monkeypatch.setattr("mmtjax.cli.invert.save_figures", interrupted)
     arguments = [part for part in options(demo, tmp_path / "out") if part != "--no-figures"]
     assert cli.main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err

@@ -151,7 +151,7 @@ def test_the_field_is_harmonic():
 def test_truncation_bound_holds_for_every_order():
     """Beyond the radius of each order the series is within its tolerance of the closed form in 50 digits."""
     from mmtjax.field.plan import plan_field
-    from mmtjax.field.series import ORDERS, series
+    from mmtjax.field.series import ORDERS, series, truncation_radius
 
     for seed, tolerance in ((1, 1e-4), (2, 1e-6), (3, 1e-7)):
         cuboids = ragged_cuboids(seed)
@@ -160,13 +160,17 @@ def test_truncation_bound_holds_for_every_order():
         grid = SensorGrid(origin=centre[:2], spacing=1, shape=(1, 1), height=1)
         plan = plan_field(grains, grid, tolerance=tolerance)
         peak = np.linalg.norm(exact_coefficients(cuboids, (centre[0], centre[1], 1.0), 1.0))
-        for order, radius in zip(ORDERS, np.asarray(plan.grains.radius[:, 0]), strict=True):
+        closest = 1 - centre[2:]
+        for order in ORDERS:
+            bounds = plan.bounds[:1], grains.volume, plan.reach[:1], closest
+            radius = float(truncation_radius(*bounds, tolerance, order=order)[0])
+            assert plan.forms(*np.zeros((2, 1), int), first=np.array([[0, int(radius) + 16]])) <= ORDERS.index(order)
             for angle in (0.3, 2.0, 4.0):
                 x, y = centre[:2] + 1.001 * radius * np.array([np.cos(angle), np.sin(angle)])
                 z = 1 - centre[2]
                 ours = 100 * np.stack(
                     series(
-                        plan.grains.coefficients[0],
+                        jnp.asarray(plan.coefficients[0]),
                         *jnp.array([x, y, 0]).at[:2].add(-centre[:2]).at[2].set(z),
                         order=order,
                     )
@@ -265,13 +269,13 @@ def test_grains_above_the_sensors_are_refused():
 
 def test_compiled_once_for_every_shape_of_grain():
     """Grains of other shapes and grids of other sizes use the kernels that are compiled already."""
-    from mmtjax.field.columns import _compiled, _corner_kernel, _series_kernels
+    from mmtjax.field.kernels import _compiled, corner_kernel, series_kernels
 
     for seed, voxels, size in ((1, 5, 40), (2, 30, 64), (3, 17, 25)):
         grains = Grains.from_cuboids(ragged_cuboids(seed, voxels=voxels))
         grid = SensorGrid(origin=(-20, -20), spacing=1, shape=(size, size), height=1)
         greens_matrix(grains, grid)
-        counts = [_compiled(kernel)._cache_size() for kernel in (_corner_kernel, *_series_kernels.values())]
+        counts = [_compiled(kernel)._cache_size() for kernel in (corner_kernel, *series_kernels.values())]
         if seed == 1:
             first = counts
     assert counts == first

@@ -5,7 +5,7 @@ import pytest
 
 from mmtjax import Grains
 from mmtjax.rock.moments import central_moments, monomials
-from mmtjax.rock.parts import parts_of
+from mmtjax.rock.parts import part_tree
 from tests.samples import ragged_cuboids
 
 
@@ -41,7 +41,8 @@ def test_central_moments_are_those_of_quadrature(power):
             for axis in range(3)
         ]
         expected += np.prod(factors)
-    ours = central_moments(grains, 6)[0, monomials(6).index(power)]
+    body = np.column_stack([grains.corner_offset, grains.corner_weight])
+    ours = central_moments(body, 6)[monomials(6).index(power)]
     np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-9)
 
 
@@ -132,15 +133,17 @@ def test_volumes_that_cannot_be(position, volume, ids, message):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_parts_are_the_grain(seed):
-    """Volume, centroid and second moments of the parts add up to those of the whole, and all parts are small."""
+    """Moments of the halves of a part add up to those of the part, and all parts are small."""
     whole = Grains.from_cuboids(ragged_cuboids(seed, voxels=200))
-    parts, owner = parts_of(whole, corners=24)
-    assert len(parts) > 4
-    assert np.bincount(parts.corner_grain).max() <= 24
-    np.testing.assert_array_equal(owner, 0)
-    np.testing.assert_allclose(parts.volume.sum(), whole.volume[0], rtol=1e-12)
-    np.testing.assert_allclose(parts.volume @ parts.position, 0, atol=1e-9)
-    second = np.asarray(central_moments(parts, 2))[:, monomials(2).index((1, 1, 0))]
-    shifted = second + parts.volume * parts.position[:, 0] * parts.position[:, 1]
-    np.testing.assert_allclose(shifted.sum(), central_moments(whole, 2)[0, monomials(2).index((1, 1, 0))], rtol=1e-9)
-    assert parts.bounding_radius.max() < 0.7 * whole.bounding_radius[0]
+    body = np.column_stack([whole.corner_offset, whole.corner_weight])
+    tree = part_tree(body, corners=24)
+    uncut = [part for part, halves in zip(tree.corners, tree.halves, strict=True) if halves[0] < 0]
+    assert len(uncut) > 4
+    assert max(len(part) for part in uncut) <= 24
+    for cut in np.flatnonzero(tree.halves[:, 0] >= 0):
+        for order in (0, 3):
+            halves = sum(central_moments(tree.corners[half], order) for half in tree.halves[cut])
+            np.testing.assert_allclose(halves, central_moments(tree.corners[cut], order), rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(sum(central_moments(part, 0) for part in uncut), whole.volume[0], rtol=1e-12)
+    extent = [np.ptp(part[:, :3], axis=0).max() for part in (*uncut, body)]
+    assert max(extent[:-1]) < 0.7 * extent[-1]

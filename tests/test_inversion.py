@@ -88,17 +88,23 @@ def test_solution_is_that_of_numpy(method, masked):
     assert solution.warnings == ()
 
 
-def test_streamed_and_dense_inversions_agree(monkeypatch):
-    grains = small_sample(grains=9)
-    _, scan = noisy_scan(grains)
+def test_compressed_and_dense_inversions_agree(monkeypatch):
+    """On 12,769 sensors, where most columns are polynomials on some squares."""
+    grains = small_sample(grains=12, width=110.0, depth=25.0).translate([-55, -55, 0])
+    grid = SensorGrid(origin=(-56, -56), spacing=1.0, shape=(113, 113), height=1.0)
+    scan = Scan(
+        np.random.default_rng(0).normal(size=grid.shape) * 5 + forward(grains, np.full((12, 3), 9e3), grid), grid
+    )
+    # The function hides the module of its name as an attribute of the package.
+    module = importlib.import_module("mmtjax.inversion.invert")
     for method in ("cholesky", "orthogonal"):
         dense = invert(scan, grains, noise=5.0, method=method)
         with monkeypatch.context() as context:
-            # The function hides the module of its name as an attribute of the package.
-            context.setattr(importlib.import_module("mmtjax.inversion.invert"), "DENSE_BYTES", 0)
-            streamed = invert(scan, grains, noise=5.0, method=method)
-        np.testing.assert_allclose(streamed.magnetization, dense.magnetization, rtol=1e-9)
-        np.testing.assert_allclose(streamed.confidence_radius, dense.confidence_radius, rtol=1e-9)
+            context.setattr(module, "DENSE_BYTES", 0)
+            compressed = invert(scan, grains, noise=5.0, method=method)
+        away = np.linalg.norm(compressed.magnetization - dense.magnetization, axis=1)
+        assert np.all(away < 1e-4 * np.asarray(dense.confidence_radius))
+        np.testing.assert_allclose(compressed.confidence_radius, dense.confidence_radius, rtol=1e-6)
 
 
 def test_noise_map_weighs_the_sensors():
@@ -167,7 +173,7 @@ def test_a_hopeless_problem_is_refused_or_returned_with_its_failure():
     _, scan = noisy_scan(grains, noise=1.0)
     with pytest.raises(InversionError, match="prior=480e3"):
         invert(scan, grains, noise=1.0)
-    with pytest.warns(InversionWarning, match="saturation"):
+    with pytest.warns(InversionWarning, match="condition number"):
         doubtful = invert(scan, grains, noise=1.0, throw=False)
     assert "cannot" in doubtful.failure or "beyond" in doubtful.failure
     assert np.all(np.isfinite(doubtful.magnetization))

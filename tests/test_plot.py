@@ -7,7 +7,6 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmtjax import Grains, Scan, SensorGrid, forward
@@ -15,6 +14,7 @@ from mmtjax.inversion.invert import invert
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot import directions, equal_area, plot_maps, plot_ratio_ssr, save_figures, ssr_thresholds
 from mmtjax.plot.save import FIGURES
+from tests.drawn import assert_nothing_is_cut_off
 
 NOISE = 10.0
 
@@ -72,13 +72,7 @@ def test_nothing_is_cut_off_and_every_axis_has_its_unit(
     draw: Callable[..., Figure], case: str, cases: dict[str, Solution]
 ) -> None:
     figure = draw(cases[case])
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    seen, (width, height) = figure.get_tightbbox(canvas.get_renderer()), figure.get_size_inches()
-    assert seen.x0 >= -0.01
-    assert seen.y0 >= -0.01
-    assert seen.x1 <= width + 0.01
-    assert seen.y1 <= height + 0.01
+    assert_nothing_is_cut_off(figure)
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             labelled = axes.axison and any(tick.get_text() for tick in axis.get_ticklabels() if tick.get_visible())

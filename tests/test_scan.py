@@ -56,6 +56,7 @@ def test_binning_that_cannot_be():
     apart = SensorGrid(origin=(0, 0), spacing=1, shape=(6, 8), height=1, side=0.5)
     with pytest.raises(ValueError, match="do not adjoin"):
         Scan(np.zeros((6, 8)), apart).bin(2)
+    np.testing.assert_array_equal(Scan(np.zeros((6, 8)), apart).bin(1).grid.side, [0.5, 0.5])
 
 
 @pytest.mark.parametrize("side", [None, (0.4, 0.5)])

@@ -1,14 +1,22 @@
-"""Which form of the field is used where: tiles of sensors, series and the radii from which they hold, near corners."""
+"""Which form of the field is used where: tiles of sensors, series and where they hold, near corners."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.series import ORDERS, series_coefficients, truncation_radius
+from mmtjax.field.series import (
+    ORDERS,
+    allowed_error,
+    degree_bounds,
+    series_coefficients,
+    truncation_errors,
+    truncation_radius,
+)
+from mmtjax.field.shapes import Shapes, shapes_of
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
-from mmtjax.rock.parts import parts_of
 from mmtjax.scan.grid import SensorGrid
 
 #: Error of a coefficient that the choice between closed form and series allows, as a share of the peak of its grain.
@@ -22,29 +30,10 @@ TILE = 16
 #: The number of a form: an index into `ORDERS` for a series, or one of these.
 NEAR, BOTH = len(ORDERS), len(ORDERS) + 1
 
-#: Corners that one row of work sums.
-_CORNERS = 8
+#: The order where both forms are evaluated: higher ones take long to compile once they are differentiated.
+TRACED_ORDER = 7
 
-
-class Sources(eqx.Module):
-    """Bodies with a series each: grains, or the parts of grains. Positions may be traced."""
-
-    position: Float[Array, "source 3"]
-    coefficients: Float[Array, "source 3 2 term"]
-    radius: Float[Array, "order source"]
-
-    def forms(self, grid: SensorGrid, source: np.ndarray, first: np.ndarray) -> Int[np.ndarray, " pair"]:
-        """The cheapest order of the series that suffices, or `NEAR`, for pairs of a source and a tile (its start)."""
-        place = np.asarray(self.position)[source]
-        square = (float(grid.height) - place[:, 2]) ** 2
-        for axis, start in ((0, first[:, 1]), (1, first[:, 0])):
-            low = grid.origin[axis] + grid.spacing[axis] * start
-            high = low + grid.spacing[axis] * (TILE - 1)
-            square = square + np.maximum(0, np.maximum(low - place[:, axis], place[:, axis] - high)) ** 2
-        form = np.full(len(source), NEAR)
-        for number in reversed(range(len(ORDERS))):
-            form[square > np.asarray(self.radius[number])[source] ** 2] = number
-        return form
+AnyArray = np.ndarray | Array
 
 
 class FieldPlan(eqx.Module):
@@ -52,18 +41,74 @@ class FieldPlan(eqx.Module):
 
     Large grains are cut into parts: where the series of the whole does not hold, those of most parts do, and only the
     corners of the others are summed.
+
+    Attributes
+    ----------
+    position
+        Centroids of grains; may be traced.
+    shapes
+        The shapes of grains and their parts.
+    coefficients
+        Series of each part.
+    bounds
+        Of the terms of each degree, for the error of a truncated series.
+    reach
+        Bounding radius of each part and half the diagonal of a sensor.
+    tolerance
+        Allowed error as a share of the peak.
+    reference, grid
+        Positions and sensors that are known, from which the form is chosen; None where they are traced.
     """
 
-    grains: Sources
-    parts: Sources
-    part_owner: Int[np.ndarray, " part"]
-    corner_offset: Float[Array, "row corner 3"]
-    corner_weight: Float[Array, "row corner"]
-    row_part: Int[np.ndarray, " row"]
+    position: Float[AnyArray, "grain 3"]
+    shapes: Shapes = eqx.field(static=True)
+    coefficients: Float[AnyArray, "part 3 2 term"]
+    bounds: Float[AnyArray, "part level"]
+    reach: Float[AnyArray, " part"]
+    tolerance: float = eqx.field(static=True)
+    reference: Float[np.ndarray, "grain 3"] | None
+    grid: SensorGrid | None
+
+    @property
+    def decided(self) -> bool:
+        """Whether the choice between the forms can be made before the numbers are known."""
+        return self.grid is not None
+
+    def forms(
+        self,
+        grain: Int[np.ndarray, " pair"],
+        part: Int[np.ndarray, " pair"],
+        *,
+        first: Int[np.ndarray, "pair 2"],
+        count: int | Int[np.ndarray, " pair"] = TILE,
+    ) -> Int[np.ndarray, " pair"]:
+        """The cheapest order of the series that suffices, or `NEAR`, for parts of grains on squares of sensors.
+
+        `first` are the indices [row, column] of the first sensor of a square, `count` its sensors along an edge.
+        """
+        place = self.reference[grain] + self.shapes.centroid[part]
+        distance = self.distance(place, first=first[:, ::-1], count=np.broadcast_to(count, len(grain))[:, None])
+        closest = self.distance(place, first=np.zeros(2), count=np.array(self.grid.shape[::-1]))
+        reach = self.reach[part]
+        allowed = self.tolerance * allowed_error(self.shapes.volume[part], reach, closest, distance)
+        form = np.full(len(grain), NEAR)
+        errors = truncation_errors(self.bounds[part], reach, distance)
+        for number in reversed(range(len(ORDERS))):
+            form[errors[number] <= allowed] = number
+        return form
+
+    def distance(self, place: np.ndarray, *, first: np.ndarray, count: np.ndarray) -> Float[np.ndarray, " pair"]:
+        """Distance from places to rectangles of sensors: index of the first along x and y, and how many."""
+        spacing = np.asarray(self.grid.spacing)
+        low = np.asarray(self.grid.origin) + spacing * first
+        beside = distance_beside(place[:, :2], low, low + spacing * (count - 1))
+        return np.hypot(float(self.grid.height) - place[:, 2], beside)
 
 
-def plan_field(grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE) -> FieldPlan:
-    """Series, truncation radii and rows of corners of `grains` for sensors like those of `grid`.
+def plan_field(
+    grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE, decided: FieldPlan | None = None
+) -> FieldPlan:
+    """Shapes, series and their bounds of `grains` for sensors like those of `grid`.
 
     Parameters
     ----------
@@ -71,6 +116,9 @@ def plan_field(grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_T
         The sources and the sensors; positions, standoff and spacing may be traced.
     tolerance
         Error allowed as a share of the peak coefficient of each grain.
+    decided
+        A plan of the same grains close by, whose choice of forms is taken over. With it, geometry that is traced costs
+        no more than geometry that is known; the tolerance holds as far as distances are those of that plan.
 
     Raises
     ------
@@ -86,16 +134,41 @@ def plan_field(grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_T
             "positions by Grains.translate, the standoff, the magnetization"
         )
     refuse_grains_above(grains, grid)
-    parts, owner = parts_of(grains)
-    offset, weight, row_part = _rows_of_corners(parts)
-    return FieldPlan(
-        _sources(grains, jnp.asarray(grains.position), grid, tolerance),
-        _sources(parts, jnp.asarray(grains.position)[owner] + parts.position, grid, tolerance),
-        owner,
-        offset,
-        weight,
-        row_part,
-    )
+    shapes = shapes_of(grains)
+    coefficients = series_coefficients(shapes.moments, grid.side)
+    side = np.asarray(grid.side) if is_concrete(grid.side) else grid.side
+    reach = shapes.bounding_radius + (side[0] ** 2 + side[1] ** 2) ** 0.5 / 2
+    known = is_concrete(grains, grid)
+    reference = np.asarray(grains.position) if known else None
+    if decided is not None:
+        reference, known_grid = decided.reference, decided.grid
+        bounds, limit = decided.bounds, decided.reach
+    else:
+        known_grid = grid if known else None
+        bounds, limit = degree_bounds(coefficients), reach
+    position = np.asarray(grains.position) if known else grains.position
+    return FieldPlan(position, shapes, coefficients, bounds, limit, tolerance, reference, known_grid)
+
+
+def distance_beside(place: np.ndarray, low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " pair"]:
+    """Horizontal distance from places (x, y) to rectangles between two corners, zero within them."""
+    return np.linalg.norm(np.maximum(0, np.maximum(low - place, place - high)), axis=1)
+
+
+def traced_limit(plan: FieldPlan, grid: SensorGrid, *, grain: np.ndarray, part: np.ndarray) -> Float[Array, " body"]:
+    """Distances beyond which the series of `TRACED_ORDER` is taken for parts of grains on traced geometry."""
+    # Where the forms meet is not differentiated.
+    grid, position = jax.lax.stop_gradient((grid, jnp.asarray(plan.position)))
+    place = position[grain] + plan.shapes.centroid[part]
+    nearest = [
+        jnp.clip(place[:, axis], grid.origin[axis], grid.origin[axis] + grid.spacing[axis] * (count - 1))
+        for axis, count in ((0, grid.shape[1]), (1, grid.shape[0]))
+    ]
+    nearest.append(jnp.broadcast_to(jnp.asarray(grid.height), len(grain)))
+    closest = jnp.linalg.norm(jnp.stack(nearest, axis=1) - place, axis=1)
+    volume = jnp.asarray(plan.shapes.volume)[part]
+    bounds, reach = jnp.asarray(plan.bounds)[part], jnp.asarray(plan.reach)[part]
+    return truncation_radius(bounds, volume, reach, closest, plan.tolerance, order=TRACED_ORDER)
 
 
 def refuse_grains_above(grains: Grains, grid: SensorGrid) -> None:
@@ -122,33 +195,3 @@ def tile_corners(grid: SensorGrid, tiles: np.ndarray) -> Int[np.ndarray, "tile 2
     """Indices [row, column] of the first sensor of each of `tiles`."""
     per_row = -(-grid.shape[1] // TILE)
     return np.stack([tiles // per_row, tiles % per_row], axis=1).astype(np.int32) * TILE
-
-
-def _sources(bodies: Grains, position: Array, grid: SensorGrid, tolerance: float) -> Sources:
-    """Series of `bodies`, at the given positions of their centroids."""
-    side = jnp.asarray(grid.side)
-    coefficients = series_coefficients(bodies, side)
-    reach = bodies.bounding_radius + jnp.linalg.norm(side) / 2
-    nearest = [
-        jnp.clip(position[:, axis], grid.origin[axis], grid.origin[axis] + grid.spacing[axis] * (count - 1))
-        for axis, count in ((0, grid.shape[1]), (1, grid.shape[0]))
-    ]
-    nearest.append(jnp.broadcast_to(jnp.asarray(grid.height), len(bodies)))
-    closest = jnp.linalg.norm(jnp.stack(nearest, axis=1) - position, axis=1)
-    radius = truncation_radius(coefficients, jnp.asarray(bodies.volume), reach, closest, tolerance)
-    return Sources(jnp.asarray(position), coefficients, radius)
-
-
-def _rows_of_corners(bodies: Grains) -> tuple[Array, Array, np.ndarray]:
-    """Corners in rows of `_CORNERS` of one body each, filled up with weight zero."""
-    owner = np.asarray(bodies.corner_grain)
-    count = np.bincount(owner, minlength=len(bodies))
-    rows = -(-count // _CORNERS)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    row = (np.cumsum(rows) - rows)[owner] + within // _CORNERS
-    place = np.zeros((int(rows.sum()), _CORNERS), np.int64)
-    filled = np.zeros(place.shape)
-    place[row, within % _CORNERS] = np.arange(len(owner))
-    filled[row, within % _CORNERS] = 1
-    offset = jnp.asarray(bodies.corner_offset)[place]
-    return offset, jnp.asarray(bodies.corner_weight)[place] * filled, np.repeat(np.arange(len(bodies)), rows)

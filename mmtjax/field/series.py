@@ -1,33 +1,95 @@
 """Field of a grain far away: a multipole series about its centroid, averaged over a sensor by its moments."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from mmtjax.field.harmonics import field_matrix, field_terms, sensor_convolution, term_norms
-from mmtjax.rock.grains import Grains
-from mmtjax.rock.moments import central_moments, monomials
+from mmtjax.precision import is_concrete
+
+AnyArray = np.ndarray | Array
 
 #: Orders of the series that a distance chooses from, the cheapest first.
 ORDERS = (2, 4, 7, 12)
 
 #: Moments beyond the highest order tell how far the truncated series can be trusted.
-_MOMENT_ORDER = ORDERS[-1] + 2
+MOMENT_ORDER = ORDERS[-1] + 2
 
 #: Closer than this many radii of grain and sensor together the series is never used.
 _CONVERGES = 1.25
 
 
-@jax.jit
-def series_coefficients(grains: Grains, side: Float[Array, "2"]) -> Float[Array, "grain 3 2 term"]:
-    """Coefficients of the series of the mean over a sensor, for `series` and `truncation_radius`."""
-    target, source, exponent, factor = sensor_convolution(_MOMENT_ORDER)
-    half = jnp.asarray(side) / 2
-    sensor_moment = jnp.prod(half**exponent / (exponent + 1), axis=1)
-    size = len(monomials(_MOMENT_ORDER))
-    convolution = jnp.zeros((size, size)).at[target, source].add(factor * sensor_moment)
-    matrix = jnp.asarray(field_matrix(_MOMENT_ORDER))
-    return jnp.einsum("iptm,gm->gipt", matrix, central_moments(grains, _MOMENT_ORDER) @ convolution.T)
+def series_coefficients(
+    moments: Float[np.ndarray, "body monomial"], side: Float[AnyArray, "2"]
+) -> Float[AnyArray, "body 3 2 term"]:
+    """Coefficients of the series of the mean over a sensor, for `series`, from the central moments of bodies."""
+    target, source, exponent, factor = sensor_convolution(MOMENT_ORDER)
+    matrix = field_matrix(MOMENT_ORDER)
+    size = moments.shape[1]
+    if is_concrete(side):
+        # In NumPy even while something else is traced: XLA would work such constants out at a crawl when it compiles.
+        moment = np.prod((np.asarray(side) / 2) ** exponent / (exponent + 1), axis=1)
+        convolution = np.zeros((size, size))
+        np.add.at(convolution, (target, source), factor * moment)
+    else:
+        moment = jnp.prod((side / 2) ** exponent / (exponent + 1), axis=1)
+        convolution = jnp.zeros((size, size)).at[target, source].add(factor * moment)
+    averaged = moments @ convolution.T
+    return (averaged @ matrix.reshape(-1, size).T).reshape(-1, *matrix.shape[:3])
+
+
+def degree_bounds(coefficients: Float[AnyArray, "body 3 2 term"]) -> Float[AnyArray, "body level"]:
+    """Bounds p of the terms of each degree: at a distance r those of moments of order k are at most ``p_k / r^(k+3)``.
+
+    By Cauchy–Schwarz, see `term_norms`.
+    """
+    xp = np if isinstance(coefficients, np.ndarray) else jnp
+    square = xp.sum(coefficients**2, axis=(1, 2)) * term_norms(MOMENT_ORDER) ** 2
+    first = np.flatnonzero(np.diff([0, *(degree for degree, _ in field_terms(MOMENT_ORDER))]))
+    stop = [*first[1:], square.shape[1]]
+    return xp.sqrt(xp.stack([square[:, a:b].sum(axis=1) for a, b in zip(first, stop, strict=True)], axis=1))
+
+
+def truncation_errors(
+    bounds: Float[AnyArray, "body level"], reach: Float[AnyArray, " body"], distance: Float[AnyArray, " body"]
+) -> list[Float[AnyArray, " body"]]:
+    """Bounds of what the series of each of `ORDERS` leaves out at a distance beyond the `reach` of body and sensor.
+
+    What lies beyond the known moments continues as a geometric series with the ratio of a source on the bounding
+    sphere. Closer than 1.25 reaches the bound is infinite.
+    """
+    xp = np if isinstance(bounds, np.ndarray) else jnp
+    ratio = reach / distance
+    converges = ratio * _CONVERGES < 1
+    ratio = xp.where(converges, ratio, 0.5)
+    terms, factor = [], 1 / distance**3
+    for level in range(bounds.shape[1]):
+        terms.append(bounds[:, level] * factor)
+        factor = factor / distance
+    rest = (terms[-1] + terms[-2]) * 1.5 * ratio / (1 - ratio)
+    errors: dict[int, AnyArray] = {}
+    for level in range(bounds.shape[1] - 1, -1, -1):
+        if level in ORDERS:
+            errors[level] = xp.where(converges, rest, xp.inf)
+        rest = rest + terms[level]
+    return [errors[order] for order in ORDERS]
+
+
+def allowed_error(
+    volume: Float[AnyArray, " body"],
+    reach: Float[AnyArray, " body"],
+    closest: Float[AnyArray, " body"],
+    distance: Float[AnyArray, " body"],
+) -> Float[AnyArray, " body"]:
+    """Error of a coefficient that a tolerance of one allows: the peak, or ten times the least value of a dipole there.
+
+    The peak is that of a body whose centroid is the distance `closest` from the nearest sensor.
+    """
+    xp = np if isinstance(volume, np.ndarray) and isinstance(closest, np.ndarray) else jnp
+    return xp.minimum(2 * volume / (closest + reach) ** 3, 10 * volume / distance**3)
 
 
 def series(
@@ -64,57 +126,29 @@ def series(
     return total[0], total[1], total[2]
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="order")
 def truncation_radius(
-    coefficients: Float[Array, "grain 3 2 term"],
-    volume: Float[Array, " grain"],
-    reach: Float[Array, " grain"],
-    closest: Float[Array, " grain"],
+    bounds: Float[Array, "body level"],
+    volume: Float[Array, " body"],
+    reach: Float[Array, " body"],
+    closest: Float[Array, " body"],
     tolerance: float | Float[Array, ""],
-) -> Float[Array, "order grain"]:
-    """Distance beyond which the series of each of `ORDERS` holds the tolerance, µm.
+    *,
+    order: int,
+) -> Float[Array, " body"]:
+    """Distance beyond which the series of an order holds the tolerance, µm; its derivative is taken as zero."""
+    number = ORDERS.index(order)
 
-    Parameters
-    ----------
-    coefficients
-        Of `series_coefficients`.
-    volume, reach
-        Volume of a grain, and its bounding radius plus half the diagonal of a sensor.
-    closest
-        Distance from the centroid to the nearest sensor.
-    tolerance
-        Allowed error as a share of the peak coefficient of a grain. The error is also held below ten times this share
-        of the smallest value that a dipole can have at the place itself.
+    def holds(distance: Float[Array, " body"]) -> Bool[Array, " body"]:
+        error = truncation_errors(bounds, reach, distance)[number]
+        return error <= tolerance * allowed_error(volume, reach, closest, distance)
 
-    Notes
-    -----
-    The terms of one degree are bounded by Cauchy–Schwarz (`term_norms`); those beyond the known moments continue as a
-    geometric series with the ratio of a source on the bounding sphere.
-    """
-    degrees = jnp.asarray([degree for degree, _ in field_terms(_MOMENT_ORDER)])
-    square = jnp.sum(coefficients**2, axis=(1, 2)) * jnp.asarray(term_norms(_MOMENT_ORDER)) ** 2
-    power = jnp.sqrt(
-        jax.ops.segment_sum(square.T, degrees - 2, num_segments=_MOMENT_ORDER + 1, indices_are_sorted=True)
-    )
-    peak = 2 * volume / (closest + reach) ** 3
-    level = jnp.arange(_MOMENT_ORDER + 1)[:, None]
+    def halve(_: Int[Array, ""], bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = jnp.sqrt(low * high)
+        good = holds(middle)
+        return jnp.where(good, low, middle), jnp.where(good, middle, high)
 
-    def holds(distance: Float[Array, " grain"], order: int) -> Bool[Array, " grain"]:
-        terms = power / distance ** (level + 3)
-        ratio = reach / distance
-        beyond = (terms[-1] + terms[-2]) * 1.5 * ratio / (1 - ratio)
-        error = jnp.sum(terms[order + 1 :], axis=0) + beyond
-        return error <= tolerance * jnp.minimum(peak, 10 * volume / distance**3)
-
-    def radius(order: int) -> Float[Array, " grain"]:
-        def halve(_: Int[Array, ""], bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-            low, high = bracket
-            middle = jnp.sqrt(low * high)
-            good = holds(middle, order)
-            return jnp.where(good, low, middle), jnp.where(good, middle, high)
-
-        smallest = _CONVERGES * reach
-        low, high = jax.lax.fori_loop(0, 40, halve, (smallest, 1e6 * reach))
-        return jnp.where(holds(smallest, order), smallest, high)
-
-    return jax.lax.stop_gradient(jnp.stack([radius(order) for order in ORDERS]))
+    smallest = _CONVERGES * (1 + 1e-9) * reach
+    _, high = jax.lax.fori_loop(0, 40, halve, (smallest, 1e6 * reach))
+    return jax.lax.stop_gradient(jnp.where(holds(smallest), smallest, high))

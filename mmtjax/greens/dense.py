@@ -7,21 +7,21 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.greens.operator import AbstractGreen, Progress, RowBlock
+from mmtjax.greens.operator import Progress
+from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.precision import float64_array
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
 
-class DenseGreen(AbstractGreen):
+class DenseGreen(AbstractRows):
     """The whole of Q, transposed: (3 grains, sensor), with the grid it belongs to."""
 
     transposed: Float[Array, "unknown sensor"]
     grid: SensorGrid
 
     @classmethod
-    def from_operator(cls, green: AbstractGreen, *, progress: Progress | None = None) -> "DenseGreen":
+    def from_operator(cls, green: AbstractRows, *, progress: Progress | None = None) -> "DenseGreen":
         """All rows of another form of the operator, in the order of the sensors."""
         blocks = list(green.row_blocks(progress))
         sensors = np.concatenate([block.sensor for block in blocks])
@@ -70,28 +70,3 @@ def greens_matrix(
     (9, 3)
     """
     return DenseGreen.from_operator(TiledGreen(grains, grid, tolerance=tolerance)).transposed.T
-
-
-def forward(
-    grains: Grains, magnetization: object, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
-) -> Float[Array, "ny nx"]:
-    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (equation 4), Q never held.
-
-    Raises
-    ------
-    RuntimeError
-        If JAX is not set to double precision.
-    ValueError
-        For a magnetization of another shape, and as `greens_matrix`.
-
-    Examples
-    --------
-    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
-    >>> grid = SensorGrid(origin=(-1, -1), spacing=1, shape=(3, 3), height=1)
-    >>> round(float(forward(grains, [[0, 0, 1000.0]], grid)[1, 1]), 3)
-    7287.435
-    """
-    values = float64_array(magnetization, name="magnetization")
-    if values.shape != (len(grains), 3):
-        raise ValueError(f"magnetization must be (grain, 3) = ({len(grains)}, 3), in A/m; got shape {values.shape}")
-    return TiledGreen(grains, grid, tolerance=tolerance).mv(jnp.asarray(values).ravel())

@@ -8,7 +8,8 @@ import numpy as np
 
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field, tile_corners, tile_count
-from mmtjax.greens.operator import AbstractGreen, Progress, RowBlock
+from mmtjax.greens.operator import Progress
+from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
@@ -19,12 +20,18 @@ _BLOCK_BYTES = 24 * 2**20
 _BLOCK_ROWS = 2048
 
 
+def block_tiles_for(grains: int, *, block_bytes: int | None, most: int) -> int:
+    """Tiles of one block of columns of so many bytes, by default of what is fastest; one at least."""
+    wanted = block_bytes_for(3 * grains) if block_bytes is None else block_bytes
+    return int(np.clip(wanted // (24 * grains * TILE * TILE), 1, most))
+
+
 def block_bytes_for(unknowns: int) -> int:
     """Size of the blocks of columns for so many unknowns, in bytes."""
     return max(_BLOCK_BYTES, 8 * _BLOCK_ROWS * unknowns)
 
 
-class TiledGreen(AbstractGreen):
+class TiledGreen(AbstractRows):
     """Rows of Q made tile by tile, each block forgotten when the next is made.
 
     Parameters
@@ -60,9 +67,7 @@ class TiledGreen(AbstractGreen):
         self.grains = grains
         self.grid = grid
         self.plan = plan_field(grains, grid, tolerance=tolerance)
-        wanted = block_bytes_for(3 * len(grains)) if block_bytes is None else block_bytes
-        fitting = wanted // (24 * len(grains) * TILE * TILE)
-        self.block_tiles = int(np.clip(fitting, 1, tile_count(grid)))
+        self.block_tiles = block_tiles_for(len(grains), block_bytes=block_bytes, most=tile_count(grid))
 
     @property
     def unknowns(self) -> int:
@@ -74,7 +79,7 @@ class TiledGreen(AbstractGreen):
         total = tile_count(self.grid)
         for start in range(0, total, self.block_tiles):
             tiles = np.arange(start, min(start + self.block_tiles, total))
-            columns = columns_on_tiles(self.plan, self.grains, self.grid, tiles=tiles)
+            columns = columns_on_tiles(self.plan, self.grid, tiles=tiles)
             yield RowBlock(columns, sensors_of_tiles(self.grid, tiles))
             if progress is not None:
                 # The next block is made on the host: without waiting, progress would run ahead of the device.

@@ -2,6 +2,7 @@
 
 from mmtjax.inversion.cholesky import Cholesky as Cholesky
 from mmtjax.inversion.invert import invert as invert
+from mmtjax.inversion.invert import invert_series as invert_series
 from mmtjax.inversion.memory import estimate_memory as estimate_memory
 from mmtjax.inversion.orthogonal import Orthogonal as Orthogonal
 from mmtjax.inversion.solution import InversionError as InversionError

@@ -10,7 +10,7 @@ from mmtjax.greens.tiled import block_bytes_for
 _SQUARE_MATRICES = {"cholesky": 5, "orthogonal": 9, "auto": 9}
 
 #: A Green's matrix up to this size is kept instead of being made anew in every pass.
-DENSE_BYTES = 2**29
+DENSE_BYTES = 2**26
 
 #: What Python, JAX and the compiled kernels take.
 _OVERHEAD = 3 * 2**28

@@ -15,33 +15,29 @@ _POWER_STEPS = 40
 
 
 class Reduced(eqx.Module):
-    """The problem as ``minimize |R diag(s) M - z|²`` with a triangular R of columns that were scaled to norm one.
+    """The weighted rows of Q as a triangular factor, ``QᵀW²Q = diag(s) RᵀR diag(s)``.
 
     Attributes
     ----------
     factor
-        R, upper triangular.
+        R, upper triangular, of columns that were scaled to norm one.
     scale
         s, the norms of the weighted columns of Q.
-    projected
-        z.
     condition
         Estimated condition number of the equilibrated (and, with a prior, augmented) Q; infinite if R has failed.
     """
 
     factor: Float[Array, "unknown unknown"]
     scale: Float[Array, " unknown"]
-    projected: Float[Array, " unknown"]
     condition: Float[Array, ""]
 
-    def solve(self) -> Float[Array, " unknown"]:
-        """The minimizer M."""
-        return solve_triangular(self.factor, self.projected) / self.scale
+    def whiten(self, gradient: Float[Array, " unknown"]) -> Float[Array, " unknown"]:
+        """``R⁻ᵀ diag(1/s) g``: coordinates in which the problem has condition one."""
+        return solve_triangular(self.factor, gradient / self.scale, trans="T")
 
-    def correct(self, gradient: Float[Array, " unknown"]) -> Float[Array, " unknown"]:
-        """The step ``(diag(s) RᵀR diag(s))⁻¹ gradient`` of iterative refinement."""
-        inner = solve_triangular(self.factor, gradient / self.scale, trans="T")
-        return solve_triangular(self.factor, inner) / self.scale
+    def magnetization(self, whitened: Float[Array, " unknown"]) -> Float[Array, " unknown"]:
+        """``M = diag(1/s) R⁻¹ y`` of whitened coordinates y."""
+        return solve_triangular(self.factor, whitened) / self.scale
 
 
 class AbstractSolver(eqx.Module):
@@ -51,24 +47,15 @@ class AbstractSolver(eqx.Module):
     None is no prior.
     """
 
-    #: Passes over the rows that bring the solution of `Reduced` to full accuracy.
-    refinements: eqx.AbstractClassVar[int]
     #: Largest condition number of the equilibrated Q for which uncertainties can be vouched for.
     limit: eqx.AbstractClassVar[float]
 
     @abstractmethod
-    def init(
-        self,
-        green: AbstractGreen,
-        field: Float[Array, "ny nx"],
-        weight: Float[Array, "ny nx"],
-        *,
-        progress: Progress | None = None,
-    ) -> tuple[Array, ...]:
+    def init(self, green: AbstractGreen, weight: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Array:
         """Everything the solver needs of the rows."""
 
     @abstractmethod
-    def compute(self, state: tuple[Array, ...], ridge: Float[Array, ""] | None) -> Reduced:
+    def compute(self, state: Array, ridge: Float[Array, ""] | None) -> Reduced:
         """The reduced problem for a ridge."""
 
 

@@ -1,4 +1,4 @@
-"""Grains as cuboids in a text file: ``x y z dx dy dz id``."""
+"""Grains as cuboids in a text file, in and out: ``x y z dx dy dz id``."""
 
 import warnings
 
@@ -7,8 +7,11 @@ import numpy as np
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_choice, check_grain_size, unit_option
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
+from mmtjax.rock.cuboids import merge_cuboids
 from mmtjax.rock.grains import Grains
 from mmtjax.units import length_in_micrometres
+
+_HEADER = "x y z (centre, um, z up, surface at 0), half-lengths x y z (um), grain id"
 
 
 def read_cuboids(
@@ -63,6 +66,27 @@ def read_cuboids(
         if lengths == "half" and _apart(cuboids * [1, 1, 1, 0.5, 0.5, 0.5, 1]):
             hint = "; with lengths half as long nothing overlaps: if the file holds whole edges, pass lengths='full'"
         raise ValueError(f"{path}: {error}{hint}") from error
+
+
+def write_cuboids(path: AnyPath, grains: Grains) -> None:
+    """Write grains as a text file of cuboids, seven columns as `read_cuboids` takes them: half-lengths, µm, z up.
+
+    Raises
+    ------
+    ValueError
+        For grains that no boxes make, see `merge_cuboids`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "grains.txt"
+    ...     write_cuboids(file, Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 7]]))
+    ...     read_cuboids(file).volume
+    array([8.])
+    """
+    # Nine digits: coordinates rounded to fewer make cuboids of one grain overlap by more than reading tolerates.
+    np.savetxt(path, merge_cuboids(grains, search=False), fmt=["%.9f"] * 6 + ["%d"], header=_HEADER, encoding="utf-8")
 
 
 def _apart(cuboids: np.ndarray) -> bool:

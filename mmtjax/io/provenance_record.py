@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -50,6 +50,12 @@ def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | N
         "options": json.loads(json.dumps(dict(options or {}), default=_plain)),
         "inputs": [_fingerprint(path) for path in inputs],
     }
+
+
+def write_provenance(directory: AnyPath, record: Mapping[str, object]) -> None:
+    """Write a record as ``provenance.json`` into a directory that is there."""
+    text = json.dumps(dict(record), indent=1, ensure_ascii=False)
+    (Path(directory) / "provenance.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(value: object) -> object:

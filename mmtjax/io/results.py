@@ -12,6 +12,7 @@ import xarray
 
 from mmtjax.io.netcdf import load_dataset
 from mmtjax.io.output import output_directory
+from mmtjax.io.tables import write_table
 from mmtjax.io.text import AnyPath, require_file
 
 _PARQUET, _CSV, _MAPS = "grains.parquet", "grains.csv", "maps.nc"
@@ -83,7 +84,8 @@ def fill_results(
     record = json.dumps(dict(provenance), ensure_ascii=False)
     place = Path(directory)
     _write_parquet(place / _PARQUET, table, units, record)
-    _write_csv(place / _CSV, table, units, provenance)
+    comment = "mmtjax results\n" + json.dumps(dict(provenance), indent=1, ensure_ascii=False)
+    write_table(place / _CSV, table, comment=comment, digits=None)
     maps.assign_attrs(provenance=record).to_netcdf(place / _MAPS, engine="h5netcdf")
 
 
@@ -141,11 +143,3 @@ def _write_parquet(file: Path, table: pd.DataFrame, units: dict[str, str], recor
     ]
     metadata = (content.schema.metadata or {}) | {b"provenance": record.encode()}
     pyarrow.parquet.write_table(content.cast(pa.schema(fields, metadata=metadata)), file)
-
-
-def _write_csv(file: Path, table: pd.DataFrame, units: dict[str, str], provenance: Mapping[str, object]) -> None:
-    comment = ["mmtjax results", *json.dumps(dict(provenance), indent=1, ensure_ascii=False).splitlines()]
-    headings = {column: f"{column} ({unit})" for column, unit in units.items()}
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        stream.writelines(f"# {line}\n" for line in comment)
-        table.rename(columns=headings).to_csv(stream, index=False, lineterminator="\n")

@@ -1,27 +1,13 @@
 """Moment against volume, the way to see which magnetizations are physical."""
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import classes, key_of, log_norm, logarithmic, new_axes
+from mmtjax.rock.magnetization import magnetization_of_volume
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
-
-#: |M| = M0 (V/V0)^α of eq. 1: M0 in A/m, V0 the volume of a sphere of 1 µm, µm³.
-_MAGNETIZATION_OF_1_UM, _EXPONENT, _VOLUME_OF_1_UM = 46.5e3, -0.355, np.pi / 6
-
-
-def expected_magnetization(volume: float | Float[np.ndarray, "..."]) -> float | Float[np.ndarray, "..."]:
-    """Mean magnetization (A/m) of natural grains of a volume in µm³ (equation 1 of Out et al. 2022).
-
-    Examples
-    --------
-    >>> float(expected_magnetization(np.pi / 6))
-    46500.0
-    """
-    return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT
 
 
 def plot_moment_volume(solution: Solution, *, limit: float = 0.10, axes: Axes | None = None) -> Figure:
@@ -47,7 +33,7 @@ def plot_moment_volume(solution: Solution, *, limit: float = 0.10, axes: Axes | 
     error = A_M2_PER_A_PER_M_UM3 * volume * np.asarray(solution.confidence_radius)
     ends = volume.min() / 1.5, volume.max() * 1.5
     span = np.geomspace(*ends, 50)
-    natural = A_M2_PER_A_PER_M_UM3 * span * expected_magnetization(span)
+    natural = A_M2_PER_A_PER_M_UM3 * span * magnetization_of_volume(span)
     saturated = A_M2_PER_A_PER_M_UM3 * span * MAGNETITE_SATURATION
     logarithmic(axes, x=np.array(ends), y=np.r_[moment, natural, saturated])
     colours = log_norm(strength)

@@ -15,7 +15,7 @@ _SAME_PLANE = 1e-9
 _SEARCHED = 16
 
 
-def merge_cuboids(grains: Grains) -> Float[np.ndarray, "cuboid 7"]:
+def merge_cuboids(grains: Grains, *, search: bool = True) -> Float[np.ndarray, "cuboid 7"]:
     """Few cuboids that make up the grains, as `Grains.from_cuboids` takes them.
 
     Each grain is cut into the cells of its own rectilinear lattice, and the largest cuboid that the remaining cells
@@ -26,6 +26,9 @@ def merge_cuboids(grains: Grains) -> Float[np.ndarray, "cuboid 7"]:
     ----------
     grains
         Bodies of any shape made of boxes, not traced.
+    search
+        False joins cells along x, then the beams along y, then the plates along z: about twice as many cuboids, a
+        hundred times sooner.
 
     Returns
     -------
@@ -46,14 +49,15 @@ def merge_cuboids(grains: Grains) -> Float[np.ndarray, "cuboid 7"]:
     """
     rows = []
     for index in range(len(grains)):
-        planes, indicator = _lattice(grains, index)
+        planes, indicator = lattice(grains, index)
         # A level is a set of cells; volume that is there twice belongs to two of them.
         for level in range(1, int(indicator.max()) + 1):
-            for low, high in _boxes(indicator >= level, [np.diff(axis) for axis in planes]):
-                ends = np.array([[planes[axis][end[axis]] for axis in range(3)] for end in (low, high)])
-                centre = np.asarray(grains.position)[index] + ends.mean(axis=0)
-                rows.append([*centre, *(ends[1] - ends[0]) / 2, grains.ids[index]])
-    return np.array(rows, np.float64)
+            filled = indicator >= level
+            boxes = np.array(list(_boxes(filled, list(map(np.diff, planes))))) if search else _joined_cells(filled)
+            ends = np.stack([planes[axis][boxes[:, :, axis]] for axis in range(3)], axis=2)
+            centre = np.asarray(grains.position)[index] + ends.mean(axis=1)
+            rows.append(np.column_stack([centre, np.ptp(ends, axis=1) / 2, np.full(len(ends), grains.ids[index])]))
+    return np.concatenate(rows)
 
 
 def footprints(grains: Grains) -> list[Float[np.ndarray, "segment 2 2"]]:
@@ -76,7 +80,7 @@ def footprints(grains: Grains) -> list[Float[np.ndarray, "segment 2 2"]]:
     """
     outlines = []
     for index in range(len(grains)):
-        (x, y, _), indicator = _lattice(grains, index)
+        (x, y, _), indicator = lattice(grains, index)
         place = np.asarray(grains.position)[index]
         covered = np.pad((indicator > 0).any(axis=2), 1)
         x, y = x + place[0], y + place[1]
@@ -88,9 +92,17 @@ def footprints(grains: Grains) -> list[Float[np.ndarray, "segment 2 2"]]:
     return outlines
 
 
-def _lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane"]], Int[np.ndarray, "nx ny nz"]]:
-    """Planes of the lattice of one grain (x, y, z relative to its centroid, µm), and the indicator of its cells."""
-    own = np.asarray(grains.corner_grain) == index
+def lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane"]], Int[np.ndarray, "nx ny nz"]]:
+    """Planes of the lattice of one grain (x, y, z relative to its centroid, µm), and the indicator of its cells.
+
+    The indicator counts how often each cell is filled, (nx, ny, nz).
+
+    Raises
+    ------
+    ValueError
+        For a grain with negative or fractional indicator, which no boxes make.
+    """
+    own = slice(*np.searchsorted(grains.corner_grain, [index, index + 1]))
     offset, weight = np.asarray(grains.corner_offset)[own], np.asarray(grains.corner_weight)[own]
     same = _SAME_PLANE * np.max(np.ptp(offset, axis=0))
     planes, numbers = [], []
@@ -106,6 +118,20 @@ def _lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane
     if np.any(np.abs(indicator - whole) > 1e-6) or whole.min() < 0:
         raise ValueError(f"grain {grains.ids[index]} is not made of boxes: its indicator goes from {indicator.min():g}")
     return planes, whole[:-1, :-1, :-1]
+
+
+def _joined_cells(filled: np.ndarray) -> Int[np.ndarray, "box 2 3"]:
+    """First and past-the-end cells of the boxes that cells joined along x, then y, then z make."""
+    cells = np.argwhere(filled)
+    boxes = np.stack([cells, cells + 1], axis=1)
+    for axis in range(3):
+        across = [other for other in range(3) if other != axis]
+        key = np.column_stack([boxes[:, :, across].reshape(-1, 4), boxes[:, 0, axis]])
+        order = np.lexsort(key.T[::-1])
+        boxes, key = boxes[order], key[order]
+        continues = np.all(key[1:, :4] == key[:-1, :4], axis=1) & (boxes[1:, 0, axis] == boxes[:-1, 1, axis])
+        boxes = np.stack([boxes[np.r_[True, ~continues], 0], boxes[np.r_[~continues, True], 1]], axis=1)
+    return boxes
 
 
 Cell = tuple[int, int, int]

@@ -1,12 +1,9 @@
-"""Central moments of grains, exact from their signed corners."""
+"""Central moments of bodies, exact from their signed corners."""
 
-from functools import cache, partial
+from functools import cache
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
-
-from mmtjax.rock.grains import Grains
+import numpy as np
+from jaxtyping import Float
 
 
 @cache
@@ -23,26 +20,33 @@ def monomials(order: int) -> tuple[tuple[int, int, int], ...]:
     )
 
 
-@partial(jax.jit, static_argnums=1)
-def central_moments(grains: Grains, order: int) -> Float[Array, "grain monomial"]:
-    """Moments ∫ x^a y^b z^c dV about the centroids for all exponents of `monomials`, µm^(3 + a + b + c).
+def central_moments(body: Float[np.ndarray, "corner 4"], order: int) -> Float[np.ndarray, " monomial"]:
+    """Moments ∫ x^a y^b z^c dV of a body for all exponents of `monomials`, µm^(3 + a + b + c).
 
+    Parameters
+    ----------
+    body
+        Signed corners x, y, z and weight, relative to the point about which moments are taken.
+    order
+        Largest a + b + c.
+
+    Notes
+    -----
     A body of signed corners has ``∫ x^a y^b z^c dV = -Σ weight · x^(a+1) y^(b+1) z^(c+1) / ((a+1)(b+1)(c+1))``.
 
     Examples
     --------
-    >>> cube = Grains.from_cuboids([[4, 0, -5, 1, 1, 1, 1]])
-    >>> central_moments(cube, 2)[0, monomials(2).index((2, 0, 0))].round(6).item()
+    >>> cube = np.array([[x, y, z, x * y * z] for x in (-1.0, 1.0) for y in (-1, 1) for z in (-1, 1)])
+    >>> central_moments(-cube * [1, 1, 1, -1], 2)[monomials(2).index((2, 0, 0))].round(6).item()
     2.666667
     """
-    powers = [jnp.ones_like(jnp.asarray(grains.corner_offset))]
-    for _ in range(order + 1):
-        powers.append(powers[-1] * grains.corner_offset)
-    stacked = jnp.stack(powers)
+    powers = body[:, :3, None] ** np.arange(1, order + 2) / np.arange(1, order + 2)
+    first, second = (np.array(part) for part in zip(*_flat(order), strict=True))
+    products = (powers[:, 0, first] * powers[:, 1, second]).T @ (-body[:, 3:] * powers[:, 2])
+    place = {pair: number for number, pair in enumerate(_flat(order))}
+    return products[tuple(np.array([(place[a, b], c) for a, b, c in monomials(order)]).T)]
 
-    def moment(power: Int[Array, "3"]) -> Float[Array, " grain"]:
-        a, b, c = power + 1
-        terms = -grains.corner_weight * stacked[a, :, 0] * stacked[b, :, 1] * stacked[c, :, 2] / (a * b * c)
-        return jax.ops.segment_sum(terms, grains.corner_grain, num_segments=len(grains), indices_are_sorted=True)
 
-    return jax.lax.map(moment, jnp.asarray(monomials(order))).T
+@cache
+def _flat(order: int) -> tuple[tuple[int, int], ...]:
+    return tuple((a, b) for a in range(order + 1) for b in range(order + 1 - a))

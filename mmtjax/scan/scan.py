@@ -110,7 +110,9 @@ class Scan(eqx.Module):
         if not isinstance(factor, (int, np.integer)) or factor < 1 or factor > min(self.grid.shape):
             raise ValueError(f"the binning factor must be an integer from 1 to {min(self.grid.shape)}; got {factor!r}")
         grid = self.grid
-        if factor > 1 and not grid.sensors_adjoin:
+        if factor == 1:
+            return self
+        if not grid.sensors_adjoin:
             raise ValueError(
                 f"sensors of side {np.asarray(grid.side).tolist()} µm at spacing "
                 f"{np.asarray(grid.spacing).tolist()} µm do not adjoin, so their mean is not a sensor; bin only scans "

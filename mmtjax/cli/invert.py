@@ -1,46 +1,25 @@
-"""The command ``mmtjax``."""
+"""The command ``mmtjax invert``."""
 
-import importlib.metadata
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import jax
 import numpy as np
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import Group, Parameter
 from rich.console import Console
 
-from mmtjax import demo as sample
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.invert import invert as invert_scan
-from mmtjax.inversion.solution import InversionError, Solution
-from mmtjax.io.description import describe
+from mmtjax.inversion.solution import Solution
 from mmtjax.io.grains import read_grains
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.results import fill_results
 from mmtjax.io.scans import read_scan
 from mmtjax.plot.save import save_figures
-from mmtjax.plot.style import percent
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
-from mmtjax.summary import listing, summary_table
+from mmtjax.summary import summary_table
 from mmtjax.terminal import GRAIN_OPTIONS, OPTIONS, Stages, as_typed, heard_warnings, in_words_of
-
-app = App(
-    name="mmtjax",
-    help="""Magnetization of every grain in a slice of rock, and which of them to believe.
-
-New here? `mmtjax demo --out demo` makes a small sample, inverts it and shows what comes out. With data of your own ask
-`mmtjax info FILE` what a file is, then `mmtjax invert --help`.
-
-Lengths are µm, fields nT, magnetizations A/m. z points up and is 0 at the surface of the sample: grains have negative
-z, sensors a height of 0 or more. Row 0 of a map has the lowest y.""",
-    version=importlib.metadata.version("mmtjax"),
-    help_format="markdown",
-    default_parameter=Parameter(negative=()),
-)
 
 _MAP = Group("The map", sort_key=1)
 _GRAINS = Group("The grains", sort_key=2)
@@ -55,7 +34,6 @@ _IN_RESULTS = Parameter(group=_RESULTS)
 _GIB = 2**30
 
 
-@app.command
 def invert(
     *,
     scan: Annotated[Path, _IN_MAP],
@@ -261,50 +239,6 @@ def invert(
     return solution
 
 
-@app.command
-def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
-    """Make a small sample, write it as files, invert these as `mmtjax invert` does, and compare with the truth.
-
-    40 grains of 1 to 6 µm in a slice of 100 × 100 × 40 µm under a map of 1 µm with 20 nT of noise. It takes less than
-    half a minute.
-
-        mmtjax demo --out demo
-
-    Parameters
-    ----------
-    out
-        Directory to make: `scan.nc`, `cuboids.txt`, `truth.csv`, and `results/`, which `mmtjax invert` fills.
-    overwrite
-        Replace the directory, with all that is in it.
-    """
-    with in_words_of(OPTIONS), output_directory(out, overwrite=overwrite) as place:
-        truth = sample.write_sample(place).truth
-    screen = Console()
-    command = f"mmtjax invert --scan {out / 'scan.nc'} --grains {out / 'cuboids.txt'} --noise {sample.NOISE:g}"
-    screen.print(f"The sample is in {out}. Now:\n$ {command} --out {out / 'results'}", highlight=False, soft_wrap=True)
-    solution = invert(scan=out / "scan.nc", grains=out / "cuboids.txt", noise=sample.NOISE, out=out / "results")
-    held, count = sample.spheres_that_hold_the_truth(solution, truth)
-    screen.print(
-        f"The true magnetization lies in {held} of {count} confidence spheres, {percent(held / count)}; "
-        f"{percent(solution.level)} are expected.",
-        highlight=False,
-    )
-
-
-@app.command
-def info(file: Path) -> None:
-    """What a file or a directory of results is: its kind, contents, units, traps, and how to read it.
-
-        mmtjax info cuboids.txt
-
-    Parameters
-    ----------
-    file
-        The file.
-    """
-    Console().print(listing(describe(file)))
-
-
 def _check_limit(limit: float) -> None:
     if not (np.isfinite(limit) and limit > 0):
         raise ValueError(f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {limit!r}")
@@ -323,29 +257,3 @@ def _within(grains: Grains, scan: Scan, *, margin: float) -> Grains:
             f"y {scan.grid.y[0]:g} to {scan.grid.y[-1]:g} µm"
         )
     return grains.select(keep)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command, by default with the arguments of the process.
-
-    Returns
-    -------
-    int
-        0; 1 if it could not be done; 2 for arguments that cannot be; 130 if interrupted.
-    """
-    jax.config.update("jax_enable_x64", True)
-    voice = Console(stderr=True)
-    try:
-        command, bound, _ = app.parse_args(
-            sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True
-        )
-        command(*bound.args, **bound.kwargs)
-    except CycloptsError:
-        return 2
-    except KeyboardInterrupt:
-        voice.print("interrupted; no results were written", highlight=False)
-        return 130
-    except (ValueError, OSError, MemoryError, InversionError) as error:
-        voice.print("[bold red]error:[/]", as_typed(str(error)), highlight=False, soft_wrap=True)
-        return 1
-    return 0

@@ -1,0 +1,21 @@
+"""The command ``mmtjax info``."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from mmtjax.io.description import describe
+from mmtjax.summary import listing
+
+
+def info(file: Path) -> None:
+    """What a file or a directory of results is: its kind, contents, units, traps, and how to read it.
+
+        mmtjax info cuboids.txt
+
+    Parameters
+    ----------
+    file
+        The file.
+    """
+    Console().print(listing(describe(file)))

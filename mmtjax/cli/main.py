@@ -1,0 +1,61 @@
+"""The commands together, and the one place that sets JAX to double precision."""
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+import jax
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from mmtjax.cli.demo import demo
+from mmtjax.cli.info import info
+from mmtjax.cli.invert import invert
+from mmtjax.cli.simulate import simulate
+from mmtjax.cli.study import study
+from mmtjax.cli.threshold import threshold
+from mmtjax.inversion.solution import InversionError
+from mmtjax.study.run import StudyError
+from mmtjax.terminal import as_typed
+
+app = App(
+    name="mmtjax",
+    help="""Magnetization of every grain in a slice of rock, and which of them to believe.
+
+New here? `mmtjax demo --out demo` makes a small sample, inverts it and shows what comes out. With data of your own ask
+`mmtjax info FILE` what a file is, then `mmtjax invert --help`.
+
+Lengths are µm, fields nT, magnetizations A/m. z points up and is 0 at the surface of the sample: grains have negative
+z, sensors a height of 0 or more. Row 0 of a map has the lowest y.""",
+    version=importlib.metadata.version("mmtjax"),
+    help_format="markdown",
+    default_parameter=Parameter(negative=()),
+)
+for command in (invert, demo, info, simulate, threshold, study):
+    app.command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, by default with the arguments of the process.
+
+    Returns
+    -------
+    int
+        0; 1 if it could not be done; 2 for arguments that cannot be; 130 if interrupted.
+    """
+    jax.config.update("jax_enable_x64", True)
+    voice = Console(stderr=True)
+    try:
+        command, bound, _ = app.parse_args(
+            sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True
+        )
+        command(*bound.args, **bound.kwargs)
+    except CycloptsError:
+        return 2
+    except KeyboardInterrupt:
+        voice.print("interrupted; what was not complete is not written", highlight=False)
+        return 130
+    except (ValueError, OSError, MemoryError, InversionError, StudyError) as error:
+        voice.print("[bold red]error:[/]", as_typed(str(error)), highlight=False, soft_wrap=True)
+        return 1
+    return 0

@@ -1,0 +1,145 @@
+"""The commands ``mmtjax study``: run a study, and how far it is."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mmtjax.cli.study_report import figures, table
+from mmtjax.io.provenance_record import provenance
+from mmtjax.study.config import read_config
+from mmtjax.study.cost import seconds_left
+from mmtjax.study.read import open_study
+from mmtjax.study.run import StudyProgress, run_study
+from mmtjax.summary import listing
+
+study = App(
+    name="study",
+    help="""The limits of micromagnetic tomography from many synthetic samples, as in Out et al. (2022).
+
+`run` computes a study, hours at its full size; it may be ended at any time and started again. `status` tells how far
+it is, `table` and `figures` show what came out.""",
+    help_format="markdown",
+    default_parameter=Parameter(negative=()),
+)
+
+for command in (table, figures):
+    study.command(command)
+
+
+@study.command
+def run(
+    config: Path,
+    *,
+    out: Path,
+    workers: Annotated[int | None, Parameter(show_default=False)] = None,
+    scheduler: str | None = None,
+) -> None:
+    """Compute the samples of a study, or those that are missing.
+
+        mmtjax study run experiments/limits_of_mmt/reduced.toml --out study.zarr
+
+    It may be ended at any time, by Ctrl-C or otherwise; the same command continues.
+
+    Parameters
+    ----------
+    config
+        TOML file of the study.
+    out
+        Zarr store to make, or to go on with.
+    workers
+        Local processes, which share the cores; 0 computes in this process. By default one for every two cores, as far
+        as the memory goes.
+    scheduler
+        Address of the scheduler of a Dask cluster that computes instead, `tcp://host:8786`; its workers need the
+        environment variable `JAX_ENABLE_X64=1`.
+    """
+    voice, screen = Console(stderr=True), Console()
+    wanted = read_config(config)
+    record = provenance([config], {"workers": workers, "scheduler": scheduler})
+    try:
+        with _bar(voice) as progress:
+            run_study(wanted, out, workers=workers, scheduler=scheduler, provenance=record, progress=progress)
+    except KeyboardInterrupt:
+        voice.print("complete cells are kept; the same command continues", highlight=False)
+        raise
+    _report(out, screen)
+
+
+@study.command
+def status(store: Path) -> None:
+    """How far a study is: cells done and missing, failures, time left.
+
+        mmtjax study status study.zarr
+
+    Parameters
+    ----------
+    store
+        The store of the study.
+    """
+    _report(store, Console())
+
+
+def _report(store: Path, screen: Console) -> None:
+    opened = open_study(store)
+    found = opened.status()
+    config = opened.config
+    whole = Counter(cell.repeat for cell in opened.cells())
+    per_repeat = found.total // config.repeats
+    repeats = sum(count == per_repeat for count in whole.values())
+    left = seconds_left(found.missing, opened.log())
+    rows = {
+        "study": config.name,
+        "models": f"{config.models}, each {config.repeats} times",
+        "cells done": f"{found.done} of {found.total} (a sample at one sampling interval, all noise levels)",
+        "repeats complete": f"{repeats} of {config.repeats}",
+        "failures": str(len(found.failures)),
+        "time left": _duration(left) + ("" if not found.missing else " with one worker"),
+    }
+    for cell, reason in list(found.failures.items())[:5]:
+        rows[cell.words] = reason
+    screen.print(listing(rows, title=f"Study in {store}"))
+
+
+def _duration(seconds: float | None) -> str:
+    return "not known yet" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+@contextlib.contextmanager
+def _bar(voice: Console) -> Iterator[object]:
+    """Bar of cells with the time left; lines of text where there is no terminal."""
+    if not voice.is_terminal:
+
+        def line(told: StudyProgress) -> None:
+            name = "start" if told.cell is None else str(told.cell)
+            voice.print(
+                f"{told.done}/{told.total} {name}, left {_duration(told.seconds_left)}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+
+        yield line
+        return
+    columns = (
+        TextColumn("cells"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=voice) as bars:
+        task = bars.add_task("cells", total=None, left="")
+
+        def update(told: StudyProgress) -> None:
+            bars.update(task, completed=told.done, total=told.total, left=f"left {_duration(told.seconds_left)}")
+            if told.failure:
+                voice.print(f"{told.cell.words}: {told.failure}", highlight=False, soft_wrap=True)
+
+        yield update

@@ -1,0 +1,86 @@
+"""The commands ``mmtjax study table`` and ``mmtjax study figures``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from mmtjax.io.output import output_directory
+from mmtjax.io.tables import write_table
+from mmtjax.plot.study_figures import save_study_figures
+from mmtjax.study.pool import pooled_samples, sample_values
+from mmtjax.study.read import Study, open_study
+from mmtjax.study.store import attributes_of
+from mmtjax.study.tables import StudyTables, study_tables
+from mmtjax.terminal import OPTIONS, Stages, in_words_of
+
+
+def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
+    """Tables of a study: ratios and SSR thresholds of every model, SSR distribution, convergence, scaling.
+
+        mmtjax study table study.zarr --out tables
+
+    The study may be incomplete; every row tells how many repeats it is made of.
+
+    Parameters
+    ----------
+    store
+        Zarr store of the study.
+    out
+        Directory to make for the tables, CSV with units in the headings.
+    overwrite
+        Replace the directory, with all that is in it.
+    """
+    opened, voice = open_study(store), Console(stderr=True)
+    with in_words_of(OPTIONS), output_directory(out, overwrite=overwrite, inputs=[store]) as place:
+        with Stages(voice) as stages:
+            tables = _tables(opened, stages)
+        for name, values in tables._asdict().items():
+            write_table(place / f"{name}.csv", values, comment=_origin(opened))
+    _say(out)
+
+
+def figures(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
+    """Figures of a study: those of the paper, PNG and PDF, each with a CSV of what it shows.
+
+        mmtjax study figures study.zarr --out figures
+
+    The study may be incomplete; figures that need models that are not there are left out.
+
+    Parameters
+    ----------
+    store
+        Zarr store of the study.
+    out
+        Directory to make for the figures.
+    overwrite
+        Replace the directory, with all that is in it.
+    """
+    opened, voice = open_study(store), Console(stderr=True)
+    with (
+        in_words_of(OPTIONS),
+        output_directory(out, overwrite=overwrite, inputs=[store]) as place,
+        Stages(voice) as stages,
+    ):
+        save_study_figures(opened, _tables(opened, stages), place, progress=stages)
+    _say(out)
+
+
+def _tables(opened: Study, stages: Stages) -> StudyTables:
+    return study_tables(pooled_samples(opened), progress=stages, total=len(sample_values(opened)))
+
+
+def _origin(opened: Study) -> str:
+    """What the tables are of, without anything that differs from one computer to the next."""
+    status, attributes = opened.status(), attributes_of(opened.path)
+    text = (
+        f"study {opened.config.name}, seed {opened.config.seed}, mmtjax {attributes['version']}: "
+        f"{status.done} of {status.total} cells"
+    )
+    return text + (f", {len(status.failures)} of them with inversions that failed" if status.failures else "")
+
+
+def _say(out: Path) -> None:
+    files = sorted(file.name for file in out.iterdir())
+    Console().print(f"In {out}: {', '.join(files)}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,237 @@
+"""The Green's operator with distant columns as polynomials on squares of sensors, the larger the more distant."""
+
+from collections.abc import Generator, Iterator
+from functools import cache
+from types import ModuleType
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field
+from mmtjax.field.polynomial import terms, transfer, vandermonde
+from mmtjax.greens.factors import add_block, merge_triangles
+from mmtjax.greens.held import held_leaves, held_polynomials
+from mmtjax.greens.operator import AbstractGreen, Progress
+from mmtjax.greens.rotation import bases
+from mmtjax.greens.tree import LEAF, LEAF_TILES, Square, grow_tree
+from mmtjax.precision import is_concrete
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
+
+AnyArray = np.ndarray | Array
+
+
+class CompressedGreen(AbstractGreen):
+    """Columns near a square of sensors sensor by sensor, distant ones as polynomials; all of it is held.
+
+    On a tree of squares, a column is a polynomial of degree 15 on the largest squares where its error stays within the
+    tolerance, found from its values at 256 nodes of each, however many sensors there are. Products with vectors pass
+    through the tree as in a fast multipole method. For the normal equations and the triangular factor the rows are
+    rotated (`rotation.bases`) such that most of them hold nearby grains only.
+
+    Parameters
+    ----------
+    grains, grid
+        Sources and sensors. Geometry may be traced if a plan is given.
+    tolerance
+        Error of a coefficient as a share of the peak of its grain.
+    decided
+        Plan of concrete geometry close by from which near and far are told apart.
+    progress
+        Called with the sensors that are done and all of them.
+
+    Raises
+    ------
+    ValueError
+        For traced geometry without a plan, for traced weights, and as `greens_matrix`.
+
+    Examples
+    --------
+    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1], [40, 9, -5, 1, 1, 1, 2]])
+    >>> green = CompressedGreen(grains, SensorGrid(origin=(-40, -40), spacing=1, shape=(99, 120), height=1))
+    >>> green.gram().shape
+    (6, 6)
+    """
+
+    grains: Grains
+    grid: SensorGrid
+    levels: list[list[Square]] = eqx.field(static=True)
+    sensors: list[Int[np.ndarray, " sensor"]]
+    polynomials: list[list[Float[AnyArray, "far_unknown term"]]]
+    leaves: list[Float[AnyArray, "near_unknown sensor"]]
+
+    def __init__(
+        self,
+        grains: Grains,
+        grid: SensorGrid,
+        *,
+        tolerance: float = DEFAULT_TOLERANCE,
+        decided: FieldPlan | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        plan = plan_field(grains, grid, tolerance=tolerance, decided=decided)
+        if not plan.decided:
+            raise ValueError(
+                "grains or the grid are being traced, so that near and far cannot be told apart; pass decided=, a plan "
+                "of concrete geometry by plan_field, or use TiledGreen"
+            )
+        self.grains, self.grid = grains, grid
+        self.levels = grow_tree(plan)
+        self.sensors = [_sensors(grid, leaf) for leaf in self.levels[0]]
+        self.polynomials = [held_polynomials(plan, grid, level) for level in self.levels]
+        self.leaves = held_leaves(plan, grid, self.levels[0], progress=progress)
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknowns, three for each grain."""
+        return 3 * len(self.grains)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the columns that are held."""
+        return sum(part.nbytes for part in jax.tree.leaves((self.polynomials, self.leaves)))
+
+    def mv(self, magnetization: Float[Array, " unknown"], *, progress: Progress | None = None) -> Float[Array, "ny nx"]:
+        """The field Q M of a magnetization, nT: polynomials are handed down the tree and evaluated in the leaves."""
+        xp = self._namespace(magnetization)
+        vectors = xp.asarray(magnetization).reshape(-1, 3)
+        local = [xp.zeros(len(terms()))]
+        for above, below, polynomials in zip(
+            self.levels[:0:-1], self.levels[-2::-1], self.polynomials[-2::-1], strict=True
+        ):
+            handed = [xp.zeros(0)] * len(below)
+            for square, polynomial in zip(above, local, strict=True):
+                for child in square.children:
+                    own = vectors[below[child].far].ravel() @ polynomials[child]
+                    handed[child] = transfer(*below[child].quarter) @ polynomial + own
+            local = handed
+        values = xp.concatenate(
+            [
+                vectors[leaf.near].ravel() @ columns + leaf_vandermonde() @ polynomial
+                for leaf, columns, polynomial in zip(self.levels[0], self.leaves, local, strict=True)
+            ]
+        )
+        order = np.argsort(np.concatenate(self.sensors), kind="stable")
+        return jnp.asarray(values[order[: self.grid.size]].reshape(self.grid.shape))
+
+    def rmv(self, field: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Float[Array, " unknown"]:
+        """The product Qᵀφ with a field: its moments with the polynomials are gathered up the tree."""
+        xp = self._namespace(field)
+        padded = xp.concatenate([xp.asarray(field).ravel(), xp.zeros(1)])
+        total, moments = xp.zeros((self.unknowns // 3, 3)), []
+        for leaf, columns, sensor in zip(self.levels[0], self.leaves, self.sensors, strict=True):
+            part = padded[sensor]
+            total = _add(total, leaf.near, (columns @ part).reshape(-1, 3))
+            moments.append(part @ leaf_vandermonde())
+        for number, level in enumerate(self.levels):
+            if number:
+                below = self.levels[number - 1]
+                moments = [
+                    sum(moments[child] @ transfer(*below[child].quarter) for child in square.children)
+                    for square in level
+                ]
+            for square, moment, polynomials in zip(level, moments, self.polynomials[number], strict=True):
+                total = _add(total, square.far, (polynomials @ moment).reshape(-1, 3))
+        return jnp.asarray(total.reshape(-1))
+
+    def gram(
+        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
+    ) -> Float[Array, "unknown unknown"]:
+        """The matrix QᵀW²Q, with one weight for each sensor."""
+        total, levels = self._namespace().zeros((self.unknowns, self.unknowns)), self.levels
+        for level, number, rows in self._rotated_rows(weight, progress):
+            total = add_block(total, _unknowns(levels[level][number].near), rows @ rows.T)
+        upper = jnp.asarray(total)
+        return jnp.triu(upper, 1).T + upper
+
+    def root(
+        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
+    ) -> Float[Array, "unknown unknown"]:
+        """A triangular factor of the weighted rows: those of each square are reduced before the next larger one."""
+        factors: dict[tuple[int, int], AnyArray] = {}
+        levels = self.levels
+        for level, number, rows in self._rotated_rows(weight, progress):
+            square, triangles = levels[level][number], []
+            for child in square.children:
+                place = _unknowns(np.searchsorted(square.near, levels[level - 1][child].near))
+                triangles.append((place, factors.pop((level - 1, child))))
+            factors[level, number] = merge_triangles(len(rows), triangles, rows.T)
+        (factor,) = factors.values()
+        return jnp.asarray(factor)
+
+    def _rotated_rows(
+        self, weight: Float[Array, "ny nx"] | None, progress: Progress | None
+    ) -> Iterator[tuple[int, int, AnyArray]]:
+        """Level and number of each square, those within it first, and its rows as (3 · near grains, row).
+
+        All rows together are an orthonormal rotation of those of W Q.
+        """
+        weight = np.ones(self.grid.shape) if weight is None else weight
+        if not is_concrete(weight):
+            raise ValueError("weights of sensors are being traced, which a rotation of rows cannot be; use TiledGreen")
+        xp, levels, leaves, polynomials, grid = self._namespace(), self.levels, self.leaves, self.polynomials, self.grid
+        padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
+        weights = [padded[sensor] for sensor in self.sensors]
+        found = bases(levels, leaf_vandermonde(), weights)
+        finished = 0
+
+        def descend(level: int, number: int) -> Generator[tuple[int, int, AnyArray], None, AnyArray]:
+            nonlocal finished
+            square, basis = levels[level][number], found[level][number]
+            if level == 0:
+                columns = leaves[number] * weights[number]
+                finished += 1
+            else:
+                parts = []
+                for child in square.children:
+                    parts.append((yield from descend(level - 1, child)))
+                columns = xp.concatenate(parts, axis=1)
+            inside = columns @ basis.orthonormal
+            outside = columns - inside @ basis.orthonormal.T
+            yield level, number, xp.concatenate([outside, inside], axis=1) if level == len(levels) - 1 else outside
+            if progress is not None:
+                progress(finished * grid.size // len(leaves), grid.size)
+            both = xp.concatenate([inside, polynomials[level][number] @ basis.triangle.T])
+            return both[np.argsort(_unknowns(np.concatenate([square.near, square.far])))]
+
+        yield from descend(len(levels) - 1, 0)
+
+    def _namespace(self, *values: object) -> ModuleType:
+        """NumPy where all is known and in main memory, for its BLAS and LAPACK and the many sizes; JAX elsewhere."""
+        return np if isinstance(self.leaves[0], np.ndarray) and is_concrete(values) else jnp
+
+
+def _sensors(grid: SensorGrid, leaf: Square) -> np.ndarray:
+    """Flat indices of the sensors of a leaf, tile by tile; the size of the grid beyond it."""
+    place = leaf.first[:, None] + leaf_places()
+    inside = np.all(place < np.array(grid.shape)[:, None], axis=0)
+    return np.where(inside, place[0] * grid.shape[1] + place[1], grid.size)
+
+
+@cache
+def leaf_places() -> np.ndarray:
+    """Rows and columns of the sensors of a leaf, tile by tile, (2, sensor)."""
+    tile_row, tile_column, row, column = np.indices((LEAF_TILES, LEAF_TILES, TILE, TILE)).reshape(4, -1)
+    return np.stack([tile_row * TILE + row, tile_column * TILE + column])
+
+
+@cache
+def leaf_vandermonde() -> np.ndarray:
+    """Polynomials at the sensors of a leaf."""
+    row, column = (leaf_places() + 0.5) * 2 / LEAF - 1
+    return vandermonde(column, row)
+
+
+def _unknowns(grains: np.ndarray) -> np.ndarray:
+    return (3 * grains[:, None] + np.arange(3)).ravel()
+
+
+def _add(total: AnyArray, index: np.ndarray, values: AnyArray) -> AnyArray:
+    """Add at places that do not repeat, in place where the array allows it."""
+    if isinstance(total, np.ndarray):
+        total[index] += values
+        return total
+    return total.at[index].add(values)

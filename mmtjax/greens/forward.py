@@ -1,0 +1,37 @@
+"""The forward model: the map of grains whose magnetization is known."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.greens.tiled import TiledGreen
+from mmtjax.precision import float64_array, is_concrete
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
+
+
+def forward(
+    grains: Grains, magnetization: object, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
+) -> Float[Array, "ny nx"]:
+    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (equation 4), Q never held.
+
+    Raises
+    ------
+    RuntimeError
+        If JAX is not set to double precision.
+    ValueError
+        For a magnetization of another shape, and as `greens_matrix`.
+
+    Examples
+    --------
+    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> grid = SensorGrid(origin=(-1, -1), spacing=1, shape=(3, 3), height=1)
+    >>> round(float(forward(grains, [[0, 0, 1000.0]], grid)[1, 1]), 3)
+    7287.435
+    """
+    values = float64_array(magnetization, name="magnetization")
+    if values.shape != (len(grains), 3):
+        raise ValueError(f"magnetization must be (grain, 3) = ({len(grains)}, 3), in A/m; got shape {values.shape}")
+    form = CompressedGreen if is_concrete(grains, grid) else TiledGreen
+    return form(grains, grid, tolerance=tolerance).mv(jnp.asarray(values).ravel())

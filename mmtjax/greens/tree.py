@@ -1,0 +1,115 @@
+"""The tree of squares of sensors: which grains are near a square, and where a polynomial stands for a distant one."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Int
+
+from mmtjax.field.plan import NEAR, TILE, FieldPlan, distance_beside
+from mmtjax.field.polynomial import truncation_error
+
+#: Tiles along an edge of the smallest squares.
+LEAF_TILES = 2
+LEAF = LEAF_TILES * TILE
+
+
+@dataclasses.dataclass(frozen=True)
+class Square:
+    """A square of sensors and the grains that it tells apart.
+
+    Attributes
+    ----------
+    level
+        0 for a leaf of `LEAF` × `LEAF` sensors; each level doubles the edge.
+    row, column
+        Place among the squares of the level.
+    near
+        Grains whose columns on this square are more than a polynomial, ascending.
+    far
+        Grains that are near the square above this one, and whose columns on this square are polynomials.
+    form
+        The number of the series that holds for each of `far`.
+    children
+        The squares within this one, as their place in the level below; none for a leaf.
+    """
+
+    level: int
+    row: int
+    column: int
+    near: Int[np.ndarray, " near"]
+    far: Int[np.ndarray, " far"]
+    form: Int[np.ndarray, " far"]
+    children: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Sensors along an edge."""
+        return LEAF << self.level
+
+    @property
+    def quarter(self) -> tuple[int, int]:
+        """Which quarter [row, column] of the square above it is."""
+        return self.row % 2, self.column % 2
+
+    @property
+    def first(self) -> Int[np.ndarray, "2"]:
+        """Indices [row, column] of the first sensor."""
+        return np.array([self.row, self.column]) * self.count
+
+
+def grow_tree(plan: FieldPlan) -> list[list[Square]]:
+    """Squares by level, leaves first, one root last.
+
+    A grain is far from a square where the error of its polynomial is within the tolerance of the plan, of the peak of
+    its column, and where the series of the whole grain holds.
+    """
+    shape = plan.grid.shape
+    top = max(0, int(np.ceil(np.log2(max(shape) / LEAF))))
+    everything = np.arange(len(plan.reference))
+    above, grown = [Square(top, 0, 0, everything, everything[:0], everything[:0])], []
+    bodies = _Bodies(plan)
+    for level in range(top - 1, -1, -1):
+        edge, below, parents = LEAF << level, [], []
+        for square in above:
+            first = len(below)
+            for row in (2 * square.row, 2 * square.row + 1):
+                for column in (2 * square.column, 2 * square.column + 1):
+                    if row * edge < shape[0] and column * edge < shape[1]:
+                        below.append(_divide(bodies, level, row, column, square.near))
+            parents.append(dataclasses.replace(square, children=tuple(range(first, len(below)))))
+        grown.append(parents)
+        above = below
+    return [above, *reversed(grown)]
+
+
+class _Bodies:
+    """What the choice between near and far needs of the grains, looked up once."""
+
+    def __init__(self, plan: FieldPlan) -> None:
+        root = plan.shapes.root
+        self.plan = plan
+        self.place = plan.reference
+        self.depth = float(plan.grid.height) - self.place[:, 2]
+        self.radius = plan.shapes.bounding_radius[root]
+        self.reach = plan.reach[root]
+        self.closest = plan.distance(self.place, first=np.zeros(2), count=np.array(plan.grid.shape[::-1]))
+
+
+def _divide(bodies: _Bodies, level: int, row: int, column: int, candidates: np.ndarray) -> Square:
+    """A square, with the candidates parted into near and far."""
+    plan, edge = bodies.plan, LEAF << level
+    spacing, first = np.asarray(plan.grid.spacing), np.array([row, column]) * edge
+    # The polynomials reach half a spacing beyond the outer sensors.
+    low = np.asarray(plan.grid.origin) + spacing * (first[::-1] - 0.5)
+    beside = distance_beside(bodies.place[candidates, :2], low, low + spacing * edge)
+    half = edge * spacing.max() / 2
+    error = truncation_error(
+        np.maximum(beside - bodies.reach[candidates], 0) / half,
+        np.maximum(bodies.depth[candidates] - bodies.radius[candidates], 0) / half,
+    )
+    smooth = error * ((bodies.closest + bodies.reach)[candidates] / half) ** 3 <= 2 * plan.tolerance
+    form = np.full(len(candidates), NEAR)
+    some = candidates[smooth]
+    form[smooth] = plan.forms(some, plan.shapes.root[some], first=np.broadcast_to(first, (len(some), 2)), count=edge)
+    far = form != NEAR
+    return Square(level, row, column, candidates[~far], candidates[far], form[far])

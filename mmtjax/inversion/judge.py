@@ -1,0 +1,66 @@
+"""What to know before believing a solution: its failure, with the remedy, and warnings."""
+
+import dataclasses
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from mmtjax.inversion.solution import InversionWarning, Solution
+from mmtjax.units import MAGNETITE_SATURATION
+
+#: Standard deviations of χ² by which it may miss its expectation before a warning.
+_CHI_SQUARE_SPREAD = 5.0
+
+REMEDIES = (
+    "grains are indistinguishable from the scan, or nearly so. Pass prior=480e3 (A/m, saturation of magnetite), leave "
+    "out grains that are tiny and deep or lie beside the map, merge grains at one place, or use method='orthogonal'"
+)
+
+
+def judge(solution: Solution, *, limit: float, throw: bool) -> Solution:
+    """Say what is wrong with a solution: its failure, and warnings."""
+    if solution.condition > limit:
+        failure = (
+            f"the condition number {solution.condition:.1e} is beyond {limit:.0e}, where uncertainties by the "
+            f"{solution.method} method can be vouched for: {REMEDIES}"
+        )
+        solution = dataclasses.replace(solution, failure=failure, warnings=(failure,))
+        if throw:
+            solution.check()
+        warnings.warn(failure, InversionWarning, stacklevel=4)
+        return solution
+    messages = tuple(_concerns(solution))
+    for message in messages:
+        warnings.warn(message, InversionWarning, stacklevel=4)
+    return dataclasses.replace(solution, warnings=messages)
+
+
+def _concerns(solution: Solution) -> Iterator[str]:
+    freedom = max(float(solution.scan.used - solution.effective_unknowns), 1.0)
+    excess = float(solution.reduced_chi_square)
+    if excess > 1 + _CHI_SQUARE_SPREAD * np.sqrt(2 / freedom):
+        residual = np.asarray(solution.residual)[solution.scan.mask]
+        yield (
+            f"noise of {float(np.median(solution.noise)):.4g} nT cannot explain the residual of "
+            f"{np.sqrt(np.mean(residual**2)):.4g} nT rms (reduced chi-square {excess:.3g}): radii are too small by "
+            f"{np.sqrt(excess):.3g} times at least. Something is not modelled (standoff, shift, missing grains, "
+            "grains that are not uniform); pass noise='residual' for radii that reckon with it"
+        )
+    beyond = int(np.sum(solution.beyond_saturation))
+    if beyond:
+        yield (
+            f"{beyond} of {len(solution.grains)} grains are magnetized beyond {MAGNETITE_SATURATION / 1e3:g} kA/m, "
+            "the saturation of magnetite, which no grain can be; do not believe them"
+            + ("; prior=480e3 keeps them nearer to what is physical" if solution.prior is None else "")
+        )
+    grid, position = solution.scan.grid, np.asarray(solution.grains.position)
+    beside = np.zeros(len(position), bool)
+    for axis, places in enumerate((np.asarray(grid.x), np.asarray(grid.y))):
+        margin = grid.spacing[axis] / 2
+        beside |= (position[:, axis] < places[0] - margin) | (position[:, axis] > places[-1] + margin)
+    if beside.any():
+        yield (
+            f"{int(beside.sum())} grains lie beside the map, the first is grain {solution.grains.ids[beside][0]}; "
+            "the map holds little of their field"
+        )

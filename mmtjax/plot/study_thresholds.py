@@ -1,0 +1,78 @@
+"""SSR that is resolved, against grain density (Out et al. 2022, Fig. 5, S5 and S6)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
+from mmtjax.plot.style import percent
+from mmtjax.study.strengths import CRITERION
+
+#: Marks of the limits in the order of the paper: circle, triangle up, triangle down, cross, star.
+_MARKERS = ("o", "^", "v", "x", "*")
+
+
+def plot_resolved_strength(thresholds: pandas.DataFrame, panels: Sequence[Sequence[dict[str, float]]]) -> StudyFigure:
+    """Smallest SSR above which 99 % of the grains are within a limit, against density; a line for each limit.
+
+    Points are missing where no SSR has that purity.
+
+    Parameters
+    ----------
+    thresholds
+        As `mmtjax.study.strengths.threshold_table` makes it.
+    panels
+        Rows of panels, each with the ``side``, ``thickness``, ``interval`` and ``noise`` of its models.
+
+    Raises
+    ------
+    ValueError
+        If no panel has a model.
+    """
+    at_criterion = rows_of(thresholds, purity=CRITERION)
+    shown = pandas.concat([rows_of(at_criterion, **panel) for row in panels for panel in row], ignore_index=True)
+    if shown.empty:
+        raise ValueError("the table has no model of any of the panels")
+    shown.attrs = thresholds.attrs
+    rows, columns = len(panels), len(panels[0])
+    size = (4.6 * columns, 3.3 * rows + 0.9) if columns <= 2 else (3.0 * columns, 2.5 * rows + 0.9)
+    figure = Figure(figsize=size, layout="constrained")
+    places = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    densities, limits = values_of(shown, "density"), values_of(shown, "limit")
+    for number, (axes, panel) in enumerate(zip(places.flat, [panel for row in panels for panel in row], strict=True)):
+        _draw_limits(axes, rows_of(at_criterion, **panel), limits, densities)
+        name = f"{panel['noise']:g} nT, every {panel['interval']:g} µm"
+        letter(axes, number, name if columns > 2 else f"{panel['thickness']:g} µm thick, {name}")
+    for axes in places[-1]:
+        axes.set_xlabel("grain density (10³/mm³)")
+    for axes in places[:, 0]:
+        axes.set_ylabel("resolved SSR (1/µm)")
+    handles, labels = places[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(limits), title="uncertainty ratio up to")
+    first = panels[0][0]
+    sample = f"{first['side']:g} × {first['side']:g} µm²"
+    if len(values_of(shown, "thickness")) == 1:
+        sample += f", {first['thickness']:g} µm thick"
+    figure.suptitle(f"{sample}, {repeats_of(shown)}", fontsize="medium")
+    caption = (
+        f"Smallest SSR above which {percent(CRITERION)} of the grains have at most the uncertainty ratio of the line, "
+        f"by grain density, {sample}. {repeats_of(shown).capitalize()} of each model; points are missing where "
+        "there is no such SSR."
+    )
+    return StudyFigure(figure, shown, caption)
+
+
+def _draw_limits(axes: Axes, models: pandas.DataFrame, limits: list[float], densities: list[float]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    colours = ordered_colours(len(limits))
+    for limit, marker, colour in zip(limits, _MARKERS[: len(limits)], colours, strict=True):
+        line = rows_of(models, limit=limit).sort_values("density")
+        ssr = np.where(np.isfinite(line["ssr"]), line["ssr"], np.nan)
+        axes.plot(line["density"], ssr, marker=marker, color=colour, linewidth=1.1, markersize=5, label=percent(limit))
+    axes.set_xticks(densities, [thousands(density) for density in densities], fontsize="small")
+    axes.set_xticks([], minor=True)
+    axes.grid(axis="y", color="0.9", linewidth=0.6)

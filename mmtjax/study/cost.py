@@ -1,0 +1,54 @@
+"""How long the rest of a study takes, from the seconds that its cells took."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from scipy.optimize import nnls
+
+from mmtjax.study.cell import Cell, cell_of_path, grain_count, sensor_count
+
+#: Cells of which the times are fitted; before that, times go with the work as it is reckoned.
+_ENOUGH = 6
+
+
+def seconds_left(missing: Iterable[Cell], log: Iterable[Mapping[str, object]], *, workers: int = 1) -> float | None:
+    """Seconds until `missing` cells are done by so many workers, None as long as none has been measured.
+
+    The time of a cell is taken as a sum of a constant, making the columns of the Green's matrix (grains × sensors),
+    their products (grains² × sensors) and the factorization (grains³), with factors that fit what was measured in
+    relative terms.
+
+    Parameters
+    ----------
+    missing
+        What is to be computed.
+    log
+        Entries of the log of the store; those with seconds count.
+    workers
+        How many compute at once.
+
+    Examples
+    --------
+    >>> done = [{"cell": str(Cell(200, 50, 1e4, number, 1)), "seconds": 2.0} for number in range(3)]
+    >>> round(seconds_left([Cell(200, 50, 1e4, 9, 1)], done), 3)
+    2.0
+    """
+    measured = [entry for entry in log if "seconds" in entry]
+    rest = list(missing)
+    if not rest:
+        return 0.0
+    if not measured:
+        return None
+    seconds = np.maximum([float(entry["seconds"]) for entry in measured], 1e-3)
+    work = np.array([_work(cell_of_path(str(entry["cell"]))) for entry in measured])
+    ahead = np.array([_work(cell) for cell in rest]).sum(axis=0)
+    if len(measured) < _ENOUGH:
+        return float(seconds.sum() * ahead.sum() / work.sum() / workers)
+    factors, _ = nnls(work / seconds[:, None], np.ones(len(seconds)))
+    return float(ahead @ factors / workers)
+
+
+def _work(cell: Cell) -> tuple[float, float, float, float]:
+    """Parts of the work of a cell, in seconds of a slow core, roughly."""
+    grains, sensors = float(grain_count(cell.geometry)), float(sensor_count(cell))
+    return 0.2, 2e-7 * grains * sensors, 1e-10 * grains**2 * sensors, 1e-9 * grains**3

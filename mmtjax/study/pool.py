@@ -1,0 +1,134 @@
+"""The grains of all repeats of a model together, which is what the tables and figures of a study are made of."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mmtjax.study.cell import Cell
+from mmtjax.study.read import Study
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Grains of all repeats of one side, thickness, density and sampling interval, at every noise level.
+
+    Attributes
+    ----------
+    side, thickness, interval
+        Edge of the sample, its thickness, and the sampling interval, µm.
+    density
+        Grains per mm³.
+    noise
+        Noise levels, (noise,), nT.
+    repeat
+        Number of the repeat that a grain belongs to, (grain,).
+    depth, volume, signal_strength_ratio
+        Of every grain, (grain,): µm below the scanning plane, µm³, 1/µm.
+    confidence_radius, uncertainty_ratio
+        (noise, grain), A/m and 1. Infinite where the inversion failed: such a grain is not resolved.
+    """
+
+    side: float
+    thickness: float
+    density: float
+    interval: float
+    noise: Float[np.ndarray, " noise"]
+    repeat: Int[np.ndarray, " grain"]
+    depth: Float[np.ndarray, " grain"]
+    volume: Float[np.ndarray, " grain"]
+    signal_strength_ratio: Float[np.ndarray, " grain"]
+    confidence_radius: Float[np.ndarray, "noise grain"]
+    uncertainty_ratio: Float[np.ndarray, "noise grain"]
+
+    @property
+    def repeats(self) -> Int[np.ndarray, " repeat"]:
+        """Numbers of the repeats that are there, in order."""
+        return np.unique(self.repeat)
+
+    def model(self, level: int) -> dict[str, float]:
+        """The five parameters of the model at one noise level, by their names in `mmtjax.study.config.PARAMETERS`."""
+        return {
+            "side": self.side,
+            "thickness": self.thickness,
+            "density": self.density,
+            "interval": self.interval,
+            "noise": float(self.noise[level]),
+        }
+
+    def models(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """The number and the parameters of the model at each noise level."""
+        return ((level, self.model(level)) for level in range(len(self.noise)))
+
+    def select(self, keep: Bool[np.ndarray, " grain"]) -> "Pool":
+        """The pool of some of the grains."""
+        return Pool(
+            side=self.side,
+            thickness=self.thickness,
+            density=self.density,
+            interval=self.interval,
+            noise=self.noise,
+            repeat=self.repeat[keep],
+            depth=self.depth[keep],
+            volume=self.volume[keep],
+            signal_strength_ratio=self.signal_strength_ratio[keep],
+            confidence_radius=self.confidence_radius[:, keep],
+            uncertainty_ratio=self.uncertainty_ratio[:, keep],
+        )
+
+
+def sample_values(study: Study) -> list[tuple[float, float, float]]:
+    """Side, thickness (µm) and density (1/mm³) of the samples of which a study has cells, in ascending order."""
+    return sorted({cell[:3] for cell in study.cells()})
+
+
+def pooled_samples(study: Study) -> Iterator[dict[float, Pool]]:
+    """The pools of each sample by sampling interval, in the order of `sample_values`; one sample is read at a time."""
+    cells = study.cells()
+    for values in sample_values(study):
+        yield pooled(study, [cell for cell in cells if cell[:3] == values])
+
+
+def pooled(study: Study, cells: Iterable[Cell]) -> dict[float, Pool]:
+    """Pools of the cells of one sample, by sampling interval in µm.
+
+    Parameters
+    ----------
+    study
+        Where to read.
+    cells
+        Cells of one side, thickness and density.
+    """
+    by_interval: dict[float, list[Cell]] = {}
+    for cell in sorted(cells):
+        by_interval.setdefault(cell.interval, []).append(cell)
+    return {interval: _pool(study, members) for interval, members in sorted(by_interval.items())}
+
+
+def _pool(study: Study, cells: list[Cell]) -> Pool:
+    parts = [study.load(cell) for cell in cells]
+    lost = [np.full(part["volume"].size, bool(part.attrs["failure"])) for part in parts]
+    radius, ratio = (
+        np.where(np.concatenate(lost) | np.isnan(values), np.inf, values)
+        for values in (
+            np.concatenate([part[name].transpose("noise", "grain").to_numpy() for part in parts], axis=1)
+            for name in ("confidence_radius", "uncertainty_ratio")
+        )
+    )
+    first = cells[0]
+    return Pool(
+        side=first.side,
+        thickness=first.thickness,
+        density=first.density,
+        interval=first.interval,
+        noise=parts[0]["noise"].to_numpy(),
+        repeat=np.concatenate(
+            [np.full(part["volume"].size, cell.repeat) for cell, part in zip(cells, parts, strict=True)]
+        ),
+        depth=study.config.height - np.concatenate([part["position"].to_numpy()[:, 2] for part in parts]),
+        volume=np.concatenate([part["volume"].to_numpy() for part in parts]),
+        signal_strength_ratio=np.concatenate([part["signal_strength_ratio"].to_numpy() for part in parts]),
+        confidence_radius=radius,
+        uncertainty_ratio=ratio,
+    )

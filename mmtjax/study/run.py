@@ -1,0 +1,279 @@
+"""Run a study: what is missing in its store is computed by this process, by local ones or by a cluster."""
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import dask
+import jax
+import numpy as np
+import xarray
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+
+from mmtjax.inversion.memory import available_memory, estimate_memory
+from mmtjax.precision import require_float64
+from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
+from mmtjax.study.config import StudyConfig
+from mmtjax.study.cost import seconds_left
+from mmtjax.study.geometry import run_geometry
+from mmtjax.study.read import Study, open_study
+from mmtjax.study.store import add_to_log, complete_cells, log_of, write_cell, writing
+
+#: Workers that may die over one sample before it is given up.
+_DEATHS = 3
+
+#: Cores that one worker makes good use of.
+_CORES_PER_WORKER = 2
+
+#: Environment variables by which the libraries below are told their number of threads.
+_THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class StudyError(RuntimeError):
+    """A study that could not go on; what was complete is in the store, and the next run continues from there."""
+
+
+class StudyProgress(NamedTuple):
+    """How far a run is, told after every cell and once at its start.
+
+    Attributes
+    ----------
+    done, total
+        Cells of the study.
+    seconds_left
+        Until the end, as far as can be told; None before the first cell was measured.
+    cell, failure
+        The cell that was completed last, and why its inversion failed, if it did.
+    """
+
+    done: int
+    total: int
+    seconds_left: float | None
+    cell: Cell | None
+    failure: str
+
+
+class _Result(NamedTuple):
+    cell: Cell
+    dataset: xarray.Dataset
+    seconds: float
+
+
+def run_study(
+    config: StudyConfig,
+    store: str | Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    provenance: Mapping[str, object] | None = None,
+    progress: Callable[[StudyProgress], None] | None = None,
+) -> Study:
+    """Compute the cells of a study that its store lacks.
+
+    A run that ends early, by whatever cause, leaves the cells that were complete; the next run computes the others. The
+    numbers do not depend on the order, nor on who computes them.
+
+    Parameters
+    ----------
+    config
+        The study.
+    store
+        Directory to make, or to go on with.
+    workers
+        Local processes, which share the cores; 0 computes in this process. By default one for every two cores, as far
+        as the memory goes.
+    scheduler
+        Address of the scheduler of a Dask cluster that computes instead, ``tcp://host:8786``. Its workers need this
+        version of mmtjax and the environment variable ``JAX_ENABLE_X64=1``; only this process writes to the store.
+    provenance
+        Record of this run for the store, of values that JSON can hold.
+    progress
+        Called with a `StudyProgress`.
+
+    Returns
+    -------
+    Study
+        The store, opened for reading.
+
+    Raises
+    ------
+    ValueError
+        If the store belongs to another study or version, or the number of workers cannot be.
+    StudyError
+        If a sample cannot be computed, or its workers die again and again; the message names the sample.
+    OSError
+        If a cell cannot be written, as on a full disk, or another process is writing to the store.
+    RuntimeError
+        If this process is to compute and JAX is not set to double precision.
+    """
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers must be 0 (this process) or more; got {workers}")
+    if workers is not None and scheduler is not None:
+        raise ValueError("pass workers for local processes or scheduler for a cluster, not both")
+    if workers == 0:
+        require_float64()
+    with writing(store, config, provenance=provenance) as place:
+        missing = _missing(config, place)
+        if workers == 0 or not missing:
+            _store(_computed_here(config, missing), config, place, workers=1, progress=progress)
+        else:
+            with _client(default_workers(config) if workers is None else workers, scheduler) as client:
+                together = max(1, sum(client.nthreads().values()))
+                results = _computed_by(client, config, missing)
+                _store(results, config, place, workers=together, progress=progress)
+    return open_study(store)
+
+
+def default_workers(config: StudyConfig) -> int:
+    """Local processes that compute a study: one for every two cores, as far as the memory goes."""
+    largest = max(config.cells(), key=lambda cell: (grain_count(cell.geometry), sensor_count(cell)))
+    needed = estimate_memory(grain_count(largest.geometry), sensor_count(largest))
+    return max(1, min(_cores() // _CORES_PER_WORKER, available_memory() // needed))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _missing(config: StudyConfig, store: Path) -> dict[Geometry, list[float]]:
+    """Sampling intervals that are not in the store, for each sample that lacks any, in the order of computing."""
+    there = set(complete_cells(store))
+    missing: dict[Geometry, list[float]] = {}
+    for cell in config.cells():
+        if cell not in there:
+            missing.setdefault(cell.geometry, []).append(cell.interval)
+    return missing
+
+
+def _store(
+    results: Iterator[_Result],
+    config: StudyConfig,
+    place: Path,
+    *,
+    workers: int,
+    progress: Callable[[StudyProgress], None] | None,
+) -> None:
+    wanted = config.cells()
+    left = dict.fromkeys(wanted)
+    for cell in complete_cells(place):
+        left.pop(cell, None)
+    log = log_of(place)
+
+    def tell(cell: Cell | None, failure: str) -> None:
+        if progress is not None:
+            ahead = seconds_left(left, log, workers=workers)
+            progress(StudyProgress(len(wanted) - len(left), len(wanted), ahead, cell, failure))
+
+    tell(None, "")
+    for cell, dataset, seconds in results:
+        write_cell(place, cell, dataset)
+        entry = {"event": "cell", "cell": str(cell), "seconds": round(seconds, 3)}
+        add_to_log(place, entry)
+        log.append(entry)
+        del left[cell]
+        tell(cell, dataset.attrs["failure"])
+
+
+def _computed_here(config: StudyConfig, missing: Mapping[Geometry, list[float]]) -> Iterator[_Result]:
+    for geometry, intervals in missing.items():
+        with _named(geometry):
+            yield from _timed(config, geometry, intervals)
+
+
+def _timed(config: StudyConfig, geometry: Geometry, intervals: list[float]) -> Iterator[_Result]:
+    cells = run_geometry(config, geometry, intervals)
+    while True:
+        start = time.perf_counter()
+        found = next(cells, None)
+        if found is None:
+            return
+        interval, dataset = found
+        yield _Result(Cell(*geometry, interval), dataset, time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def _named(geometry: Geometry) -> Iterator[None]:
+    """Context that names the sample in errors of computing it."""
+    try:
+        yield
+    except Exception as error:
+        raise _failed(geometry, error) from error
+
+
+def _failed(geometry: Geometry, error: Exception) -> StudyError:
+    if isinstance(error, KilledWorker):
+        why = f"{_DEATHS} workers died over it, most likely for want of memory; run with fewer workers"
+    else:
+        why = f"{error or type(error).__name__}"
+    return StudyError(
+        f"the sample of {geometry.words} could not be computed: {why}. Complete cells are kept; the same command "
+        "continues"
+    )
+
+
+def _computed_by(client: Client, config: StudyConfig, missing: Mapping[Geometry, list[float]]) -> Iterator[_Result]:
+    version = importlib.metadata.version("mmtjax")
+    waiting = {
+        client.submit(_work, config, geometry, intervals, version, pure=False, priority=-number): geometry
+        for number, (geometry, intervals) in enumerate(missing.items())
+    }
+    for future in as_completed(list(waiting)):
+        geometry = waiting.pop(future)
+        with _named(geometry):
+            results = future.result()
+        yield from results
+
+
+@contextlib.contextmanager
+def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
+    if scheduler is not None:
+        with Client(scheduler) as client:
+            yield client
+        return
+    threads = str(max(1, _cores() // workers))
+    environment = {"JAX_ENABLE_X64": "1"} | dict.fromkeys(_THREADS, threads)
+    settings = {
+        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.scheduler.allowed-failures": _DEATHS - 1,
+        "distributed.worker.multiprocessing-method": "spawn",
+    }
+    with (
+        _environment_kept(),
+        dask.config.set(settings),
+        # The inversion asks for memory itself; a limit here would end a worker that has enough.
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            scheduler_kwargs={"dashboard": False},
+            memory_limit=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Context after which the environment is what it was: Dask sets that of its workers in this process, too."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _work(config: StudyConfig, geometry: Geometry, intervals: list[float], version: str) -> list[_Result]:
+    """What a worker does."""
+    if (here := importlib.metadata.version("mmtjax")) != version:
+        raise RuntimeError(f"a worker has mmtjax {here}, the study is run by {version}")
+    if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
+        raise RuntimeError("a worker computes in single precision; start workers with JAX_ENABLE_X64=1")
+    return list(_timed(config, geometry, intervals))

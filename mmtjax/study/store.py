@@ -1,0 +1,245 @@
+"""The store of a study on disk: its layout, who may write to it, and cells that are there whole or not at all."""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import xarray
+import zarr
+
+from mmtjax.study.cell import Cell, cell_of_path
+from mmtjax.study.config import StudyConfig
+
+_KIND = "mmtjax study"
+_LOG, _LOCK, _ROOT = "log.jsonl", ".lock", "zarr.json"
+
+#: Names of the groups from the root down.
+_LEVELS = ("side", "thickness", "density", "repeat", "interval")
+
+
+@contextlib.contextmanager
+def writing(
+    store: str | Path, config: StudyConfig, *, provenance: Mapping[str, object] | None = None
+) -> Iterator[Path]:
+    """Context in which this process, and no other, may add cells to a store; it is made if it is not there.
+
+    What killed runs left half done is removed. The configuration may differ from that of the store in its name, and in
+    the number of repeats.
+
+    Parameters
+    ----------
+    store
+        Directory of the store.
+    config
+        What is to be computed.
+    provenance
+        Record of this run, of values that JSON can hold; it goes to the attributes of a new store and to the log.
+
+    Yields
+    ------
+    pathlib.Path
+        The directory.
+
+    Raises
+    ------
+    ValueError
+        If the store belongs to another configuration or another version of mmtjax.
+    FileExistsError
+        If there is something else of that name.
+    BlockingIOError
+        If another process writes to the store.
+    """
+    place = Path(store)
+    if place.exists() and not (place / _ROOT).exists() and not _is_fresh(place):
+        raise FileExistsError(f"{store} is there and is no store of a study; give another name")
+    if (place / _ROOT).exists():
+        _check_same(config, attributes_of(place), store)
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(
+                errno.EAGAIN, f"another process is computing into {store}; wait for it, or end it"
+            ) from error
+        _remove_leftovers(place)
+        _write_root(place, config, dict(provenance or {}))
+        add_to_log(place, {"event": "start", "time": _now(), "provenance": dict(provenance or {})})
+        yield place
+
+
+def write_cell(store: Path, cell: Cell, dataset: xarray.Dataset) -> None:
+    """Add a cell: it takes its name once all of it is on the disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, as on a full disk; nothing of it is left then.
+    """
+    final = store / str(cell)
+    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    try:
+        for parent in reversed(PurePosixPath(str(cell)).parents[:-1]):
+            if not (store / parent / _ROOT).exists():
+                zarr.create_group(store / parent, zarr_format=3, overwrite=False)
+        encoding = {
+            # One chunk as plain numbers: random digits do not compress, and NumPy reads it at once.
+            str(name): {"compressors": None, "chunks": values.shape or None, "_FillValue": None}
+            for name, values in dataset.variables.items()
+        }
+        dataset.to_zarr(
+            partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True
+        )
+        _flush(partial)
+        partial.rename(final)
+        _flush_entry(final.parent)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise OSError(
+                error.errno, f"{error.strerror or error}; {cell.words}, could not be written to {store}"
+            ) from error
+        raise
+
+
+def complete_cells(store: str | Path) -> list[Cell]:
+    """Cells that a store holds, in ascending order of their values."""
+    place = Path(store)
+    pattern = "/".join(f"{name}=*" for name in _LEVELS)
+    return sorted(cell_of_path(PurePosixPath(found.relative_to(place))) for found in place.glob(pattern))
+
+
+def attributes_of(store: str | Path) -> dict[str, object]:
+    """Attributes of the root of a store.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no store.
+    ValueError
+        If it is not one of a study.
+    """
+    root = Path(store) / _ROOT
+    if not root.is_file():
+        raise FileNotFoundError(f"{store} holds no study; `mmtjax study run CONFIG --out {store}` makes one")
+    attributes = json.loads(root.read_text(encoding="utf-8")).get("attributes", {})
+    if attributes.get("kind") != _KIND:
+        raise ValueError(f"{store} is a Zarr store, but not one of a study; give another name")
+    return attributes
+
+
+def stored_config(store: str | Path) -> StudyConfig:
+    """The configuration of a store.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no store, or it is not one of a study.
+    """
+    return StudyConfig.from_dict(attributes_of(store)["config"])
+
+
+def add_to_log(store: Path, entry: Mapping[str, object]) -> None:
+    """Append one line to the log of a store."""
+    line = json.dumps(entry) + "\n"
+    with (store / _LOG).open("ab+") as log:
+        # A run that was killed may have left half a line.
+        if log.tell() and _last_byte(log) != b"\n":
+            line = "\n" + line
+        log.write(line.encode())
+
+
+def log_of(store: str | Path) -> list[dict[str, object]]:
+    """Entries of the log of a store: of every run its start, and of every cell the seconds that it took."""
+    log = Path(store) / _LOG
+    entries = []
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return entries
+
+
+def _last_byte(log: object) -> bytes:
+    log.seek(-1, os.SEEK_END)
+    return log.read(1)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _is_fresh(place: Path) -> bool:
+    """Whether a directory is empty, or holds no more than a run that was killed at its very start left."""
+    return place.is_dir() and all(
+        entry.name in (_LOCK, _LOG) or entry.match("zarr.*.partial") for entry in place.iterdir()
+    )
+
+
+def _check_same(config: StudyConfig, attributes: Mapping[str, object], store: str | Path) -> None:
+    version = importlib.metadata.version("mmtjax")
+    if attributes["version"] != version:
+        raise ValueError(
+            f"{store} was computed by mmtjax {attributes['version']}, this is {version}: cells of two versions may not "
+            "be mixed; give another name, or use that version"
+        )
+    kept, asked = attributes["config"], config.to_dict()
+    if attributes["fingerprint"] != config.fingerprint:
+        for name in asked:
+            if name not in ("name", "repeats") and kept.get(name) != asked[name]:
+                raise ValueError(
+                    f"{store} holds a study with {name} = {kept.get(name)}, this one has {asked[name]}; give another "
+                    "name, or the configuration of the store"
+                )
+
+
+def _write_root(place: Path, config: StudyConfig, provenance: dict[str, object]) -> None:
+    attributes = {
+        "kind": _KIND,
+        "version": importlib.metadata.version("mmtjax"),
+        "fingerprint": config.fingerprint,
+        "config": config.to_dict(),
+        "provenance": provenance,
+    }
+    if (place / _ROOT).exists():
+        kept = attributes_of(place)
+        most = max(kept["config"]["repeats"], config.repeats)
+        attributes["config"] = dataclasses.replace(config, repeats=most).to_dict()
+        attributes["provenance"] = kept["provenance"]
+        if attributes == kept:
+            return
+    text = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=2)
+    partial = place / f"zarr.{os.getpid()}.partial"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(place / _ROOT)
+
+
+def _remove_leftovers(place: Path) -> None:
+    for depth in range(len(_LEVELS)):
+        groups = "/".join([*(f"{name}=*" for name in _LEVELS[:depth]), ""])
+        for leftover in place.glob(f"{groups}zarr.*.partial"):
+            leftover.unlink(missing_ok=True)
+    for leftover in place.glob("/".join([*(f"{name}=*" for name in _LEVELS[:-1]), ".interval=*.partial-*"])):
+        shutil.rmtree(leftover)
+
+
+def _flush(directory: Path) -> None:
+    """Make the system write all below `directory` to the disk, so that a crash leaves no empty file behind."""
+    for file in directory.rglob("*"):
+        if file.is_file():
+            _flush_entry(file)
+
+
+def _flush_entry(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

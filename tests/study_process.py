@@ -1,0 +1,85 @@
+"""A small study as a process of its own, which a test may kill; results that are made up, and work that goes wrong."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+import xarray
+
+from mmtjax.study import Cell, Geometry, StudyConfig, run
+from mmtjax.study.run import StudyProgress, run_study
+
+SMALL = StudyConfig(
+    name="small",
+    seed=7,
+    side=(40,),
+    thickness=(30,),
+    density=(1.25e5,),
+    interval=(1, 2),
+    noise=(5, 20),
+    repeats=3,
+)
+
+
+def made_up(cell: Cell, *, noise: Sequence[float] = (5, 20), grains: int = 7, failure: str = "") -> xarray.Dataset:
+    """Results as they are stored, of random numbers that belong to the cell."""
+    rng = np.random.default_rng([int(cell.side), cell.repeat, int(cell.interval)])
+    shapes = {
+        "position": (("grain", "axis"), (grains, 3)),
+        "volume": (("grain",), (grains,)),
+        "diameter": (("grain",), (grains,)),
+        "signal_strength_ratio": (("grain",), (grains,)),
+        "magnetization_true": (("grain", "component"), (grains, 3)),
+        "magnetization": (("noise", "grain", "component"), (len(noise), grains, 3)),
+        "confidence_radius": (("noise", "grain"), (len(noise), grains)),
+        "uncertainty_ratio": (("noise", "grain"), (len(noise), grains)),
+        "reduced_chi_square": (("noise",), (len(noise),)),
+        "condition": ((), ()),
+    }
+    return xarray.Dataset(
+        {name: (dims, rng.normal(size=shape), {"units": "1"}) for name, (dims, shape) in shapes.items()},
+        {"noise": ("noise", np.array(noise, float), {"units": "nT"})},
+        attrs={**cell._asdict(), "method": "cholesky", "failure": failure},
+    )
+
+
+def files_of(store: Path) -> dict[str, bytes]:
+    """All of the cells and groups, without the root and the log, which hold times."""
+    return {str(file.relative_to(store)): file.read_bytes() for file in store.glob("side=*/**/*") if file.is_file()}
+
+
+def run_made_up(
+    config: StudyConfig, geometry: Geometry, intervals: Sequence[float]
+) -> Iterator[tuple[float, xarray.Dataset]]:
+    """In place of `run_geometry`: nothing is computed, but it takes a moment."""
+    for interval in intervals:
+        time.sleep(0.03)
+        yield interval, made_up(Cell(*geometry, interval), noise=config.noise)
+
+
+def work_made_up(config: StudyConfig, geometry: Geometry, intervals: Sequence[float], version: str) -> list[object]:
+    """In place of what a worker does; the second repeat takes long enough to be killed over."""
+    time.sleep(0.5 if geometry.repeat == 1 else 0.0)
+    run.run_geometry = run_made_up
+    return run._work(config, geometry, list(intervals), version)
+
+
+def die(*_: object) -> None:
+    """In place of what a worker does: the end of the worker, as for want of memory."""
+    os._exit(1)
+
+
+def tell(progress: StudyProgress) -> None:
+    """Print what was completed."""
+    print(progress.done, flush=True)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    if sys.argv[2] == "made up":
+        run.run_geometry = run_made_up
+    run_study(SMALL, sys.argv[1], workers=0, progress=tell)

@@ -1,0 +1,245 @@
+"""Runs of a small study: what they compute, and that it is the same however they are cut, ordered and shared out."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import psutil
+import pytest
+
+from mmtjax.study import Cell, geometry, open_study, run
+from mmtjax.study.geometry import run_geometry
+from mmtjax.study.run import StudyError, StudyProgress, run_study
+from tests import study_process
+from tests.study_process import SMALL, files_of
+
+CELLS = len(SMALL.cells())
+
+
+@pytest.fixture(autouse=True)
+def _double_precision(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Double precision here, and one cache of compiled functions for all processes that are started."""
+    jax.config.update("jax_enable_x64", True)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a run that nothing disturbed."""
+    jax.config.update("jax_enable_x64", True)
+    store = tmp_path_factory.mktemp("undisturbed") / "store.zarr"
+    run_study(SMALL, store, workers=0)
+    return store
+
+
+def test_every_cell_holds_what_an_inversion_says(undisturbed: Path) -> None:
+    """Against C = σ²(QᵀQ)⁻¹ and the least squares of NumPy, and the noise that must be in the map."""
+    study = open_study(undisturbed)
+    assert study.cells() == sorted(SMALL.cells())
+    assert not study.status().failures
+    for cell in study.cells():
+        data = study.load(cell)
+        assert data.attrs | cell._asdict() == data.attrs
+        magnitude = np.linalg.norm(data["magnetization"], axis=2)
+        np.testing.assert_allclose(data["uncertainty_ratio"] * magnitude, data["confidence_radius"])
+        volume, position = data["volume"].values, data["position"].values
+        np.testing.assert_allclose(data["diameter"], np.cbrt(6 * volume / np.pi))
+        ssr = volume / ((SMALL.height - position[:, 2]) ** 3 * data["diameter"].values)
+        np.testing.assert_allclose(data["signal_strength_ratio"], ssr)
+        assert (np.abs(data["reduced_chi_square"] - 1) < 6 * np.sqrt(2 / (cell.side / cell.interval) ** 2)).all()
+
+
+def test_radii_go_with_the_noise(undisturbed: Path) -> None:
+    study = open_study(undisturbed)
+    for cell in study.cells():
+        radius = study.load(cell)["confidence_radius"].values
+        np.testing.assert_allclose(radius[1], 4 * radius[0], rtol=1e-9)
+
+
+def test_spheres_hold_the_truth(undisturbed: Path) -> None:
+    """Of 36 errors 95 % lie within their radius, if errors and radii are of one kind."""
+    study = open_study(undisturbed)
+    held = []
+    for cell in study.cells():
+        if cell.interval == 1:
+            data = study.load(cell)
+            error = np.linalg.norm(data["magnetization"] - data["magnetization_true"], axis=2)
+            held.append((error <= data["confidence_radius"].values).ravel())
+    share = np.concatenate(held)
+    assert len(share) == 36
+    assert abs(share.mean() - 0.95) < 4 * np.sqrt(0.95 * 0.05 / len(share))
+
+
+def test_all_intervals_and_levels_see_one_sample(undisturbed: Path) -> None:
+    study = open_study(undisturbed)
+    for cell in study.cells():
+        fine = study.load(cell._replace(interval=1.0))
+        for name in ("position", "volume", "magnetization_true"):
+            np.testing.assert_array_equal(study.load(cell)[name], fine[name])
+    first, second = (study.load(Cell(40.0, 30.0, 1.25e5, repeat, 1.0)) for repeat in (0, 1))
+    assert not np.any(first["position"].values[:, 0] == second["position"].values[:, 0])
+
+
+def test_a_cell_alone_or_in_a_smaller_study_is_the_same(undisturbed: Path, tmp_path: Path) -> None:
+    smaller = dataclasses.replace(SMALL, interval=(2.0,), repeats=1)
+    run_study(smaller, tmp_path / "store.zarr", workers=0)
+    found, expected = files_of(tmp_path / "store.zarr"), files_of(undisturbed)
+    assert sum("condition/c" in name for name in found) == 1
+    assert found == {name: expected[name] for name in found}
+    one_level = dataclasses.replace(SMALL, noise=(20.0,))
+    sample = SMALL.geometries()[0]
+    [(_, alone)] = run_geometry(one_level, sample, [2.0])
+    both = open_study(undisturbed).load(Cell(*sample, 2.0))
+    np.testing.assert_allclose(alone["magnetization"][0], both["magnetization"][1], rtol=1e-9)
+    np.testing.assert_allclose(alone["confidence_radius"][0], both["confidence_radius"][1], rtol=1e-9)
+
+
+def test_a_complete_study_is_not_computed_again(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "run_geometry", lambda *_: pytest.fail("it was computed again"))
+    told: list[StudyProgress] = []
+    run_study(SMALL, undisturbed, progress=told.append)
+    assert told == [StudyProgress(CELLS, CELLS, 0.0, None, "")]
+
+
+@pytest.fixture(scope="module")
+def made_up_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a run that nothing disturbed, of results that are made up."""
+    store = tmp_path_factory.mktemp("made_up") / "store.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "run_geometry", study_process.run_made_up)
+        run_study(SMALL, store, workers=0)
+    return store
+
+
+def test_a_run_that_ends_early_is_continued_with_more_repeats(
+    made_up_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "run_geometry", study_process.run_made_up)
+    store = tmp_path / "store.zarr"
+    told: list[StudyProgress] = []
+
+    def stop(progress: StudyProgress) -> None:
+        told.append(progress)
+        if progress.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(dataclasses.replace(SMALL, repeats=2), store, workers=0, progress=stop)
+    assert [progress.done for progress in told] == [0, 1, 2, 3]
+    assert told[0].seconds_left is None
+    assert 0.01 < told[3].seconds_left < 1
+    assert open_study(store).cells() == sorted(SMALL.cells()[:3])
+    run_study(SMALL, store, workers=0, progress=told.append)
+    assert [progress.done for progress in told] == [*range(4), *range(3, CELLS + 1)]
+    assert files_of(store) == files_of(made_up_store)
+
+
+def _killed_again_and_again(store: Path, *, kills: int, seed: int, results: str) -> None:
+    """Start the study in a process, kill it after a random time, and so on; then let it end."""
+    rng = np.random.default_rng(seed)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "tests.study_process", str(store), results]
+    for number in range(kills + 1):
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            if number < kills:
+                # Most kills fall among the cells; some before the study has begun.
+                if rng.random() < 0.8:
+                    process.stdout.readline()
+                time.sleep(rng.uniform(0, 0.4))
+                process.send_signal(signal.SIGKILL)
+            lines = process.stdout.read().split()
+            process.wait()
+    assert process.returncode == 0
+    assert int(lines[-1]) == CELLS
+
+
+def test_a_study_killed_three_times_ends_as_an_undisturbed_one(made_up_store: Path, tmp_path: Path) -> None:
+    _killed_again_and_again(tmp_path / "store.zarr", kills=3, seed=1, results="made up")
+    assert files_of(tmp_path / "store.zarr") == files_of(made_up_store)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("results", ["made up", "computed"])
+def test_a_study_killed_twenty_times_ends_as_an_undisturbed_one(
+    results: str, undisturbed: Path, made_up_store: Path, tmp_path: Path
+) -> None:
+    _killed_again_and_again(tmp_path / "store.zarr", kills=20, seed=2, results=results)
+    expected = undisturbed if results == "computed" else made_up_store
+    assert files_of(tmp_path / "store.zarr") == files_of(expected)
+
+
+def test_a_worker_that_dies_is_replaced(made_up_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_work", study_process.work_made_up)
+    me, killed = psutil.Process(), []
+
+    def kill_one(progress: StudyProgress) -> None:
+        workers = [
+            child for child in me.children(recursive=True) if "multiprocessing.spawn" in " ".join(child.cmdline())
+        ]
+        if not killed and progress.done == 1 and workers:
+            workers[0].kill()
+            killed.append(workers[0].pid)
+
+    before = dict(os.environ)
+    run_study(SMALL, tmp_path / "store.zarr", workers=1, progress=kill_one)
+    assert killed
+    assert dict(os.environ) == before
+    assert files_of(tmp_path / "store.zarr") == files_of(made_up_store)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_local_workers_compute_the_same(workers: int, undisturbed: Path, tmp_path: Path) -> None:
+    run_study(SMALL, tmp_path / "store.zarr", workers=workers)
+    assert files_of(tmp_path / "store.zarr") == files_of(undisturbed)
+
+
+def test_a_sample_that_kills_its_workers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_work", study_process.die)
+    with pytest.raises(StudyError, match=r"the sample of 40 × 40 × 30 µm .* 3 workers died over it"):
+        run_study(dataclasses.replace(SMALL, repeats=1), tmp_path / "store.zarr", workers=1)
+
+
+def test_an_error_of_a_sample_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("no room for the last grain")
+
+    monkeypatch.setattr(geometry, "simulate", refuse)
+    with pytest.raises(
+        StudyError, match=r"40 × 40 × 30 µm with 125000 grains per mm³, repeat 0 .* no room for the last"
+    ):
+        run_study(SMALL, tmp_path / "store.zarr", workers=0)
+
+
+def test_more_unknowns_than_sensors_are_a_failure_that_is_stored() -> None:
+    config = dataclasses.replace(SMALL, interval=(1.0, 20.0))
+    [(_, data)] = run_geometry(config, config.geometries()[0], [20.0])
+    assert data.attrs["failure"] == "9 sensors cannot determine 18 unknowns"
+    assert np.isinf(data["uncertainty_ratio"]).all()
+    assert np.isnan(data["confidence_radius"]).all()
+
+
+def test_a_condition_beyond_trust_keeps_the_numbers_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def beyond(*arguments: object, **options: object) -> list[object]:
+        return [dataclasses.replace(one, failure="beyond trust") for one in inverted(*arguments, **options)]
+
+    inverted = geometry.invert_series
+    monkeypatch.setattr(geometry, "invert_series", beyond)
+    [(_, data)] = run_geometry(SMALL, SMALL.geometries()[0], [2.0])
+    assert data.attrs["failure"] == "beyond trust"
+    assert np.isfinite(data["uncertainty_ratio"]).all()
+
+
+def test_arguments_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="workers must be 0"):
+        run_study(SMALL, tmp_path / "store.zarr", workers=-1)
+    with pytest.raises(ValueError, match="not both"):
+        run_study(SMALL, tmp_path / "store.zarr", workers=1, scheduler="tcp://127.0.0.1:1")
+    assert not (tmp_path / "store.zarr").exists()
