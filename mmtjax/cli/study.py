@@ -54,7 +54,7 @@ def run(
     out
         Zarr store to make, or to go on with.
     workers
-        Local processes, which share the cores; 0 computes in this process. By default one for every two cores, as far
+        Local processes, which share the cores; 0 computes in this process. By default one for each core, as far
         as the memory goes.
     scheduler
         Address of the scheduler of a Dask cluster that computes instead, `tcp://host:8786`; its workers need the

@@ -1,9 +1,12 @@
 """Sums and triangular factors of small and large matrices, by BLAS and LAPACK in main memory and by JAX elsewhere."""
 
+from functools import cache
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.linalg.lapack import dgeqrf, dgeqrf_lwork, dtpqrt
+from threadpoolctl import ThreadpoolController
 
 from mmtjax.precision import is_concrete
 
@@ -43,6 +46,14 @@ def merge_triangles(
         spread = [jnp.zeros((len(place), size)).at[:, place].set(part) for place, part in triangles]
         stack = jnp.concatenate([jnp.zeros((size, size)), *spread, rows])
         return jnp.linalg.qr(stack, mode="r")
+    # The panels of LAPACK's reductions are thin: threads wait for each other there longer than they work.
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        return _merge_in_main_memory(size, triangles, rows)
+
+
+def _merge_in_main_memory(
+    size: int, triangles: list[tuple[np.ndarray, np.ndarray]], rows: Float[np.ndarray, "row size"]
+) -> Float[np.ndarray, "size size"]:
     factor = np.zeros((size, size), order="F")
     for number, (place, part) in enumerate(triangles):
         if number == 0:
@@ -74,3 +85,8 @@ def _without_lower(matrix: np.ndarray) -> np.ndarray:
     for number in range(matrix.shape[1]):
         matrix[number + 1 :, number] = 0
     return matrix
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()

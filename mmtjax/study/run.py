@@ -27,9 +27,6 @@ from mmtjax.study.store import add_to_log, complete_cells, log_of, write_cell, w
 #: Workers that may die over one sample before it is given up.
 _DEATHS = 3
 
-#: Cores that one worker makes good use of.
-_CORES_PER_WORKER = 2
-
 #: Environment variables by which the libraries below are told their number of threads.
 _THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -85,8 +82,8 @@ def run_study(
     store
         Directory to make, or to go on with.
     workers
-        Local processes, which share the cores; 0 computes in this process. By default one for every two cores, as far
-        as the memory goes.
+        Local processes, which share the cores; 0 computes in this process. By default one for each core, as far as the
+        memory goes.
     scheduler
         Address of the scheduler of a Dask cluster that computes instead, ``tcp://host:8786``. Its workers need this
         version of mmtjax and the environment variable ``JAX_ENABLE_X64=1``; only this process writes to the store.
@@ -130,10 +127,10 @@ def run_study(
 
 
 def default_workers(config: StudyConfig) -> int:
-    """Local processes that compute a study: one for every two cores, as far as the memory goes."""
+    """Local processes that compute a study: one for each core, as far as the memory goes."""
     largest = max(config.cells(), key=lambda cell: (grain_count(cell.geometry), sensor_count(cell)))
     needed = estimate_memory(grain_count(largest.geometry), sensor_count(largest))
-    return max(1, min(_cores() // _CORES_PER_WORKER, available_memory() // needed))
+    return max(1, min(_cores(), available_memory() // needed))
 
 
 def _cores() -> int:
