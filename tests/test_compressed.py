@@ -9,7 +9,7 @@ from mmtjax import SensorGrid, greens_matrix
 from mmtjax.field.plan import plan_field
 from mmtjax.field.polynomial import interpolation, nodes, transfer, truncation_error, vandermonde
 from mmtjax.greens import CompressedGreen, DenseGreen, TiledGreen
-from mmtjax.greens.factors import add_block, merge_triangles
+from mmtjax.greens.factors import add_block, merge_rows, triangular
 from mmtjax.greens.rotation import bases
 from mmtjax.greens.tree import LEAF, grow_tree
 from tests.samples import small_sample
@@ -170,20 +170,40 @@ def test_progress_is_reported_to_the_end(green):
     assert seen[-1] == (GRID.size, GRID.size)
 
 
-def test_triangles_are_merged():
-    """Against QR of all rows in one piece, with columns of the triangles apart."""
+@pytest.mark.parametrize("own", [0, 1, 3, 25])
+@pytest.mark.parametrize("as_array", [np.asarray, jnp.asarray])
+def test_rows_are_merged(own, as_array):
+    """Triangles, loose rows and rows of the square: against QR of all of them in one piece."""
     rng = np.random.default_rng(5)
-    places = [np.array([0, 2, 3, 7]), np.array([1, 2, 5, 6, 8]), np.array([4, 8])]
-    triangles = [(place, np.asfortranarray(np.triu(rng.normal(size=(len(place),) * 2)))) for place in places]
-    rows = rng.normal(size=(25, 9))
-    spread = [np.zeros((len(place), 9)) for place in places]
-    for part, (place, triangle) in zip(spread, triangles, strict=True):
-        part[:, place] = triangle
-    expected = np.abs(np.linalg.qr(np.concatenate([*spread, rows]), mode="r"))
+    places = [np.array([0, 2, 3, 7]), np.array([4, 8]), np.array([1, 2, 5, 6, 8]), np.array([], int)]
+    parts = [np.triu(rng.normal(size=(4, 4))), rng.normal(size=(1, 2)), rng.normal(size=(2, 5)), np.zeros((0, 0))]
+    rows = rng.normal(size=(own, 9))
+    spread = [np.zeros((len(part), 9)) for part in parts]
+    for whole, place, part in zip(spread, places, parts, strict=True):
+        whole[:, place] = part
+    stack = np.concatenate([*spread, rows])
+    held = [(place, as_array(part)) for place, part in zip(places, parts, strict=True)]
+    left = merge_rows(9, held, as_array(rows))
+    assert len(left) == min(len(stack), 9)
+    # Where rows are too few, the last ones of the factor are rounding, of any sign.
+    np.testing.assert_allclose(left.T @ left, stack.T @ stack, atol=1e-12)
+    factor = triangular(9, left)
+    np.testing.assert_allclose(factor, np.triu(factor))
+    np.testing.assert_allclose(factor.T @ factor, stack.T @ stack, atol=1e-12)
+
+
+def test_two_triangles_are_merged():
+    rng = np.random.default_rng(7)
+    one, two = (np.asfortranarray(np.triu(rng.normal(size=(6, 6)))) for _ in range(2))
+    everywhere = np.arange(6)
+    merged = merge_rows(6, [(everywhere, one.copy()), (everywhere, two.copy())], np.zeros((0, 6)))
+    expected = np.linalg.qr(np.concatenate([one, two]), mode="r")
+    np.testing.assert_allclose(np.abs(merged), np.abs(expected), atol=1e-12)
+
+
+def test_blocks_are_added_above_the_diagonal():
     for as_array in (np.asarray, jnp.asarray):
-        held = [(place, as_array(triangle)) for place, triangle in triangles]
-        np.testing.assert_allclose(np.abs(merge_triangles(9, held, as_array(rows))), expected, atol=1e-12)
-        total = add_block(as_array(np.zeros((9, 9))), places[1], as_array(np.ones((5, 5))))
+        total = add_block(as_array(np.zeros((9, 9))), np.array([1, 2, 5, 6, 8]), as_array(np.ones((5, 5))))
         assert np.sum(total) == 15
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field
 from mmtjax.field.polynomial import terms, transfer, vandermonde
-from mmtjax.greens.factors import add_block, merge_triangles
+from mmtjax.greens.factors import add_block, merge_rows, triangular
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.rotation import bases
@@ -151,16 +151,16 @@ class CompressedGreen(AbstractGreen):
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
         """A triangular factor of the weighted rows: those of each square are reduced before the next larger one."""
-        factors: dict[tuple[int, int], AnyArray] = {}
+        left: dict[tuple[int, int], AnyArray] = {}
         levels = self.levels
         for level, number, rows in self._rotated_rows(weight, progress):
-            square, triangles = levels[level][number], []
+            square, parts = levels[level][number], []
             for child in square.children:
                 place = _unknowns(np.searchsorted(square.near, levels[level - 1][child].near))
-                triangles.append((place, factors.pop((level - 1, child))))
-            factors[level, number] = merge_triangles(len(rows), triangles, rows.T)
-        (factor,) = factors.values()
-        return jnp.asarray(factor)
+                parts.append((place, left.pop((level - 1, child))))
+            left[level, number] = merge_rows(len(rows), parts, rows.T)
+        (rows,) = left.values()
+        return jnp.asarray(triangular(self.unknowns, rows))
 
     def _rotated_rows(
         self, weight: Float[Array, "ny nx"] | None, progress: Progress | None
