@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from mmtjax.cli.demo import demo
+from mmtjax.cli.design import design
 from mmtjax.cli.info import info
 from mmtjax.cli.invert import invert
 from mmtjax.cli.simulate import simulate
@@ -31,7 +32,7 @@ z, sensors a height of 0 or more. Row 0 of a map has the lowest y.""",
     help_format="markdown",
     default_parameter=Parameter(negative=()),
 )
-for command in (invert, demo, info, simulate, threshold, study):
+for command in (invert, demo, info, simulate, threshold, study, design):
     app.command(command)
 
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         voice.print("interrupted; what was not complete is not written", highlight=False)
         return 130
-    except (ValueError, OSError, MemoryError, InversionError, StudyError) as error:
+    except (ValueError, OSError, MemoryError, FloatingPointError, InversionError, StudyError) as error:
         voice.print("[bold red]error:[/]", as_typed(str(error)), highlight=False, soft_wrap=True)
         return 1
     return 0

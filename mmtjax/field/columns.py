@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mmtjax.field.harmonics import field_terms
 from mmtjax.field.kernels import (
@@ -16,9 +16,9 @@ from mmtjax.field.kernels import (
     chunks,
     corner_kernel,
     one_by_one,
-    series_kernels,
+    series_kernel,
 )
-from mmtjax.field.plan import BOTH, NEAR, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
+from mmtjax.field.plan import NEAR, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
 from mmtjax.field.series import ORDERS
 from mmtjax.scan.grid import SensorGrid
 
@@ -56,21 +56,33 @@ def columns_of_pairs(
     """
     buffer = jnp.zeros((3 * shape[0], shape[1] * TILE * TILE))
     pairs = np.column_stack([target[0] * shape[1] + target[1], first, grain, plan.shapes.root[grain]])
+    chosen = pairs_by_form(plan, pairs)
+    for number in range(len(ORDERS)):
+        buffer = _add_series(buffer, plan, grid, chosen[number], number=number)
+    return _add_corners(buffer, plan, grid, chosen[NEAR])
+
+
+def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[int, Int[np.ndarray, "_ 5"]]:
+    """Pairs of a part and a tile by the series that is evaluated there, an index into `ORDERS`, or `NEAR` for corners.
+
+    Columns of a pair are where its values go, row and column of the first sensor of the tile, grain and part.
+    """
     if not plan.decided:
-        pairs = _uncut(plan, pairs)
-        buffer = _add_series(buffer, plan, grid, pairs, form=np.full(len(pairs), BOTH))
-        return _add_corners(buffer, plan, grid, pairs)
-    summed = []
+        several = _uncut(plan, pairs)
+        series = {number: several if order == TRACED_ORDER else several[:0] for number, order in enumerate(ORDERS)}
+        return series | {NEAR: several}
+    found: dict[int, list[np.ndarray]] = {number: [pairs[:0]] for number in (*range(len(ORDERS)), NEAR)}
     while len(pairs):
         form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3])
-        buffer = _add_series(buffer, plan, grid, pairs, form=form)
+        for number in range(len(ORDERS)):
+            found[number].append(pairs[form == number])
         pairs = pairs[form == NEAR]
         cut = plan.shapes.halves[pairs[:, 4], 0] >= 0
-        summed.append(pairs[~cut])
+        found[NEAR].append(pairs[~cut])
         halves = plan.shapes.halves[pairs[cut, 4]]
         pairs = np.repeat(pairs[cut], 2, axis=0)
         pairs[:, 4] = halves.ravel()
-    return _add_corners(buffer, plan, grid, np.concatenate(summed)) if summed else buffer
+    return {number: np.concatenate(parts) for number, parts in found.items()}
 
 
 def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
@@ -81,27 +93,38 @@ def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
     return several
 
 
-def _add_series(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, form: np.ndarray) -> Array:
-    """Add the series of parts at tiles; pairs are target, first row and column of the tile, grain and part."""
-    frame = _frame(plan, grid)
-    for number, order in enumerate(ORDERS):
-        chosen = pairs[(form == number) | ((form == BOTH) & (order == TRACED_ORDER))]
-        if len(chosen) == 0:
-            continue
-        factors = plan.coefficients[..., : len(field_terms(order))]
-        limit = _limit(plan, grid, chosen)
-        work = chunks(PAIRS, *chosen.T, chosen[:, 4], np.arange(len(chosen)))
-        buffer = _series_steps[order].run(buffer, work, frame, Inputs(factors, limit))
-    return buffer
+def _add_series(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, number: int) -> Array:
+    """Add the series of one order of parts at tiles."""
+    if len(pairs) == 0:
+        return buffer
+    work, inputs = series_work(plan, grid, pairs, number=number)
+    return _series_steps[ORDERS[number]].run(buffer, work, frame_of(plan, grid), inputs)
+
+
+def series_work(
+    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, number: int
+) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
+    """Chunks of work for the series of an order, and what they pick from."""
+    factors = plan.coefficients[..., : len(field_terms(ORDERS[number]))]
+    return chunks(PAIRS, *pairs.T, pairs[:, 4], np.arange(len(pairs))), Inputs(factors, _limit(plan, grid, pairs))
 
 
 def _add_corners(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray) -> Array:
     """Add the closed form of parts at tiles."""
+    if len(pairs) == 0:
+        return buffer
+    work, inputs = corner_work(plan, grid, pairs)
+    return _corner_step.run(buffer, work, frame_of(plan, grid), inputs)
+
+
+def corner_work(
+    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"]
+) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
+    """Chunks of work for the closed form, and what they pick from."""
     shapes = plan.shapes
     pair, row = members(shapes.row_part, pairs[:, 4])
     inputs = Inputs((shapes.corner_offset, shapes.corner_weight), _limit(plan, grid, pairs, beyond=np.inf))
-    work = chunks(ROWS, *pairs[pair].T, row, pair)
-    return _corner_step.run(buffer, work, _frame(plan, grid), inputs)
+    return chunks(ROWS, *pairs[pair].T, row, pair), inputs
 
 
 def _limit(plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, beyond: float = 0.0) -> Float[AnyArray, " pair"]:
@@ -119,7 +142,7 @@ def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return number, np.arange(len(number)) - np.repeat(np.cumsum(count) - stop, count)
 
 
-class _Frame(eqx.Module):
+class Frame(eqx.Module):
     """Where grains, their parts and sensors are."""
 
     position: Float[AnyArray, "grain 3"]
@@ -130,13 +153,13 @@ class _Frame(eqx.Module):
     separate_side: Float[AnyArray, "2"] | None
 
 
-def _frame(plan: FieldPlan, grid: SensorGrid) -> _Frame:
+def frame_of(plan: FieldPlan, grid: SensorGrid) -> Frame:
     return at_hand(
-        _Frame(plan.position, plan.shapes.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side)
+        Frame(plan.position, plan.shapes.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side)
     )
 
 
-def _lines(frame: _Frame, chunk: AnyArray) -> tuple[list[AnyArray], AnyArray]:
+def _lines(frame: Frame, chunk: AnyArray) -> tuple[list[AnyArray], AnyArray]:
     """Displacements from the centroids of parts to the sensors along the edges of tiles, and to their plane."""
     _, row, column, grain, part = chunk[:5]
     place = frame.position[grain] + frame.centroid[part]
@@ -147,13 +170,13 @@ def _lines(frame: _Frame, chunk: AnyArray) -> tuple[list[AnyArray], AnyArray]:
     return lines, frame.height - place[:, 2]
 
 
-def _gather_series(frame: _Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
+def gather_series(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
     """The inputs of the series for one chunk of work."""
     lines, z = _lines(frame, chunk)
     return one_by_one(*lines, z), Inputs(inputs.values[chunk[5]], inputs.limit[chunk[6]])
 
 
-def _gather_corners(frame: _Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
+def gather_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
     """The inputs of the closed form for one chunk of work."""
     lines, z = _lines(frame, chunk)
     values = tuple(part[chunk[5]] for part in inputs.values)
@@ -167,5 +190,5 @@ def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"])
     return by_tile.at[chunk[0] // slots, :, chunk[0] % slots, :].add(values, mode="drop").reshape(buffer.shape)
 
 
-_series_steps = {order: Step(kernel, _gather_series, _scatter) for order, kernel in series_kernels.items()}
-_corner_step = Step(corner_kernel, _gather_corners, _scatter)
+_series_steps = {order: Step(series_kernel(order), gather_series, _scatter) for order in ORDERS}
+_corner_step = Step(corner_kernel, gather_corners, _scatter)

@@ -61,6 +61,38 @@ def _second_derivative(m: int, factor: complex) -> list[tuple[int, int, complex]
 
 
 @cache
+def derivative_matrices(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Constant matrices from the coefficients of a series to those of its derivatives along x, y and z.
+
+    Each is (2 · term, 2 · term'), for coefficients [part, term] in a row; the derivative has terms of one degree more.
+    """
+    own, higher = field_terms(order), {term: index for index, term in enumerate(field_terms(order + 1))}
+    matrices = np.zeros((3, 2, len(own), 2, len(higher)))
+    for column, (degree, m) in enumerate(own):
+        for part, unit in enumerate((1.0, 1.0j)):
+            if part and m == 0:
+                # The harmonic of order zero is real; its second factor is never read.
+                continue
+            for axis, raised_m, value in _first_derivative(m, unit):
+                folded = value if raised_m >= 0 else (-1) ** raised_m * value.conjugate()
+                target = higher[degree + 1, abs(raised_m)]
+                matrices[axis, part, column, 0, target] += folded.real
+                matrices[axis, part, column, 1, target] += folded.imag
+    return tuple(matrices.reshape(3, 2 * len(own), -1))
+
+
+def _first_derivative(m: int, factor: complex) -> list[tuple[int, int, complex]]:
+    """Terms of ∂_i (factor · I_l^m) as (i, order m', factor of I_{l+1}^{m'})."""
+    return [
+        (0, m + 1, 0.5 * factor),
+        (0, m - 1, -0.5 * factor),
+        (1, m + 1, -0.5j * factor),
+        (1, m - 1, -0.5j * factor),
+        (2, m, -factor),
+    ]
+
+
+@cache
 def term_norms(order: int) -> np.ndarray:
     """Weights √((l+m)! (l-m)!), doubled in square for m > 0, that bound a degree of the field, (term,).
 

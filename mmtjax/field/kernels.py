@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from mmtjax.field.corner import corner_function
 from mmtjax.field.plan import TILE
-from mmtjax.field.series import ORDERS, series
+from mmtjax.field.series import series
 from mmtjax.precision import is_concrete
 from mmtjax.units import NT_PER_A_PER_M
 
@@ -106,9 +106,13 @@ _compiled = cache(jax.jit)
 _in_place = cache(partial(jax.jit, donate_argnums=0))
 
 
-def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "item 3 sensor"]:
-    """Series of one grain on one tile for each item, zero within the limit."""
+@cache
+def series_kernel(order: int) -> Callable[[Item, Inputs], Array]:
+    """The series of an order of one grain on one tile for each item, zero within the limit."""
+    return partial(_series_kernel, order=order)
 
+
+def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "item 3 sensor"]:
     def one_sensor(factors: Array, limit: Array, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
         valid = x * x + y * y + z * z > limit * limit
         # A displacement that is never used must not divide by zero, or its derivative is not a number.
@@ -122,10 +126,47 @@ def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "i
 
 def corner_kernel(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:
     """Closed form of some corners of one grain on one tile for each item, zero beyond the limit."""
-    adjoin = item.separate_side is None
-    side = item.spacing if adjoin else item.separate_side
+    total = _sum_of_corners(item, inputs, corner_function)
+    square = item.x[:, None, :] ** 2 + item.y[:, :, None] ** 2 + (item.z**2)[:, None, None]
+    inside = square <= inputs.limit[:, None, None] ** 2
+    adjoin, side = item.separate_side is None, _side(item)
+    values = jnp.stack([jnp.where(inside, _between(t, adjoin=adjoin), 0.0) for t in total], axis=1)
+    return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 3, -1)
+
+
+def corner_slopes(item: Item, inputs: Inputs) -> Float[Array, "item 4 3 sensor"]:
+    """Derivatives of the closed form along the displacement x, y, z to the sensor, and by both of its edges together.
+
+    An edge of a sensor of side s lies at ± s/2 from its centre: the slope by the side is half the sum of slopes at its
+    edges where the value takes their difference, less what the mean over a larger sensor loses.
+    """
+    jacobian = jax.jacfwd(corner_function, argnums=(0, 1, 2))
+
+    def value_and_slopes(x: Array, y: Array, z: Array) -> tuple[Array, ...]:
+        return *corner_function(x, y, z), *(slope for row in jacobian(x, y, z) for slope in row)
+
+    total = _sum_of_corners(item, inputs, value_and_slopes)
+    adjoin, side = item.separate_side is None, _side(item)
+    slopes = [[_between(total[3 + 3 * component + axis], adjoin=adjoin) for component in range(3)] for axis in range(3)]
+    widened = []
+    for component in range(3):
+        by_x, by_y = total[3 + 3 * component], total[4 + 3 * component]
+        outward = _between(by_x, adjoin=adjoin, add_x=True) + _between(by_y, adjoin=adjoin, add_y=True)
+        spread = (1 / side[0] + 1 / side[1]) * _between(total[component], adjoin=adjoin)
+        widened.append(outward / 2 - spread)
+    values = jnp.stack([jnp.stack(part, axis=1) for part in (*slopes, widened)], axis=1)
+    return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 4, 3, -1)
+
+
+def _side(item: Item) -> Array:
+    return item.spacing if item.separate_side is None else item.separate_side
+
+
+def _sum_of_corners(item: Item, inputs: Inputs, function: Callable[..., tuple[Array, ...]]) -> tuple[Array, ...]:
+    """A function of the displacements from corners of a grain to those of the sensors, summed over its corners."""
+    adjoin, side = item.separate_side is None, _side(item)
     x_edges, y_edges = (_edges(line, side[axis], adjoin=adjoin) for axis, line in enumerate((item.x, item.y)))
-    over_x = jax.vmap(corner_function, in_axes=(0, None, None))
+    over_x = jax.vmap(function, in_axes=(0, None, None))
     over_items = jax.vmap(jax.vmap(over_x, in_axes=(None, 0, None)))
 
     def add_corner(total: tuple[Array, ...], corner: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
@@ -134,12 +175,9 @@ def corner_kernel(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:
         return tuple(t + sign[:, None, None] * v for t, v in zip(total, value, strict=True)), None
 
     offset, weight = inputs.values
-    start = tuple(jnp.zeros((len(item.z), y_edges.shape[1], x_edges.shape[1])) for _ in range(3))
-    total, _ = jax.lax.scan(add_corner, start, (offset.transpose(1, 0, 2), weight.T))
-    square = item.x[:, None, :] ** 2 + item.y[:, :, None] ** 2 + (item.z**2)[:, None, None]
-    inside = square <= inputs.limit[:, None, None] ** 2
-    values = jnp.stack([jnp.where(inside, _difference(t, adjoin=adjoin), 0.0) for t in total], axis=1)
-    return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 3, -1)
+    number = len(jax.eval_shape(function, *3 * (jnp.zeros(()),)))
+    start = tuple(jnp.zeros((len(item.z), y_edges.shape[1], x_edges.shape[1])) for _ in range(number))
+    return jax.lax.scan(add_corner, start, (offset.transpose(1, 0, 2), weight.T))[0]
 
 
 def _edges(centre: Array, side: Array, *, adjoin: bool) -> Array:
@@ -148,10 +186,10 @@ def _edges(centre: Array, side: Array, *, adjoin: bool) -> Array:
     return jnp.concatenate([lower, upper[:, -1:] if adjoin else upper], axis=1)
 
 
-def _difference(values: Array, *, adjoin: bool) -> Array:
+def _between(values: Array, *, adjoin: bool, add_x: bool = False, add_y: bool = False) -> Array:
+    """Differences over the edges of each sensor, or sums along an axis."""
     shift = 1 if adjoin else TILE
-    values = values[:, shift:] - values[:, :-shift]
-    return values[:, :, shift:] - values[:, :, :-shift]
-
-
-series_kernels = {order: partial(_series_kernel, order=order) for order in ORDERS}
+    upper, lower = values[:, shift:], values[:, :-shift]
+    values = upper + lower if add_y else upper - lower
+    upper, lower = values[:, :, shift:], values[:, :, :-shift]
+    return upper + lower if add_x else upper - lower

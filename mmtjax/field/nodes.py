@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.field.harmonics import field_terms
-from mmtjax.field.kernels import PAIRS, Inputs, Item, Step, at_hand, chunks, one_by_one, series_kernels
+from mmtjax.field.kernels import PAIRS, Inputs, Item, Step, at_hand, chunks, one_by_one, series_kernel
 from mmtjax.field.plan import FieldPlan
 from mmtjax.field.polynomial import NODES, interpolation, nodes
 from mmtjax.field.series import ORDERS
@@ -69,4 +69,4 @@ def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 node"]) -
     return buffer.at[chunk[0]].set(factors.reshape(len(values), 3, -1), mode="drop")
 
 
-_steps = {order: Step(kernel, _gather, _scatter) for order, kernel in series_kernels.items()}
+_steps = {order: Step(series_kernel(order), _gather, _scatter) for order in ORDERS}

@@ -27,8 +27,8 @@ DEFAULT_TOLERANCE = 1e-8
 #: Sensors along an edge of a tile.
 TILE = 16
 
-#: The number of a form: an index into `ORDERS` for a series, or one of these.
-NEAR, BOTH = len(ORDERS), len(ORDERS) + 1
+#: The number of a form: an index into `ORDERS` for a series, or this one.
+NEAR = len(ORDERS)
 
 #: The order where both forms are evaluated: higher ones take long to compile once they are differentiated.
 TRACED_ORDER = 7

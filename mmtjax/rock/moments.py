@@ -41,12 +41,16 @@ def central_moments(body: Float[np.ndarray, "corner 4"], order: int) -> Float[np
     2.666667
     """
     powers = body[:, :3, None] ** np.arange(1, order + 2) / np.arange(1, order + 2)
-    first, second = (np.array(part) for part in zip(*_flat(order), strict=True))
+    (first, second), place = _flat(order)
     products = (powers[:, 0, first] * powers[:, 1, second]).T @ (-body[:, 3:] * powers[:, 2])
-    place = {pair: number for number, pair in enumerate(_flat(order))}
-    return products[tuple(np.array([(place[a, b], c) for a, b, c in monomials(order)]).T)]
+    return products[place]
 
 
 @cache
-def _flat(order: int) -> tuple[tuple[int, int], ...]:
-    return tuple((a, b) for a in range(order + 1) for b in range(order + 1 - a))
+def _flat(order: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Exponents (a, b) of x and y with a + b up to the order, and where each monomial is among these and those of z."""
+    pairs = [(a, b) for a in range(order + 1) for b in range(order + 1 - a)]
+    number = {pair: row for row, pair in enumerate(pairs)}
+    first, second = np.array(pairs).T
+    rows, columns = np.array([(number[a, b], c) for a, b, c in monomials(order)]).T
+    return (first, second), (rows, columns)

@@ -1,0 +1,139 @@
+"""The command ``mmtjax design``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from mmtjax.design.config import DesignConfig, read_design
+from mmtjax.design.discrete import Trial, nearest_trials
+from mmtjax.design.optimize import Optimum, optimize, pareto_front, sensitivities
+from mmtjax.design.profile import UNITS, path_of, profiles, surface
+from mmtjax.io.output import output_directory
+from mmtjax.io.provenance_record import provenance, write_provenance
+from mmtjax.io.tables import write_table
+from mmtjax.plot.design_figures import plot_pareto, plot_profiles, plot_surface
+from mmtjax.plot.study_style import StudyFigure
+from mmtjax.terminal import Stages, heard_warnings
+
+_DOTS_PER_INCH = 150
+
+
+def design(
+    config: Path,
+    *,
+    out: Path,
+    overwrite: Annotated[bool, Parameter(show_default=False)] = False,
+) -> None:
+    """Best setting of a scan before it is made: sampling interval, standoff, thickness, sensor size and dwell.
+
+    The setting is found by gradients on made-up samples, then tried on fresh ones with the sensors the scan would have.
+
+        mmtjax design experiments/design_a_scan/squid.toml --out plan
+
+    Parameters
+    ----------
+    config
+        TOML file of the rock, the instrument, what may be chosen and what is wanted.
+    out
+        Directory to make for tables and figures.
+    overwrite
+        Replace the directory, with all that is in it.
+    """
+    asked, voice = {"config": config, "out": out}, Console(stderr=True)
+    plan = read_design(config)
+    with output_directory(out, overwrite=overwrite, inputs=[config]) as place:
+        with heard_warnings() as warned, Stages(voice) as stages:
+            optimum = optimize(plan.problem, starts=plan.starts, steps=plan.steps, progress=stages)
+            trials = nearest_trials(optimum, side=plan.side, repeats=plan.repeats, progress=stages)
+            figures = _figures(plan, optimum, trials, stages)
+        for name, figure in figures.items():
+            for ending in ("png", "pdf"):
+                figure.figure.savefig(place / f"{name}.{ending}", dpi=_DOTS_PER_INCH)
+            write_table(place / f"{name}.csv", figure.data, comment=figure.caption)
+        write_table(place / "starts.csv", path_of(optimum), comment=f"{plan.name}: every step of every start")
+        settings, slopes = setting_table(optimum, trials), sensitivity_table(optimum)
+        write_table(place / "settings.csv", settings, comment=f"{plan.name}: {plan.problem.objective.meaning}")
+        write_table(place / "sensitivities.csv", slopes, comment=f"{plan.name}: at the optimum, by one unit more")
+        write_provenance(place, provenance([config], asked) | {"warnings": warned})
+    _show(plan, optimum, settings, slopes, warned)
+    files = ", ".join(sorted(file.name for file in out.iterdir()))
+    Console().print(f"In {out}: {files}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _figures(plan: DesignConfig, optimum: Optimum, trials: list[Trial], stages: Stages) -> dict[str, StudyFigure]:
+    figures = {"profiles": plot_profiles(optimum, profiles(optimum, progress=stages), trials)}
+    if len(plan.problem.free) > 1:
+        figures["surface"] = plot_surface(optimum, surface(optimum, progress=stages), path_of(optimum))
+    if plan.pareto:
+        others = [plan.problem.budget * factor for factor in plan.pareto if factor != 1]
+        found = pareto_front(plan.problem, others, progress=stages)
+        figures["pareto"] = plot_pareto(sorted([*found, optimum], key=lambda each: each.problem.budget))
+    return figures
+
+
+def setting_table(optimum: Optimum, trials: list[Trial]) -> pandas.DataFrame:
+    """The optimum of the smooth model, and the settings tried on fresh samples with what they gave."""
+    chosen = optimum.chosen
+    rows = [{"setting": "optimum", **chosen, "dwell": _dwell(optimum, chosen), "objective": optimum.value.mean}]
+    for number, trial in enumerate(trials):
+        rows.append(
+            {
+                "setting": "the instrument's best" if number == 0 else "the instrument's next",
+                **trial.chosen,
+                "dwell": _dwell(optimum, trial.chosen),
+                "objective": trial.mean,
+                "standard_error": trial.standard_error,
+            }
+        )
+    table = pandas.DataFrame(rows)
+    table.attrs["units"] = {**{name: UNITS[name] for name in optimum.problem.free}, "dwell": "s"}
+    return table
+
+
+def sensitivity_table(optimum: Optimum) -> pandas.DataFrame:
+    """Change of the objective by one unit more of each knob, in per cent, with its spread over the samples."""
+    rows = [
+        {
+            "knob": name,
+            "optimum": optimum.chosen[name],
+            "change": 100 * change,
+            "spread": 100 * spread,
+            "at_bound": optimum.at_bound(name),
+        }
+        for name, (change, spread) in sensitivities(optimum).items()
+    ]
+    table = pandas.DataFrame(rows)
+    table.attrs["units"] = {"change": "% per µm, or s", "spread": "% per µm, or s"}
+    return table
+
+
+def _dwell(optimum: Optimum, chosen: dict[str, float]) -> float:
+    return float(optimum.problem.setting(**chosen).dwell)
+
+
+def _show(
+    plan: DesignConfig, optimum: Optimum, settings: pandas.DataFrame, slopes: pandas.DataFrame, warned: list[str]
+) -> None:
+    screen, objective = Console(), plan.problem.objective
+    table = Table(title=f"{plan.name}: {objective.meaning or objective.name}", title_justify="left")
+    names = [name for name in (*plan.problem.free, "dwell")]
+    for heading in ("setting", *(f"{name.replace('_', ' ')} ({UNITS[name]})" for name in dict.fromkeys(names))):
+        table.add_column(heading, justify="left" if heading == "setting" else "right")
+    table.add_column("smooth model or fresh samples", justify="right")
+    for row in settings.to_dict("records"):
+        error = row.get("standard_error", np.nan)
+        value = f"{row['objective']:.4g}" + (f" ± {error:.2g}" if np.isfinite(error) else "")
+        table.add_row(row["setting"], *(f"{row[name]:.3g}" for name in dict.fromkeys(names)), value)
+    screen.print(table)
+    for row in slopes.to_dict("records"):
+        spread = f" ± {row['spread']:.1g}" if np.isfinite(row["spread"]) else ""
+        end = "; the optimum lies at the end of what is allowed" if row["at_bound"] else ""
+        step = f"+1 {UNITS[row['knob']]} of {row['knob'].replace('_', ' ')}"
+        screen.print(f"{step} changes it by {row['change']:+.2g}{spread} %{end}", highlight=False, markup=False)
+    for message in warned:
+        screen.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)

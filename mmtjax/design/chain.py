@@ -1,0 +1,267 @@
+"""From a setting to the objective and its derivatives: grains and sensors, normal equations, outcome."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from mmtjax.design.instrument import KNOBS, Setting, as_arrays, as_numbers
+from mmtjax.design.outcome import Outcome, outcome_of
+from mmtjax.design.population import Population
+from mmtjax.design.problem import DesignProblem
+from mmtjax.greens.gradient import pull_back_gram
+from mmtjax.greens.tiled import TiledGreen
+from mmtjax.rock.grains import Grains
+from mmtjax.rock.magnetization import magnetization_of_volume
+from mmtjax.scan.grid import SensorGrid
+
+#: Lines of sensors are padded to a multiple of this.
+_ROOM = 128
+
+
+class Value(NamedTuple):
+    """The objective for each sample at one setting, and its derivatives.
+
+    Attributes
+    ----------
+    values
+        (sample,).
+    slopes
+        Derivative with respect to each free knob, (sample,), per µm or s; empty where only values were asked for.
+    """
+
+    values: Float[np.ndarray, " sample"]
+    slopes: dict[str, Float[np.ndarray, " sample"]]
+
+    @property
+    def mean(self) -> float:
+        """Mean over samples."""
+        return float(self.values.mean())
+
+    @property
+    def gradient(self) -> dict[str, float]:
+        """Mean derivative over samples."""
+        return {name: float(slope.mean()) for name, slope in self.slopes.items()}
+
+
+class _Scene(eqx.Module):
+    """Where grains and sensors are; the precision of a sensor is the product of its row's and its column's."""
+
+    position: Float[Array, "grain 3"]
+    spacing: Float[Array, ""]
+    height: Float[Array, ""]
+    side: Float[Array, ""]
+    line: Float[Array, " place"]
+
+
+def evaluate(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
+    """The objective of a problem at a setting, without derivatives.
+
+    Parameters
+    ----------
+    problem
+        The scan to be planned.
+    chosen
+        A value for each free knob.
+
+    Raises
+    ------
+    FloatingPointError
+        If the objective is not finite; the message names the setting.
+
+    Examples
+    --------
+    >>> from mmtjax.design.instrument import ScanningSquid
+    >>> knobs = {"interval": (2, 6), "standoff": 1, "thickness": 40, "sensor_side": 1, "dwell": 0.1}
+    >>> squid = ScanningSquid(noise=5.0)
+    >>> problem = DesignProblem(squid, density=2e4, area=1e4, knobs=knobs, objective="share", samples=1, grains=6)
+    >>> 0 < evaluate(problem, {"interval": 3.0}).mean < 1
+    True
+    """
+    setting = as_numbers(problem.setting(**chosen))
+    values = [
+        float(_objective_value(_fixed(problem), *_sample(problem, population, setting)[1]))
+        for population in problem.populations
+    ]
+    return _checked(Value(np.array(values), {}), problem, chosen)
+
+
+def evaluate_with_gradient(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
+    """The objective of a problem and its derivatives with respect to the free knobs, by reverse mode.
+
+    The normal equations are made tile by tile. The derivative of the objective with respect to them, by JAX, is pulled
+    back through the tiles, which are made anew: no columns are held.
+
+    Parameters and errors are those of `evaluate`.
+    """
+    setting = as_numbers(problem.setting(**chosen))
+    found = [_sample_with_gradient(problem, population, setting, chosen) for population in problem.populations]
+    values = np.array([value for value, _ in found])
+    slopes = {name: np.array([slope[name] for _, slope in found]) for name in problem.free}
+    return _checked(Value(values, slopes), problem, chosen)
+
+
+def objective_on(problem: DesignProblem, setting: Setting, grains: Grains, grid: SensorGrid) -> Float[Array, ""]:
+    """The objective of a problem at a setting, for given grains and sensors."""
+    gram = jnp.asarray(TiledGreen(grains, grid, tolerance=problem.tolerance).gram())
+    return _objective_value(_fixed(problem), as_arrays(setting), gram, _median_magnetization(grains))
+
+
+def _median_magnetization(grains: Grains) -> Float[Array, " grain"]:
+    return jnp.asarray(magnetization_of_volume(np.asarray(grains.volume)))
+
+
+def _sample(
+    problem: DesignProblem, population: Population, setting: Setting
+) -> tuple[TiledGreen, tuple[Setting, Array, Array]]:
+    """The operator of one sample, and what the objective depends on beyond the constants of the problem."""
+    scene = _scene(problem, population, setting)
+    green = TiledGreen(
+        population.at(np.asarray(scene.position)),
+        SensorGrid(
+            origin=(0.0, 0.0),
+            spacing=float(scene.spacing),
+            shape=(_count(population, setting),) * 2,
+            height=float(scene.height),
+            side=float(scene.side),
+        ),
+        tolerance=problem.tolerance,
+    )
+    gram = jnp.asarray(green.gram(np.sqrt(_precision(scene, green))))
+    return green, (as_arrays(setting), gram, _median_magnetization(population.grains))
+
+
+def _sample_with_gradient(
+    problem: DesignProblem, population: Population, setting: Setting, chosen: Mapping[str, float]
+) -> tuple[float, dict[str, float]]:
+    green, arguments = _sample(problem, population, setting)
+    free = {name: jnp.asarray(float(chosen[name])) for name in problem.free}
+
+    def places(free: dict[str, Array]) -> tuple[_Scene, Setting]:
+        traced = as_arrays(problem.setting(**free))
+        return _scene(problem, population, traced, room=_room(population, setting)), traced
+
+    (scene, _), back = jax.vjp(places, free)
+    value, (by_setting, by_gram) = _objective_slopes(_fixed(problem), *arguments)
+    geometry, by_precision = pull_back_gram(green, _precision(scene, green), by_gram)
+    line, count = np.asarray(scene.line), len(by_precision)
+    by_line = np.zeros(len(line))
+    by_line[:count] = (by_precision + by_precision.T) @ line[:count]
+    pulled = _Scene(
+        position=jnp.asarray(geometry.position),
+        spacing=jnp.asarray(geometry.spacing.sum()),
+        height=jnp.asarray(geometry.height),
+        side=jnp.asarray(geometry.side),
+        line=jnp.asarray(by_line),
+    )
+    (slopes,) = back((pulled, by_setting))
+    return float(value), {name: float(slope) for name, slope in slopes.items()}
+
+
+def _scene(problem: DesignProblem, population: Population, setting: Setting, *, room: int | None = None) -> _Scene:
+    """Grains and sensors of one sample; sensors fade out at the far edges of the cell, where more or fewer fit in.
+
+    Where the interval divides the edge of the cell, this is the map from edge to edge. The line of sensors has `room`
+    for more than there are.
+    """
+    edge = population.edge(setting.thickness)
+    places = jnp.arange(_room(population, setting) if room is None else room)
+    inside = jnp.clip(edge / setting.interval - places + 1, 0, 1)
+    return _Scene(
+        position=population.positions(setting.thickness),
+        spacing=jnp.asarray(setting.interval, jnp.float64),
+        height=jnp.asarray(setting.standoff, jnp.float64),
+        side=jnp.asarray(problem.instrument.sensor_side(setting), jnp.float64),
+        line=inside**2 * (3 - 2 * inside),
+    )
+
+
+def _count(population: Population, setting: Setting) -> int:
+    """Sensors from edge to edge, and one more that may fade in."""
+    return int(np.floor(float(population.edge(setting.thickness)) / setting.interval)) + 2
+
+
+def _room(population: Population, setting: Setting) -> int:
+    """Their number rounded up, so that few lengths occur for which JAX compiles."""
+    return _ROOM * -(-_count(population, setting) // _ROOM)
+
+
+def _precision(scene: _Scene, green: TiledGreen) -> Float[np.ndarray, "ny nx"]:
+    line = np.asarray(scene.line)[: green.grid.shape[0]]
+    return line[:, None] * line
+
+
+class _Fixed(NamedTuple):
+    """What of a problem the objective depends on beyond the setting: compiled code is kept for it."""
+
+    instrument: object
+    objective: object
+    area: float
+    density: float
+    prior: float
+    level: float
+    limit: float
+
+
+def _fixed(problem: DesignProblem) -> _Fixed:
+    """The constants of the objective."""
+    return _Fixed(
+        problem.instrument,
+        problem.objective,
+        problem.area,
+        problem.density,
+        problem.prior,
+        problem.level,
+        problem.limit,
+    )
+
+
+def _outcome(fixed: _Fixed, setting: Setting, gram: Array, magnetization: Array) -> Outcome:
+    return outcome_of(
+        gram,
+        fixed.instrument.noise_variance(setting),
+        magnetization=magnetization,
+        prior=fixed.prior,
+        level=fixed.level,
+        limit=fixed.limit,
+        seconds=fixed.instrument.seconds(setting, area=fixed.area),
+        area=fixed.area,
+        density=fixed.density,
+        thickness=setting.thickness,
+    )
+
+
+def objective_value(fixed: _Fixed, setting: Setting, gram: Array, magnetization: Array) -> Float[Array, ""]:
+    """The objective from the normal equations of one sample."""
+    return fixed.objective.value(_outcome(fixed, setting, gram, magnetization))
+
+
+_objective_value = eqx.filter_jit(objective_value)
+
+
+@eqx.filter_jit
+def _objective_slopes(
+    fixed: _Fixed, setting: Setting, gram: Array, magnetization: Array
+) -> tuple[Array, tuple[Setting, Array]]:
+    return jax.value_and_grad(lambda moved: objective_value(fixed, moved[0], moved[1], magnetization))((setting, gram))
+
+
+def _checked(value: Value, problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
+    where = ", ".join(f"{name} = {chosen[name]:.6g}" for name in KNOBS if name in chosen)
+    if not np.all(np.isfinite(value.values)):
+        bad = value.values[~np.isfinite(value.values)][0]
+        raise FloatingPointError(
+            f"the objective {problem.objective.name!r} is {bad} at {where}: is it defined there? A smaller prior= "
+            "keeps what the scan does not determine from spoiling the rest"
+        )
+    for name, slopes in value.slopes.items():
+        if not np.all(np.isfinite(slopes)):
+            raise FloatingPointError(
+                f"the derivative of the objective {problem.objective.name!r} with respect to {name} is not finite at "
+                f"{where}: an objective has to be differentiable, without steps and roots of zero"
+            )
+    return value

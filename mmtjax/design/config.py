@@ -1,0 +1,130 @@
+"""The configuration of a scan to be planned, a TOML file."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmtjax.design.instrument import AbstractInstrument, QuantumDiamondMicroscope, ScanningSquid
+from mmtjax.design.problem import DesignProblem
+
+_INSTRUMENTS: dict[str, type[AbstractInstrument]] = {
+    "scanning-squid": ScanningSquid,
+    "quantum-diamond-microscope": QuantumDiamondMicroscope,
+}
+
+#: Keys of the table [scan], which are arguments of `DesignProblem`.
+_SCAN = (
+    "density",
+    "area",
+    "objective",
+    "limit",
+    "level",
+    "prior",
+    "samples",
+    "grains",
+    "seed",
+    "clearance",
+    "tolerance",
+)
+_SECONDS_PER_HOUR = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class DesignConfig:
+    """What ``mmtjax design`` is asked.
+
+    Attributes
+    ----------
+    name
+        For headings.
+    problem
+        The scan to be planned.
+    starts, steps
+        Of the optimization.
+    side, repeats
+        Edge (µm) and number of the fresh samples on which the optimum is tried.
+    pareto
+        Factors of the budget for which the optimum is found, too.
+    """
+
+    name: str
+    problem: DesignProblem
+    starts: int = 4
+    steps: int = 25
+    side: float = 100.0
+    repeats: int = 15
+    pareto: tuple[float, ...] = ()
+
+
+def read_design(path: str | Path) -> DesignConfig:
+    """Read the configuration of a scan to be planned.
+
+    Table ``[scan]`` holds ``density`` (grains per mm³), ``area`` (µm²), ``hours`` (the budget, unless there is a dwell)
+    and other arguments of `DesignProblem`; ``[instrument]`` its ``kind`` and arguments; ``[knobs]`` a number or two
+    ends for each; ``[search]``, which may be missing, fields of `DesignConfig`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no TOML, a key is missing or unknown, or a value cannot be.
+
+    Examples
+    --------
+    >>> read_design("experiments/design_a_scan/squid.toml").problem.free
+    ('interval', 'standoff', 'thickness')
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise FileNotFoundError(f"{path} is not there; give the TOML file of a scan to be planned")
+    try:
+        return _from_tables(tomllib.loads(place.read_text(encoding="utf-8")), place.stem)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _from_tables(content: Mapping[str, object], stem: str) -> DesignConfig:
+    tables = ("scan", "instrument", "knobs", "search")
+    if unknown := sorted(set(content) - {*tables, "name"}):
+        raise ValueError(f"unknown table or key {unknown[0]!r}; there are name and [{'], ['.join(tables)}]")
+    scan, instrument, knobs = (_table(content, name) for name in tables[:3])
+    search = _table(content, "search") if "search" in content else {}
+    _refuse_unknown(scan, (*_SCAN, "hours"), "scan")
+    fields = [field.name for field in dataclasses.fields(DesignConfig)]
+    _refuse_unknown(search, [name for name in fields if name not in ("name", "problem")], "search")
+    budget = {} if "hours" not in scan else {"budget": float(scan.pop("hours")) * _SECONDS_PER_HOUR}
+    for needed in ("density", "area"):
+        if needed not in scan:
+            raise ValueError(f"{needed} is missing in [scan]")
+    ends = {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
+    problem = DesignProblem(instrument=_instrument(instrument), knobs=ends, **budget, **scan)
+    if "pareto" in search:
+        search["pareto"] = tuple(float(factor) for factor in search["pareto"])
+    if search.get("pareto") and problem.budget is None:
+        raise ValueError("pareto takes factors of the budget; give hours in [scan]")
+    return DesignConfig(str(content.get("name", stem)), problem, **search)
+
+
+def _instrument(values: dict[str, object]) -> AbstractInstrument:
+    kind = values.pop("kind", None)
+    if kind not in _INSTRUMENTS:
+        raise ValueError(f"kind in [instrument] must be one of {', '.join(_INSTRUMENTS)}; got {kind!r}")
+    form = _INSTRUMENTS[kind]
+    _refuse_unknown(values, [field.name for field in dataclasses.fields(form)], "instrument")
+    if "binning" in values:
+        values["binning"] = tuple(values["binning"])
+    return form(**values)
+
+
+def _table(content: Mapping[str, object], name: str) -> dict[str, object]:
+    entries = content.get(name)
+    if not isinstance(entries, Mapping):
+        raise ValueError(f"the table [{name}] is missing")
+    return dict(entries)
+
+
+def _refuse_unknown(entries: Mapping[str, object], known: list[str] | tuple[str, ...], table: str) -> None:
+    if unknown := sorted(set(entries) - set(known)):
+        raise ValueError(f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(known)}")

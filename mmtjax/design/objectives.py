@@ -1,0 +1,138 @@
+"""What makes one scan better than another: the criteria of optimal design, and those of micromagnetic tomography."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mmtjax.design.outcome import Outcome
+
+_SECONDS_PER_HOUR = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A number made of an `Outcome`, to be made as large or as small as can be.
+
+    Attributes
+    ----------
+    name
+        Short name.
+    value
+        From an outcome to one number, in JAX.
+    maximize
+        Whether more is better.
+    unit
+        Of the value, empty for none.
+    meaning
+        What it is, for reports.
+    """
+
+    name: str
+    value: Callable[[Outcome], Float[Array, ""]]
+    maximize: bool
+    unit: str = ""
+    meaning: str = ""
+
+
+def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
+    """The variance of a weighted sum of all components of magnetization (c-optimality).
+
+    Parameters
+    ----------
+    contrast
+        Weights, (3 · grain,), for samples with as many grains.
+    """
+    return Objective(
+        "c",
+        lambda outcome: contrast @ jnp.linalg.solve(outcome.information, contrast),
+        maximize=False,
+        unit="(A/m)²",
+        meaning="variance of a weighted sum of magnetizations",
+    )
+
+
+def _mean_moment(outcome: Outcome) -> Float[Array, ""]:
+    """Variance of the mean magnetization of all grains, summed over its components."""
+    count = len(outcome.magnetization)
+    mean = jnp.tile(jnp.eye(3), (count, 1)) / count
+    return jnp.trace(mean.T @ jnp.linalg.solve(outcome.information, mean))
+
+
+def _trace(outcome: Outcome) -> Float[Array, ""]:
+    return jnp.trace(outcome.covariance(), axis1=1, axis2=2).sum()
+
+
+def _largest_variance(outcome: Outcome) -> Float[Array, ""]:
+    return 1 / jnp.linalg.eigvalsh(outcome.information)[0]
+
+
+def _information_gain(outcome: Outcome) -> Float[Array, ""]:
+    return outcome.log_determinant() / 2 + len(outcome.information) * jnp.log(outcome.prior)
+
+
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        Objective("a", _trace, False, "(A/m)²", "A-optimality: trace of the covariance of all magnetizations"),
+        Objective(
+            "d",
+            lambda outcome: -outcome.log_determinant(),
+            False,
+            "",
+            "D-optimality: logarithm of the determinant of the covariance in (A/m)²",
+        ),
+        Objective("e", _largest_variance, False, "(A/m)²", "E-optimality: largest eigenvalue of the covariance"),
+        Objective("c", _mean_moment, False, "(A/m)²", "c-optimality of the mean magnetization, its components added"),
+        Objective(
+            "information",
+            _information_gain,
+            True,
+            "nat",
+            "expected information gain, from the prior to the scan: half of the logarithm of how much the "
+            "determinant of the covariance falls",
+        ),
+        Objective(
+            "median_ratio",
+            lambda outcome: jnp.median(outcome.uncertainty_ratio()),
+            False,
+            "",
+            "median uncertainty ratio of grains with the median magnetization of their volume",
+        ),
+        Objective("share", Outcome.share_within_limit, True, "", "expected share of grains within the limit"),
+        Objective("grains", Outcome.grains_within_limit, True, "grains", "expected number of grains within the limit"),
+        Objective(
+            "grains_per_hour",
+            lambda outcome: outcome.grains_within_limit() / outcome.seconds * _SECONDS_PER_HOUR,
+            True,
+            "1/h",
+            "expected number of grains within the limit for each hour of scanning",
+        ),
+    )
+}
+
+
+def objective_of(objective: str | Objective | Callable[[Outcome], Float[Array, ""]]) -> Objective:
+    """An objective by its name, or of a function of an `Outcome`, which is made as large as can be.
+
+    Raises
+    ------
+    ValueError
+        For a name that is none.
+
+    Examples
+    --------
+    >>> objective_of("share").maximize
+    True
+    """
+    if isinstance(objective, Objective):
+        return objective
+    if callable(objective):
+        name = getattr(objective, "__name__", "objective").strip("<>")
+        return Objective(name, objective, maximize=True, meaning="as the user wrote it")
+    if objective not in OBJECTIVES:
+        raise ValueError(
+            f"objective must be one of {', '.join(OBJECTIVES)}, or a function of an Outcome; got {objective!r}"
+        )
+    return OBJECTIVES[objective]

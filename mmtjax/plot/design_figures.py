@@ -1,0 +1,143 @@
+"""Figures of a planned scan: the objective along each knob, over two of them, and against the time of the scan."""
+
+import numpy as np
+import pandas
+from matplotlib.figure import Figure
+
+from mmtjax.design.discrete import Trial
+from mmtjax.design.optimize import Optimum
+from mmtjax.design.profile import UNITS
+from mmtjax.plot.study_style import StudyFigure, letter
+
+_DARK, _ACCENT = "#0b2a5b", "#d55e00"
+_SECONDS_PER_HOUR = 3600.0
+
+
+def plot_profiles(optimum: Optimum, table: pandas.DataFrame, trials: list[Trial]) -> StudyFigure:
+    """The objective along each free knob with its spread over samples, the optimum, and what fresh samples gave.
+
+    Parameters
+    ----------
+    optimum
+        The optimum.
+    table
+        As `mmtjax.design.profile.profiles` makes it.
+    trials
+        Of the settings next to it that the instrument can do.
+    """
+    free = optimum.problem.free
+    figure = Figure(figsize=(3.4 * len(free), 3.2), layout="constrained")
+    places = np.atleast_1d(figure.subplots(1, len(free), sharey=True))
+    for number, (axes, knob) in enumerate(zip(places, free, strict=True)):
+        line = table[table["knob"] == knob]
+        spread = np.nan_to_num(line["spread"].to_numpy())
+        value = line["objective"].to_numpy()
+        axes.fill_between(line["value"], value - spread, value + spread, color=_DARK, alpha=0.15, linewidth=0)
+        axes.plot(line["value"], value, color=_DARK, label="mean of the samples, with their spread")
+        axes.plot(optimum.chosen[knob], optimum.value.mean, "o", color=_ACCENT, label="optimum")
+        for trial in trials if knob == "interval" else trials[:1]:
+            axes.errorbar(
+                trial.chosen[knob],
+                trial.mean,
+                yerr=trial.standard_error,
+                fmt="s",
+                color="black",
+                markersize=4,
+                capsize=3,
+                label="fresh samples, standard error" if trial is trials[0] else None,
+            )
+        axes.set_xlabel(f"{knob.replace('_', ' ')} ({UNITS[knob]})")
+        letter(axes, number, knob.replace("_", " "))
+    places[0].set_ylabel(axis_label(optimum))
+    handles, labels = places[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    caption = f"{_what(optimum).capitalize()} along each knob, the others at the optimum."
+    return StudyFigure(figure, table, caption)
+
+
+def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFrame) -> StudyFigure:
+    """The objective over two knobs, with the way that each start took.
+
+    Parameters
+    ----------
+    optimum
+        The optimum.
+    table
+        As `mmtjax.design.profile.surface` makes it.
+    path
+        As `mmtjax.design.profile.path_of` makes it.
+    """
+    first, second = (name for name in table.columns if name != "objective")
+    grid = table.pivot(index=second, columns=first, values="objective")
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    shades = axes.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap="cividis", shading="gouraud")
+    figure.colorbar(shades, ax=axes, label=axis_label(optimum))
+    for number, steps in path.groupby("start"):
+        axes.plot(steps[first], steps[second], "-", color="white", linewidth=2.4)
+        label = "steps of each start" if number == 0 else None
+        axes.plot(steps[first], steps[second], ".-", color=_ACCENT, linewidth=1, markersize=4, label=label)
+        axes.plot(steps[first].iloc[0], steps[second].iloc[0], "o", color="white", markeredgecolor="black")
+    axes.plot(optimum.chosen[first], optimum.chosen[second], "*", color="white", markeredgecolor="black", markersize=14)
+    for name, setter in ((first, axes.set_xlabel), (second, axes.set_ylabel)):
+        setter(f"{name.replace('_', ' ')} ({UNITS[name]})")
+    axes.legend(loc="upper right", fontsize="small")
+    caption = (
+        f"{_what(optimum).capitalize()} over {first.replace('_', ' ')} and {second.replace('_', ' ')}, with the steps "
+        "of the starts (circles) to the optimum (star)."
+    )
+    return StudyFigure(figure, table, caption)
+
+
+def plot_pareto(front: list[Optimum]) -> StudyFigure:
+    """The best objective against the time of the scan, each optimum with its interval or other knobs.
+
+    Parameters
+    ----------
+    front
+        Optima by budget, as `mmtjax.design.optimize.pareto_front` finds them.
+    """
+    table = pareto_table(front)
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(table["hours"], table["objective"], "o-", color=_DARK)
+    free = front[0].problem.free
+    for _, row in table.iterrows():
+        text = "\n".join(f"{row[name]:.3g} {UNITS[name]}" for name in free)
+        axes.annotate(
+            text, (row["hours"], row["objective"]), xytext=(6, -4), textcoords="offset points", fontsize=7, va="top"
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.15, y=0.2)
+    axes.set_xlabel("time of the scan (h)")
+    axes.set_ylabel(axis_label(front[0]))
+    axes.set_title(f"by each point: {', '.join(name.replace('_', ' ') for name in free)}", loc="left", fontsize="small")
+    caption = f"Best {_what(front[0])} for each time of the scan; more of both is not to be had (Pareto front)."
+    return StudyFigure(figure, table, caption)
+
+
+def pareto_table(front: list[Optimum]) -> pandas.DataFrame:
+    """Hours, the free knobs, the dwell and the objective of each optimum."""
+    rows = [
+        {
+            "hours": optimum.problem.budget / _SECONDS_PER_HOUR,
+            **optimum.chosen,
+            "dwell": float(optimum.problem.setting(**optimum.chosen).dwell),
+            "objective": optimum.value.mean,
+        }
+        for optimum in front
+    ]
+    table = pandas.DataFrame(rows)
+    table.attrs["units"] = {"hours": "h", "dwell": "s", **{name: UNITS[name] for name in front[0].problem.free}}
+    return table
+
+
+def axis_label(optimum: Optimum) -> str:
+    """The objective, short, with its unit."""
+    objective = optimum.problem.objective
+    name = objective.name.replace("_", " ")
+    return f"{name} ({objective.unit})" if objective.unit and objective.unit != name else name
+
+
+def _what(optimum: Optimum) -> str:
+    return optimum.problem.objective.meaning or optimum.problem.objective.name
