@@ -131,7 +131,7 @@ def _sample(
         ),
         tolerance=problem.tolerance,
     )
-    gram = jnp.asarray(green.gram(np.sqrt(_precision(scene, green))))
+    gram = jnp.asarray(green.gram(jnp.sqrt(_precision(scene, green))))
     return green, (as_arrays(setting), gram, _median_magnetization(population.grains))
 
 

@@ -78,7 +78,7 @@ def outcome_of(
     gram: Float[Array, "unknown unknown"],
     variance: Scalar,
     *,
-    magnetization: Float[np.ndarray, " grain"],
+    magnetization: Float[np.ndarray | Array, " grain"],
     prior: float,
     level: float,
     limit: float,

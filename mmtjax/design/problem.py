@@ -7,7 +7,7 @@ from functools import cached_property
 import jax
 import numpy as np
 
-from mmtjax.design.instrument import KNOBS, AbstractInstrument, QuantumDiamondMicroscope, Setting
+from mmtjax.design.instrument import KNOBS, AbstractInstrument, QuantumDiamondMicroscope, Scalar, Setting
 from mmtjax.design.objectives import Objective, objective_of
 from mmtjax.design.population import Population, draw_population
 from mmtjax.field.plan import DEFAULT_TOLERANCE
@@ -122,7 +122,7 @@ class DesignProblem:
             bounds["interval"] = self._affordable(*bounds["interval"])
         return bounds
 
-    def setting(self, **chosen: float) -> Setting:
+    def setting(self, **chosen: Scalar) -> Setting:
         """A setting: what was chosen, the fixed values, and the dwell that the budget leaves; values may be traced."""
         values = {name: chosen.get(name, self.knobs.get(name)) for name in KNOBS}
         if isinstance(self.instrument, QuantumDiamondMicroscope):

@@ -1,0 +1,304 @@
+"""Planning a scan: derivatives, objectives, instruments, the search, and what is refused."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmtjax import SensorGrid
+from mmtjax.cli import main
+from mmtjax.design import (
+    OBJECTIVES,
+    DesignProblem,
+    DesignWarning,
+    Objective,
+    QuantumDiamondMicroscope,
+    ScanningSquid,
+    Setting,
+    evaluate,
+    evaluate_with_gradient,
+    nearest_trials,
+    optimize,
+    sensitivities,
+    try_setting,
+)
+from mmtjax.design.chain import objective_on
+from mmtjax.design.outcome import Outcome, outcome_of
+from mmtjax.design.population import draw_population
+from mmtjax.design.profile import profiles
+from mmtjax.rock.shapes import synthetic_library
+
+SQUID = ScanningSquid(noise=5.0, floor=1.0, overhead=0.02)
+KNOBS = {"interval": (1.5, 6.0), "standoff": (0.5, 10.0), "thickness": (30.0, 70.0), "sensor_side": (0.5, 2.0)}
+CHOSEN = {"interval": 2.3, "standoff": 1.7, "thickness": 44.0, "sensor_side": 1.1}
+PROBLEM = DesignProblem(
+    SQUID, density=5e4, area=1e5, knobs=KNOBS, budget=3 * 3600.0, samples=1, grains=5, tolerance=1e-10
+)
+
+
+def with_objective(objective, problem=PROBLEM):
+    """The same problem, its samples included, with another objective."""
+    changed = dataclasses.replace(problem, objective=objective)
+    changed.__dict__["populations"] = problem.populations
+    return changed
+
+
+def difference(problem, chosen, name, step):
+    """Fourth-order central difference of the objective."""
+    values = [evaluate(problem, chosen | {name: chosen[name] + k * step}).mean for k in (-2, -1, 1, 2)]
+    return (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * step)
+
+
+def check_gradient(problem, chosen):
+    found = evaluate_with_gradient(problem, chosen)
+    for name in problem.free:
+        # Short steps: sensors fade in with a second derivative that jumps.
+        expected = difference(problem, chosen, name, 2e-4 * chosen[name])
+        # A derivative that is nothing beside the value is lost in the rounding of the differences.
+        slack = 1e-9 * abs(found.mean) / chosen[name]
+        np.testing.assert_allclose(found.gradient[name], expected, rtol=1e-5, atol=slack, err_msg=f"{name} at {chosen}")
+
+
+@pytest.mark.parametrize("objective", ["median_ratio", "grains_per_hour"])
+def test_gradient(objective):
+    check_gradient(with_objective(objective), CHOSEN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_gradient_at_random_settings(objective):
+    """Twenty settings in all bounds, corners among them."""
+    rng = np.random.default_rng(1)
+    problem = with_objective(objective)
+    places = np.concatenate([rng.random((16, 4)), [[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 0]]])
+    for place in places:
+        chosen = {
+            name: float(low + share * (high - low))
+            for (name, (low, high)), share in zip(problem.bounds.items(), place, strict=True)
+        }
+        check_gradient(problem, chosen)
+
+
+def test_gradient_of_a_camera():
+    camera = QuantumDiamondMicroscope(noise=400.0, floor=2.0, overhead=5.0)
+    knobs = {"interval": (1.2, 9.6), "standoff": 2.0, "thickness": 40.0, "dwell": (1.0, 1e3)}
+    problem = DesignProblem(camera, density=5e4, area=1e5, knobs=knobs, samples=1, grains=5, tolerance=1e-10)
+    check_gradient(problem, {"interval": 2.9, "dwell": 30.0})
+
+
+def test_where_the_interval_divides_the_cell_the_model_is_the_map():
+    rock = draw_population(jax.random.key(3), synthetic_library(), count=6, density=5e4, thickness=40.0)
+    edge = float(rock.edge(40.0))
+    problem = dataclasses.replace(PROBLEM, knobs=KNOBS | {"thickness": 40.0}, objective="information")
+    problem.__dict__["populations"] = [rock]
+    chosen = {"interval": edge / 17, "standoff": 1.5, "sensor_side": 1.0}
+    grid = SensorGrid(origin=(0, 0), spacing=edge / 17, shape=(18, 18), height=1.5, side=1.0)
+    expected = objective_on(problem, problem.setting(**chosen), rock.grains, grid)
+    assert evaluate(problem, chosen).mean == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_population_keeps_its_density_and_stays_inside():
+    rock = draw_population(jax.random.key(3), synthetic_library(), count=30, density=5e4, thickness=45.0)
+    np.testing.assert_allclose(rock.positions(45.0), rock.grains.position, rtol=1e-12)
+    for thickness in (30.0, 70.0):
+        edge = float(rock.edge(thickness))
+        assert 30 / (edge**2 * thickness) * 1e9 == pytest.approx(5e4)
+        moved = rock.at(np.asarray(rock.positions(thickness)))
+        assert np.all(moved.top <= 1e-9)
+        assert np.all(moved.top >= -thickness)
+        bottom = np.array([(c[:, 2] + p[2]).min() for c, p in zip(_corners(moved), moved.position, strict=True)])
+        assert np.all(bottom >= -thickness - 1e-9)
+        assert np.all((moved.position[:, :2] > 0) & (moved.position[:, :2] < edge))
+
+
+def _corners(grains):
+    return [grains.corner_offset[grains.corner_grain == number] for number in range(len(grains))]
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(40, 12)) * rng.uniform(1e-3, 1e-1, 12)
+    return outcome_of(
+        jnp.asarray(rows.T @ rows),
+        1.6e5,
+        magnetization=np.array([2e4, 4e4, 1e4, 8e4]),
+        prior=4.8e5,
+        level=0.95,
+        limit=0.1,
+        seconds=1800.0,
+        area=5e4,
+        density=2e4,
+        thickness=50.0,
+    )
+
+
+def test_criteria_against_their_definitions(outcome):
+    covariance = np.linalg.inv(np.asarray(outcome.information))
+    mean = np.tile(np.eye(3), (4, 1)) / 4
+    expected = {
+        "a": np.trace(covariance),
+        "d": np.linalg.slogdet(covariance)[1],
+        "e": np.linalg.eigvalsh(covariance)[-1],
+        "c": np.trace(mean.T @ covariance @ mean),
+        "information": (12 * np.log(4.8e5**2) - np.linalg.slogdet(covariance)[1]) / 2,
+    }
+    for name, value in expected.items():
+        assert float(OBJECTIVES[name].value(outcome)) == pytest.approx(value, rel=1e-9), name
+
+
+def test_expected_grains_against_drawn_ones(outcome):
+    """The share within the limit, for magnetizations drawn with their scatter and radii by drawing errors."""
+    rng = np.random.default_rng(4)
+    covariance = np.linalg.inv(np.asarray(outcome.information))
+    share = []
+    for grain, magnetization in enumerate(np.asarray(outcome.magnetization)):
+        block = covariance[3 * grain : 3 * grain + 3, 3 * grain : 3 * grain + 3]
+        radius = np.quantile(np.linalg.norm(rng.multivariate_normal(np.zeros(3), block, 400_000), axis=1), 0.95)
+        drawn = magnetization * 10 ** rng.normal(0, 0.5, 400_000)
+        share.append(np.mean(radius / drawn <= 0.1))
+    expected = np.mean(share)
+    assert 0.05 < expected < 0.95
+    assert float(OBJECTIVES["share"].value(outcome)) == pytest.approx(expected, abs=3e-3)
+    # 2e4 grains per mm³, 50 µm thick, 5e4 µm²: 50 grains, in half an hour.
+    assert float(OBJECTIVES["grains"].value(outcome)) == pytest.approx(50 * expected, abs=0.2)
+    assert float(OBJECTIVES["grains_per_hour"].value(outcome)) == pytest.approx(100 * expected, abs=0.4)
+
+
+def test_instruments():
+    setting = Setting(interval=2.0, standoff=1.0, thickness=30.0, sensor_side=1.0, dwell=0.25)
+    assert SQUID.noise_variance(setting) == 25 / 0.25 + 1
+    assert SQUID.seconds(setting, area=4e4) == pytest.approx(1e4 * 0.27)
+    assert SQUID.dwell_within(2700.0, interval=2.0, area=4e4) == pytest.approx(0.25)
+    assert SQUID.intervals(1.2, 2.6).tolist() == [1.5, 2.0, 2.5]
+    camera = QuantumDiamondMicroscope(noise=100.0, overhead=10.0, pixel=1.0, field_area=1e4)
+    binned = dataclasses.replace(setting, interval=4.0, dwell=100.0)
+    # Sixteen pixels of 100 nT for a hundred seconds.
+    assert camera.noise_variance(binned) == pytest.approx(1e4 / 16 / 100)
+    assert camera.seconds(binned, area=4e4) == pytest.approx(4 * 110)
+    assert camera.sensor_side(binned) == 4.0
+
+
+def test_search_finds_the_best_of_a_fine_scan():
+    knobs = {"interval": (1.5, 8.0), "standoff": 2.0, "thickness": 40.0, "sensor_side": 1.0}
+    problem = DesignProblem(
+        ScanningSquid(noise=100.0, overhead=0.2), 5e4, 1e5, knobs, budget=1500.0, samples=1, grains=5, objective="share"
+    )
+    optimum = optimize(problem, starts=2, steps=20)
+    assert optimum.starts[0].converged
+    low, high = problem.bounds["interval"]
+    # Below, the overhead takes the whole budget.
+    assert low == pytest.approx(np.sqrt(1e5 * 0.2 / 1500), rel=1e-2)
+    scanned = [evaluate(problem, {"interval": value}).mean for value in np.geomspace(low, high, 40)]
+    assert optimum.value.mean >= max(scanned) * (1 - 2e-3)
+    change, _ = sensitivities(optimum)["interval"]
+    assert abs(change) < 0.1
+    table = profiles(optimum, points=4)
+    assert table["objective"].max() <= optimum.value.mean * (1 + 1e-3)
+    trials = nearest_trials(optimum, side=60.0, repeats=3)
+    assert len(trials) == 2
+    assert {trial.chosen["interval"] % 0.5 for trial in trials} == {0.0}
+    assert trials[0].mean >= trials[1].mean
+
+
+def test_trials_are_the_same_for_the_same_seed():
+    one, two = (try_setting(PROBLEM, CHOSEN, side=50.0, repeats=2) for _ in range(2))
+    assert one.values.tolist() == two.values.tolist()
+    assert one.values[0] != one.values[1]
+
+
+def test_infeasible_budget():
+    with pytest.raises(ValueError, match=r"a budget of 10 s is infeasible: at the longest interval, 6 µm"):
+        dataclasses.replace(PROBLEM, budget=10.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"knobs": KNOBS | {"interval": (6.0, 1.5)}}, "ends of interval are the wrong way round"),
+        ({"knobs": KNOBS | {"interval": -1.0}}, "interval must be positive; got -1.0"),
+        ({"knobs": KNOBS | {"pixel": 1.0}}, "knobs must be among interval, .*; got pixel"),
+        ({"knobs": {"interval": (1.0, 2.0), "standoff": 1.0}}, "knobs lack sensor_side, thickness"),
+        ({"knobs": KNOBS | {"dwell": 1.0}}, "give one of budget and dwell"),
+        ({"knobs": KNOBS | {"thickness": (20.0, 50.0)}}, "a thickness of 20 µm leaves no room for grains up to 25"),
+        ({"objective": "best"}, "objective must be one of a, d, e, c, .*got 'best'"),
+        ({"density": -1.0}, "density must be positive; got -1.0"),
+        ({"budget": None}, "knobs lack dwell"),
+        ({"instrument": QuantumDiamondMicroscope(noise=1.0)}, "sensor_side changes nothing with a camera"),
+    ],
+)
+def test_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(PROBLEM, **changes)
+
+
+def test_objective_with_steps_is_refused():
+    def count_below(outcome):
+        return jnp.sum(jnp.where(outcome.uncertainty_ratio() < 0.1, 1.0, 0.0))
+
+    problem = with_objective(Objective("count", count_below, maximize=True))
+    with pytest.raises(ValueError, match=r"objective 'count' does not change with .*make it smooth"):
+        optimize(problem, starts=1, steps=1)
+
+
+def test_objective_without_a_finite_derivative_is_refused():
+    def kinked(outcome):
+        return jnp.sqrt(jnp.sum(outcome.covariance() * 0.0))
+
+    with pytest.raises(FloatingPointError, match="derivative of the objective 'kinked' with respect to interval"):
+        evaluate_with_gradient(with_objective(kinked), CHOSEN)
+
+
+def test_knob_without_influence_warns():
+    def from_time(outcome: Outcome):
+        return -outcome.seconds
+
+    knobs = {"interval": (2.0, 6.0), "standoff": (1.0, 2.0), "thickness": 40.0, "sensor_side": 1.0, "dwell": 0.1}
+    problem = DesignProblem(SQUID, 5e4, 1e5, knobs, objective=from_time, samples=1, grains=5)
+    with pytest.warns(DesignWarning, match="converged"), pytest.warns(DesignWarning, match="not depend on standoff"):
+        optimum = optimize(problem, starts=1, steps=3)
+    assert optimum.chosen["interval"] > 3.5
+
+
+def test_command(tmp_path, capsys):
+    config = tmp_path / "plan.toml"
+    config.write_text(
+        """
+name = "small plan"
+[scan]
+density = 5e4
+area = 1e5
+hours = 1.0
+objective = "share"
+samples = 1
+grains = 4
+[instrument]
+kind = "scanning-squid"
+noise = 50.0
+overhead = 0.05
+[knobs]
+interval = [2.0, 6.0]
+standoff = [1.0, 5.0]
+thickness = 40.0
+sensor_side = 1.0
+[search]
+starts = 1
+steps = 2
+side = 50.0
+repeats = 2
+pareto = [2.0]
+"""
+    )
+    assert main(["design", str(config), "--out", str(tmp_path / "plan")]) == 0
+    names = {file.name for file in (tmp_path / "plan").iterdir()}
+    assert {"settings.csv", "sensitivities.csv", "starts.csv", "provenance.json"} <= names
+    assert {f"{name}.{end}" for name in ("profiles", "surface", "pareto") for end in ("png", "pdf", "csv")} <= names
+    said = capsys.readouterr().out
+    assert "+1 µm of standoff changes it by" in said
+    assert "small plan" in said
+    config.write_text(config.read_text().replace("hours = 1.0", "hours = 0.001"))
+    assert main(["design", str(config), "--out", str(tmp_path / "other")]) == 1
+    assert "is infeasible" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
