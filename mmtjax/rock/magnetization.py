@@ -12,12 +12,12 @@ from mmtjax.precision import float64_array, require_float64
 _MAGNETIZATION_OF_1_UM, _EXPONENT, _VOLUME_OF_1_UM = 46.5e3, -0.355, np.pi / 6
 
 #: Standard deviation of the decimal logarithm of |M| about eq. 1: the "0.5²" that the paper gives for the variance.
-_SPREAD = 0.5
+MAGNETIZATION_SPREAD = 0.5
 
 
 def magnetization_of_volume(
-    volume: float | Float[np.ndarray, "..."], quantile: float = 0.5
-) -> float | Float[np.ndarray, "..."]:
+    volume: float | Float[np.ndarray | Array, "..."], quantile: float = 0.5
+) -> float | Float[np.ndarray | Array, "..."]:
     """Magnetization (A/m) of natural grains of a volume in µm³ (equation 1 of Out et al. 2022).
 
     Equation 1 is the median. About it the decimal logarithm is normal with a standard deviation of 0.5.
@@ -47,7 +47,8 @@ def magnetization_of_volume(
     """
     if not 0 < quantile < 1:
         raise ValueError(f"quantile must be a share between 0 and 1, such as 0.5 for the median; got {quantile!r}")
-    return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT * 10 ** (_SPREAD * ndtri(quantile))
+    scatter = 10 ** (MAGNETIZATION_SPREAD * ndtri(quantile))
+    return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT * scatter
 
 
 def draw_magnetization(key: jax.Array, volume: object, *, directions: str = "printed") -> Float[Array, "grain 3"]:
@@ -86,7 +87,7 @@ def draw_magnetization(key: jax.Array, volume: object, *, directions: str = "pri
     if directions not in ("printed", "isotropic"):
         raise ValueError(f"directions must be 'printed' or 'isotropic'; got {directions!r}")
     for_size, for_azimuth, for_polar = jax.random.split(key, 3)
-    scatter = _SPREAD * jax.random.normal(for_size, size.shape, jnp.float64)
+    scatter = MAGNETIZATION_SPREAD * jax.random.normal(for_size, size.shape, jnp.float64)
     norm = magnetization_of_volume(size) * 10**scatter
     azimuth = jax.random.uniform(for_azimuth, size.shape, jnp.float64, 0, 2 * np.pi)
     if directions == "printed":
