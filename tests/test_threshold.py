@@ -390,7 +390,7 @@ def test_the_command_runs_models_and_says_so(
     np.testing.assert_allclose(table["ssr"], expected.table["ssr"], rtol=1e-5)
     assert table.attrs["units"]["sampling_error"] == "decades"
     names = {file.name for file in (tmp_path / "answer").iterdir()}
-    assert names == {"thresholds.csv", "convergence.csv", "provenance.json"}
+    assert names == {"thresholds.csv", "statistics.csv", "convergence.csv", "provenance.json"}
     assert {name: getattr(cases[0], name) for name in CASE} == {name: (value,) for name, value in CASE.items()}
     assert cases[0].height == 3.0
 

@@ -57,6 +57,14 @@ class Pool:
         """Uncertainty ratio to expect without a scan, see `mmtjax.expected_uncertainty_ratio`."""
         return expected_uncertainty_ratio(self.volume, self.confidence_radius)
 
+    def statistics(self, level: int) -> dict[str, Float[np.ndarray, " grain"]]:
+        """What is known of the grains without a scan at one noise level, by name."""
+        return {
+            "signal_strength_ratio": self.signal_strength_ratio,
+            "crowded_signal_strength": self.crowded_signal_strength,
+            "expected_uncertainty_ratio": self.expected_uncertainty_ratio[level],
+        }
+
     def model(self, level: int) -> dict[str, float]:
         """The five parameters of the model at one noise level, by their names in `mmtjax.study.config.PARAMETERS`."""
         return {
