@@ -1,0 +1,1 @@
+"""The experiment before the scan: answers of the library as smooth functions of what can be chosen."""
