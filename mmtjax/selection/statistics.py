@@ -13,6 +13,7 @@ from mmtjax.rock import Grains
 from mmtjax.rock.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 
 AnyArray = np.ndarray | jax.Array
+Number = float | Float[Array, ""]
 
 #: Grains of which the distances to all others are in memory at once.
 _BATCH = 256
@@ -29,10 +30,10 @@ class StrengthFormula(NamedTuple):
         λ of the count of neighbours, see `crowding`.
     """
 
-    volume: float
-    depth: float
-    crowding: float
-    reach: float
+    volume: Number
+    depth: Number
+    crowding: Number
+    reach: Number
 
 
 #: Learned from the Fig. 6 case of Out et al. (2022): 500 × 500 × 50 µm, 10⁵ grains/mm³, 1 µm, 5 nT, limit 10 %, purity
@@ -77,7 +78,7 @@ def crowding(
     position: Float[AnyArray, "grain 3"],
     depth: Float[AnyArray, " grain"],
     *,
-    reach: float | Float[Array, ""] = LEARNED_FORMULA.reach,
+    reach: Number = LEARNED_FORMULA.reach,
 ) -> Float[Array, " grain"]:
     """Soft count of the other grains near each grain, ``N = Σ exp(-h² / 2(λR)²)``.
 
