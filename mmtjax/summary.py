@@ -7,8 +7,9 @@ import numpy as np
 from rich.table import Table
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.ratios import ssr_thresholds
+from mmtjax.plot.ratios import ssr_thresholds, statistic_thresholds
 from mmtjax.plot.style import percent
+from mmtjax.selection import SsrThreshold, StatisticThreshold, probability_within_limit
 from mmtjax.units import MAGNETITE_SATURATION
 
 _LIMITS = (0.01, 0.05, 0.10, 0.20, 1.00)
@@ -34,13 +35,15 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
         f"beyond saturation ({MAGNETITE_SATURATION / 1e3:g} kA/m)": f"{int(np.sum(solution.beyond_saturation))} grains",
         f"trusted to {percent(limit)}": f"{int(np.sum(solution.trusted(limit)))} of {count} grains",
     }
+    chance = probability_within_limit(solution.expected_uncertainty_ratio, limit)
+    rows[f"expected within {percent(limit)} before the scan"] = f"{float(np.sum(chance)):.1f} grains, by equation 1"
+    beside = statistic_thresholds(solution, limit=limit)
     for purity, threshold in ssr_thresholds(solution, limit=limit).items():
-        rows[f"SSR above which {percent(purity)} are trusted"] = (
-            f"{threshold.ssr:.3g} 1/µm: {threshold.selected} grains, {percent(round(threshold.recovered, 3))} of the "
-            "trusted"
-            if np.isfinite(threshold.ssr)
-            else "none"
-        )
+        trusted = f"{percent(purity)} are trusted"
+        rows[f"SSR above which {trusted}"] = _choice(threshold, f"{threshold.ssr:.3g} 1/µm")
+        crowded, expected = (beside[name][purity] for name in ("crowded_signal_strength", "expected_uncertainty_ratio"))
+        rows[f"crowded strength above which {trusted}"] = _choice(crowded, f"{crowded.value:.3g}")
+        rows[f"expected ratio below which {trusted}"] = _choice(expected, f"{expected.value:.3g}")
     rows["computed on"] = f"{jax.default_backend()}, float64"
     return listing(rows, title="Inversion")
 
@@ -53,6 +56,12 @@ def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _choice(found: SsrThreshold | StatisticThreshold, value: str) -> str:
+    if not found.selected:
+        return "none"
+    return f"{value}: {found.selected} grains, {percent(round(found.recovered, 3))} of the trusted"
 
 
 def _counts(ratio: np.ndarray) -> str:

@@ -38,6 +38,7 @@ def made_up_pools(
             depth=depth,
             volume=volume,
             signal_strength_ratio=strength,
+            crowded_signal_strength=strength,
             confidence_radius=radius,
             uncertainty_ratio=radius / magnetization,
         )

@@ -10,6 +10,7 @@ import pytest
 
 from mmtjax import cli
 from mmtjax.io import read_results
+from mmtjax.selection import LEARNED_FORMULA
 
 FIGURES = {f"{name}.{end}" for name in ("maps", "ratio_ssr", "moment_volume", "stereonet") for end in ("png", "pdf")}
 COMPLETE = ["invert", "--scan", "a", "--grains", "b", "--out", "c"]
@@ -48,6 +49,13 @@ def test_the_demo_writes_its_sample_and_results_that_read_back(demo: Path) -> No
     np.testing.assert_array_equal(truth[:, 0], table["id"])
     distance = np.linalg.norm(table[["mx", "my", "mz"]].to_numpy() - truth[:, 1:], axis=1)
     assert np.mean(distance <= table["confidence_radius"]) >= 0.85
+    expected = table["confidence_radius"] / (46.5e3 * (table["volume"] / (np.pi / 6)) ** -0.355)
+    np.testing.assert_allclose(table["expected_uncertainty_ratio"], expected, rtol=1e-4)
+    square = np.subtract.outer(*[table["x"].to_numpy()] * 2) ** 2 + np.subtract.outer(*[table["y"].to_numpy()] * 2) ** 2
+    power, fall, loss, reach = LEARNED_FORMULA
+    crowd = np.exp(-square / (2 * (reach * table["depth"].to_numpy()[:, None]) ** 2)).sum(axis=1)
+    strength = table["volume"] ** power / (table["depth"] ** fall * crowd**loss)
+    np.testing.assert_allclose(table["crowded_signal_strength"], strength, rtol=1e-3)
 
 
 def test_the_demo_is_refused_where_something_is(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +78,9 @@ def test_invert_prints_what_to_know(demo: Path, tmp_path: Path, capsys: pytest.C
         r"beyond saturation \(480 kA/m\) +\d+ grains",
         r"trusted to 20 % +\d+ of 40 grains",
         r"SSR above which 99\.9 % are trusted +(none|[\d.e-]+ 1/µm: \d+ grains)",
+        r"expected within 20 % before the scan +[\d.]+ grains, by equation 1",
+        r"crowded strength above which 90 % are trusted +(none|[\d.e-]+: \d+ grains)",
+        r"expected ratio below which 90 % are trusted +(none|[\d.e-]+: \d+ grains)",
         r"computed on +(cpu|gpu), float64",
         r"Results in .*out: grains\.csv, grains\.parquet, maps\.nc",
     ):

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from mmtjax.rock import Grains
-from mmtjax.selection import signal_strength_ratio, ssr_threshold
+from mmtjax.rock.magnetization import draw_magnetization, magnetization_of_volume
+from mmtjax.selection import (
+    LEARNED_FORMULA,
+    crowded_signal_strength,
+    crowding,
+    expected_uncertainty_ratio,
+    probability_within_limit,
+    signal_strength_ratio,
+    ssr_threshold,
+    statistic_threshold,
+)
 
 
 def grains() -> Grains:
@@ -133,3 +143,64 @@ def test_bad_input_is_refused() -> None:
         ssr_threshold([1.0], [0.1], limit=np.nan)
     with pytest.raises(ValueError, match="a count of grains cannot be traced"):
         jax.jit(lambda ssr: float(ssr_threshold(ssr, ssr)))(np.ones(3))
+
+
+def test_thresholds_on_other_statistics_are_those_on_the_ssr() -> None:
+    rng = np.random.default_rng(7)
+    ssr, ratio = 10 ** rng.uniform(-4, 0, 500), 10 ** rng.uniform(-3, 1, 500)
+    expected = ssr_threshold(ssr, ratio, 0.5, 0.75)
+    larger = statistic_threshold(ssr, ratio, limit=0.5, purity=0.75)
+    smaller = statistic_threshold(1 / ssr, ratio, limit=0.5, purity=0.75, smaller_is_better=True)
+    assert larger == tuple(expected)
+    assert smaller[1:] == expected[1:]
+    assert smaller.value == 1 / expected.ssr
+
+
+def test_grains_of_no_known_statistic_are_never_selected() -> None:
+    found = statistic_threshold([0.1, 0.2, np.inf], [0.01, 0.01, 0.01], purity=0.5, smaller_is_better=True)
+    assert (found.value, found.selected, found.recovered) == (0.2, 2, 2 / 3)
+    none = statistic_threshold([0.1, np.inf], [1.0, 0.01], purity=0.9, smaller_is_better=True)
+    assert (none.value, none.selected) == (-np.inf, 0)
+    with pytest.raises(ValueError, match=r"statistic\[1\] is inf"):
+        statistic_threshold([0.1, np.inf], [1.0, 0.01])
+
+
+def test_crowding_is_a_sum_over_the_others() -> None:
+    rng = np.random.default_rng(8)
+    # More grains than are taken at once.
+    position = np.stack([*rng.uniform(0, 100, (2, 300)), -rng.uniform(5, 40, 300)], axis=1)
+    depth, reach = 2.0 - position[:, 2], 0.6
+    expected = [
+        sum(
+            np.exp(-((x - position[i, 0]) ** 2 + (y - position[i, 1]) ** 2) / (2 * (reach * depth[i]) ** 2))
+            for j, (x, y, _) in enumerate(position)
+            if j != i
+        )
+        for i in range(300)
+    ]
+    np.testing.assert_allclose(crowding(position, depth, reach=reach), expected, rtol=1e-11)
+    a, b, c, reach = LEARNED_FORMULA
+    volume = rng.uniform(1, 1000, 300)
+    strength = crowded_signal_strength(Grains.from_volumes(position, volume), 2.0)
+    around = np.asarray(crowding(position, depth, reach=reach))
+    np.testing.assert_allclose(strength, volume**a / (depth**b * (1 + around) ** c), rtol=1e-11)
+
+
+def test_crowded_strength_is_differentiable() -> None:
+    def strength(height: float) -> jax.Array:
+        return crowded_signal_strength(grains(), height)
+
+    slope = jax.jacobian(strength)(2.0)
+    np.testing.assert_allclose(slope, (strength(2.0 + 1e-5) - strength(2.0 - 1e-5)) / 2e-5, rtol=1e-7)
+
+
+@pytest.mark.parametrize("expected", [0.003, 0.05, 0.1, 0.4])
+def test_probability_is_the_share_of_drawn_magnetizations(expected: float) -> None:
+    volume = np.full(200_000, 30.0)
+    norm = np.linalg.norm(draw_magnetization(jax.random.key(3), volume), axis=1)
+    radius = expected * float(magnetization_of_volume(30.0))
+    assert expected_uncertainty_ratio(volume[:1], np.array([radius]))[0] == pytest.approx(expected, rel=1e-12)
+    share = float(np.mean(radius / norm <= 0.1))
+    assert float(probability_within_limit(np.array(expected), 0.1)) == pytest.approx(share, abs=4e-3)
+    with pytest.raises(ValueError, match="limit must be an uncertainty ratio"):
+        probability_within_limit(np.array(expected), 0.0)

@@ -102,6 +102,7 @@ def tiny(ratio: list[float], repeat: list[int]) -> Pool:
         depth=np.full(count, 10.0),
         volume=np.ones(count),
         signal_strength_ratio=10.0 ** -np.arange(count),
+        crowded_signal_strength=10.0 ** -np.arange(count),
         confidence_radius=np.array([ratio]),
         uncertainty_ratio=np.array([ratio]),
     )

@@ -141,6 +141,25 @@ def test_the_table_is_that_of_all_grains() -> None:
         assert row.selected_share == expected.selected / expected.total
 
 
+def test_other_statistics_stand_beside_the_ssr() -> None:
+    def model(key: jax.Array) -> ModelGrains:
+        plain = law_model(-3.0, spread=0.2)(key)
+        # The one orders grains as the ratio does, the other at random.
+        crowded = np.random.default_rng(4).uniform(1, 2, len(plain.uncertainty_ratio))
+        return plain._replace(crowded_signal_strength=crowded, expected_uncertainty_ratio=2 * plain.uncertainty_ratio)
+
+    answer = find_threshold(jax.random.key(3), **CASE, model=model, purities=(0.99, 0.9))
+    table = answer.statistics.set_index(["statistic", "purity"])
+    for row in answer.table.itertuples():
+        same = table.loc["signal_strength_ratio", row.purity]
+        assert (same["threshold"], same["selected"], same["violators"]) == (row.ssr, row.selected, row.violators)
+        expected = table.loc["expected_uncertainty_ratio", row.purity]
+        assert (expected["threshold"], expected["violators"], expected["recovered"]) == (0.02, 0, 1.0)
+    assert table.loc["crowded_signal_strength", 0.99]["recovered"] < 0.5
+    plain = find_threshold(jax.random.key(3), **CASE, model=law_model(-3.0), purities=(0.99,))
+    assert plain.statistics["statistic"].tolist() == ["signal_strength_ratio"]
+
+
 def test_what_is_never_resolved_has_an_infinite_threshold() -> None:
     def hopeless(key: jax.Array) -> ModelGrains:
         return ModelGrains(np.asarray(jax.random.uniform(key, 50)), np.full(50, np.inf), "singular")
@@ -273,6 +292,8 @@ def test_a_log_linear_law_is_interpolated_exactly(
     assert row["interpolation_error"] == pytest.approx(0.0, abs=1e-9)
     assert row["sampling_error"] == 0.0
     assert np.isnan(answer.table["selected"].astype(float)).all()
+    beside = answer.statistics.set_index("statistic").loc["signal_strength_ratio"]
+    assert (beside["threshold"], beside["recovered"]) == pytest.approx((row["ssr"], row["recovered"]))
     assert row["recovered"] == 1.0
     assert answer.how.startswith("interpolated for 200 × 200 × 50 µm")
 
@@ -354,6 +375,9 @@ def test_a_model_is_what_the_study_makes_of_the_same_key(tiny_store: Path) -> No
     np.testing.assert_array_equal(found.signal_strength_ratio, stored["signal_strength_ratio"])
     np.testing.assert_allclose(found.uncertainty_ratio, stored["uncertainty_ratio"][0], rtol=1e-9)
     assert found.failure == stored.attrs["failure"] == ""
+    pool = pooled(study, [cell])[TINY["interval"]]
+    np.testing.assert_allclose(found.crowded_signal_strength, pool.crowded_signal_strength, rtol=1e-9)
+    np.testing.assert_allclose(found.expected_uncertainty_ratio, pool.expected_uncertainty_ratio[0], rtol=1e-9)
 
 
 def arguments(**values: object) -> list[str]:
@@ -386,11 +410,12 @@ def test_the_command_runs_models_and_says_so(
         cells = [f"{100 * row.purity:g} %", f"{row.ssr:.2e}", f"{row.sampling_error:.2f}", str(row.selected)]
         line = next(line for line in shown.splitlines() if cells[0] in line and cells[1] in line)
         assert [part.strip() for part in line.strip("│ ").split("│")][:4] == cells
+    assert "signal strength ratio ≥" in shown
     table = read_table(tmp_path / "answer" / "thresholds.csv")
     np.testing.assert_allclose(table["ssr"], expected.table["ssr"], rtol=1e-5)
     assert table.attrs["units"]["sampling_error"] == "decades"
     names = {file.name for file in (tmp_path / "answer").iterdir()}
-    assert names == {"thresholds.csv", "convergence.csv", "provenance.json"}
+    assert names == {"thresholds.csv", "statistics.csv", "convergence.csv", "provenance.json"}
     assert {name: getattr(cases[0], name) for name in CASE} == {name: (value,) for name, value in CASE.items()}
     assert cases[0].height == 3.0
 

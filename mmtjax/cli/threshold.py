@@ -18,6 +18,7 @@ from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
 from mmtjax.study.interpolation import NotCovered, interpolate_threshold
 from mmtjax.study.read import open_study
+from mmtjax.study.statistics import SMALLER_IS_BETTER
 from mmtjax.study.strengths import LIMIT
 from mmtjax.study.threshold import ThresholdAnswer, find_threshold
 from mmtjax.terminal import OPTIONS, Stages, as_typed, in_words_of
@@ -50,6 +51,8 @@ def threshold(
     overwrite: Annotated[bool, Parameter(group=_IN_RESULTS.group, show_default=False)] = False,
 ) -> None:
     """Signal strength ratio above which grains may be believed, for a sample and scan of yours.
+
+    Beside it two better statistics: signal strength among neighbours, and the uncertainty ratio to expect.
 
     Samples are made up and inverted until the threshold is stable, as in section 4.4 of Out et al. (2022); or the
     answer is taken from a study that was run, where it covers the case. It says which.
@@ -93,7 +96,7 @@ def threshold(
     maximum
         Models after which to stop, stable or not.
     out
-        Directory to make for `thresholds.csv`, `convergence.csv` and `provenance.json`.
+        Directory to make for `thresholds.csv`, `statistics.csv`, `convergence.csv` and `provenance.json`.
     overwrite
         Replace the directory, with all that is in it.
     """
@@ -120,6 +123,7 @@ def threshold(
             record = provenance(inputs, asked)
             found = answer()
             write_table(place / "thresholds.csv", found.table, comment=f"uncertainty ratio {limit:g}\n{found.how}")
+            write_table(place / "statistics.csv", found.statistics, comment=f"uncertainty ratio {limit:g}\n{found.how}")
             write_table(place / "convergence.csv", found.convergence, comment=found.how)
             record |= {"source": found.source, "how": found.how, "converged": found.converged}
             write_provenance(place, record)
@@ -167,5 +171,28 @@ def _show(answer: ThresholdAnswer, limit: float) -> None:
         )
     screen = Console()
     screen.print(table)
+    screen.print(_beside(answer.statistics))
     style = None if answer.converged else "bold yellow"
     screen.print(answer.how, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def _beside(statistics: pandas.DataFrame) -> Table:
+    table = Table(title="The same by each statistic that is known without a scan", title_justify="left")
+    for heading in ("within the limit", "select"):
+        table.add_column(heading)
+    for heading in ("selected", "violators", "share selected", "share recovered"):
+        table.add_column(heading, justify="right")
+    for purity, rows in statistics.groupby("purity", sort=False):
+        for row in rows.itertuples():
+            sign = "≤" if SMALLER_IS_BETTER[row.statistic] else "≥"
+            table.add_row(
+                percent(purity),
+                f"{row.statistic.replace('_', ' ')} {sign} {row.threshold:.3g}"
+                if np.isfinite(row.threshold)
+                else f"{row.statistic.replace('_', ' ')}: none",
+                *("" if pandas.isna(count) else str(count) for count in (row.selected, row.violators)),
+                f"{row.selected_share:.3f}",
+                f"{row.recovered:.3f}",
+            )
+        table.add_section()
+    return table

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
-from mmtjax.selection import signal_strength_ratio
+from mmtjax.selection import crowded_signal_strength, expected_uncertainty_ratio, signal_strength_ratio
 from mmtjax.uncertainty.confidence import joint_bootstrap_radius, uncertainty_ratio
 from mmtjax.uncertainty.covariance import correlation, covariance_matrix, grain_correlation, standard_deviation
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
@@ -93,6 +93,19 @@ class Solution(eqx.Module):
         return signal_strength_ratio(self.grains, self.scan.grid.height)
 
     @property
+    def crowded_signal_strength(self) -> Float[np.ndarray | Array, " grain"]:
+        """``V^a / (R^b (1 + N)^c)`` with the learned exponents, see `mmtjax.crowded_signal_strength`; lengths in µm."""
+        return crowded_signal_strength(self.grains, self.scan.grid.height)
+
+    @property
+    def expected_uncertainty_ratio(self) -> Float[Array, " grain"]:
+        """Radius of the confidence sphere over the magnetization that equation 1 expects, as a fraction.
+
+        Known without a map, unless the noise was taken from the residual.
+        """
+        return expected_uncertainty_ratio(self.grains.volume, self.confidence_radius)
+
+    @property
     def standard_deviation(self) -> Float[Array, "grain 3"]:
         """Standard deviations of the components, A/m."""
         return standard_deviation(self.covariance)
@@ -169,7 +182,9 @@ class Solution(eqx.Module):
             "sd_mz": (spread[:, 2], "A/m"),
             "confidence_radius": (self.confidence_radius, "A/m"),
             "uncertainty_ratio": (self.uncertainty_ratio, "1"),
+            "expected_uncertainty_ratio": (self.expected_uncertainty_ratio, "1"),
             "signal_strength_ratio": (self.signal_strength_ratio, "µm⁻¹"),
+            "crowded_signal_strength": (self.crowded_signal_strength, ""),
             "moment": (magnitude * moment, "A m²"),
             "declination": (np.degrees(np.arctan2(magnetization[:, 0], magnetization[:, 1])) % 360, "°"),
             "inclination": (np.degrees(np.arctan2(-magnetization[:, 2], horizontal)), "°"),
@@ -182,6 +197,8 @@ class Solution(eqx.Module):
             "axes x, y, z right-handed, z up, sample surface at z = 0; depth is the distance from the centroid to the "
             "scanning plane; declination clockwise from +y, inclination positive down; "
             f"confidence_radius at {self.level:.0%}; uncertainty_ratio = confidence_radius / magnetization; "
+            "expected_uncertainty_ratio = confidence_radius / magnetization of equation 1 of Out et al. (2022); "
+            "crowded_signal_strength by the learned formula, lengths in µm; "
             f"trusted: ratio, widened by the square root of reduced chi-square, within {limit:g}, and below saturation"
         )
         return table

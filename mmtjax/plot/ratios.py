@@ -1,12 +1,14 @@
 """Uncertainty ratio against signal strength ratio, and the thresholds that it gives (Fig. 6 of Out et al. 2022)."""
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import classes, colours_of, logarithmic, new_axes, percent
-from mmtjax.selection import SsrThreshold, ssr_threshold
+from mmtjax.selection import SsrThreshold, StatisticThreshold, ssr_threshold, statistic_threshold
+from mmtjax.study.statistics import SMALLER_IS_BETTER
 
 #: Shares of good grains among the selected ones for which thresholds are given.
 PURITIES = (0.90, 0.95, 0.99, 0.999)
@@ -20,10 +22,32 @@ def ssr_thresholds(solution: Solution, *, limit: float = 0.10) -> dict[float, Ss
     A grain counts as resolved as `Solution.trusted` takes it: by its ratio widened by the root of the reduced χ², and
     below saturation. A threshold is infinite where no choice of grains is pure enough.
     """
-    widened = np.asarray(solution.uncertainty_ratio) * np.sqrt(max(float(solution.reduced_chi_square), 1.0))
-    ratio = np.where(np.asarray(solution.beyond_saturation), np.inf, widened)
-    strength = np.asarray(solution.signal_strength_ratio)
+    strength, ratio = np.asarray(solution.signal_strength_ratio), _judged_ratio(solution)
     return {purity: ssr_threshold(strength, ratio, limit=limit, purity=purity) for purity in PURITIES}
+
+
+def statistic_thresholds(solution: Solution, *, limit: float = 0.10) -> dict[str, dict[float, StatisticThreshold]]:
+    """Thresholds on what else is known without a scan, by the name of the statistic, as `ssr_thresholds` on the SSR.
+
+    The expected uncertainty ratio selects grains up to its threshold, the crowded signal strength from it on.
+    """
+    ratio = _judged_ratio(solution)
+    return {
+        name: {
+            purity: statistic_threshold(
+                np.asarray(getattr(solution, name)), ratio, limit=limit, purity=purity, smaller_is_better=smaller
+            )
+            for purity in PURITIES
+        }
+        for name, smaller in SMALLER_IS_BETTER.items()
+        if name != "signal_strength_ratio"
+    }
+
+
+def _judged_ratio(solution: Solution) -> Float[np.ndarray, " grain"]:
+    """Uncertainty ratios as `Solution.trusted` takes them, infinite beyond saturation."""
+    widened = np.asarray(solution.uncertainty_ratio) * np.sqrt(max(float(solution.reduced_chi_square), 1.0))
+    return np.where(np.asarray(solution.beyond_saturation), np.inf, widened)
 
 
 def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None = None) -> Figure:

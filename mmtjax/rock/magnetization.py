@@ -16,8 +16,8 @@ MAGNETIZATION_SPREAD = 0.5
 
 
 def magnetization_of_volume(
-    volume: float | Float[np.ndarray, "..."], quantile: float = 0.5
-) -> float | Float[np.ndarray, "..."]:
+    volume: float | Float[np.ndarray | Array, "..."], quantile: float = 0.5
+) -> float | Float[np.ndarray | Array, "..."]:
     """Magnetization (A/m) of natural grains of a volume in µm³ (equation 1 of Out et al. 2022).
 
     Equation 1 is the median. About it the decimal logarithm is normal with a standard deviation of 0.5.
@@ -47,11 +47,8 @@ def magnetization_of_volume(
     """
     if not 0 < quantile < 1:
         raise ValueError(f"quantile must be a share between 0 and 1, such as 0.5 for the median; got {quantile!r}")
-    return (
-        _MAGNETIZATION_OF_1_UM
-        * (volume / _VOLUME_OF_1_UM) ** _EXPONENT
-        * 10 ** (MAGNETIZATION_SPREAD * ndtri(quantile))
-    )
+    scatter = 10 ** (MAGNETIZATION_SPREAD * ndtri(quantile))
+    return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT * scatter
 
 
 def draw_magnetization(key: jax.Array, volume: object, *, directions: str = "printed") -> Float[Array, "grain 3"]:

@@ -14,6 +14,7 @@ from mmtjax.study.pool import Pool, pooled
 from mmtjax.study.read import Study
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
 from mmtjax.study.stability import STABLE, judged
+from mmtjax.study.statistics import interpolated_statistics, statistic_table
 from mmtjax.study.strengths import CRITERION, LIMIT, PURITIES
 from mmtjax.study.threshold import ThresholdAnswer, check_selection, in_words, pooled_thresholds, threshold_frame
 
@@ -99,6 +100,7 @@ def interpolate_threshold(
         return ThresholdAnswer(
             table=pooled_thresholds(*reader.grains(model), limit=limit, purities=purities),
             convergence=convergence,
+            statistics=reader.statistics(model),
             source="study",
             models=models,
             failures=failures,
@@ -114,6 +116,7 @@ def interpolate_threshold(
     return ThresholdAnswer(
         table=_interpolated(reader, weights, _curvature(further, config, nodes, asked), purities),
         convergence=_convergence({model: table for model, (_, _, table) in stability.items()}),
+        statistics=interpolated_statistics([(weight, reader.statistics(model)) for model, weight in weights.items()]),
         source="interpolation",
         models=models,
         failures=failures,
@@ -211,10 +214,15 @@ class _Reader:
 
     def grains(self, model: _Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Strengths, ratios and numbers of the samples, from 0, of the grains of a model."""
-        pool = self.pools[model[:2]]
-        level = int(np.flatnonzero(pool.noise == model[2])[0])
+        pool, level = self._pool(model)
         _, sample = np.unique(pool.repeat, return_inverse=True)
         return pool.signal_strength_ratio, pool.uncertainty_ratio[level], sample
+
+    def statistics(self, model: _Model) -> pandas.DataFrame:
+        """Thresholds of a model on every statistic."""
+        pool, level = self._pool(model)
+        ratio = pool.uncertainty_ratio[level]
+        return statistic_table(pool.statistics(level), ratio, limit=self.limit, purities=self.purities)
 
     def decades(self, model: _Model) -> np.ndarray:
         """Logarithms of the thresholds, (purity,)."""
@@ -226,6 +234,11 @@ class _Reader:
         stream = self.study.config.density.index(model[0])
         counts = sample_counts(self.samples[model[0]], stream=stream)
         return np.log10(resampled_thresholds(counts, *self.grains(model), limit=self.limit, purities=self.purities))
+
+    def _pool(self, model: _Model) -> tuple[Pool, int]:
+        """The pool of a model, and the number of its noise level."""
+        pool = self.pools[model[:2]]
+        return pool, int(np.flatnonzero(pool.noise == model[2])[0])
 
     def _cells(self, density: float, interval: float) -> list[Cell]:
         return [cell for cell in self.cells if (cell.density, cell.interval) == (density, interval)]

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import xarray
 from jaxtyping import Bool, Float, Int
 
+from mmtjax.selection import crowding, expected_uncertainty_ratio, log_crowded_strength
 from mmtjax.study.cell import Cell
 from mmtjax.study.read import Study
 
@@ -26,6 +28,8 @@ class Pool:
         Number of the repeat that a grain belongs to, (grain,).
     depth, volume, signal_strength_ratio
         Of every grain, (grain,): µm below the scanning plane, µm³, 1/µm.
+    crowded_signal_strength
+        By the learned formula among the grains of its own repeat, (grain,), see `mmtjax.crowded_signal_strength`.
     confidence_radius, uncertainty_ratio
         (noise, grain), A/m and 1. Infinite where the inversion failed: such a grain is not resolved.
     """
@@ -39,6 +43,7 @@ class Pool:
     depth: Float[np.ndarray, " grain"]
     volume: Float[np.ndarray, " grain"]
     signal_strength_ratio: Float[np.ndarray, " grain"]
+    crowded_signal_strength: Float[np.ndarray, " grain"]
     confidence_radius: Float[np.ndarray, "noise grain"]
     uncertainty_ratio: Float[np.ndarray, "noise grain"]
 
@@ -46,6 +51,19 @@ class Pool:
     def repeats(self) -> Int[np.ndarray, " repeat"]:
         """Numbers of the repeats that are there, in order."""
         return np.unique(self.repeat)
+
+    @property
+    def expected_uncertainty_ratio(self) -> Float[np.ndarray, "noise grain"]:
+        """Uncertainty ratio to expect without a scan, see `mmtjax.expected_uncertainty_ratio`."""
+        return expected_uncertainty_ratio(self.volume, self.confidence_radius)
+
+    def statistics(self, level: int) -> dict[str, Float[np.ndarray, " grain"]]:
+        """What is known of the grains without a scan at one noise level, by name."""
+        return {
+            "signal_strength_ratio": self.signal_strength_ratio,
+            "crowded_signal_strength": self.crowded_signal_strength,
+            "expected_uncertainty_ratio": self.expected_uncertainty_ratio[level],
+        }
 
     def model(self, level: int) -> dict[str, float]:
         """The five parameters of the model at one noise level, by their names in `mmtjax.study.config.PARAMETERS`."""
@@ -73,6 +91,7 @@ class Pool:
             depth=self.depth[keep],
             volume=self.volume[keep],
             signal_strength_ratio=self.signal_strength_ratio[keep],
+            crowded_signal_strength=self.crowded_signal_strength[keep],
             confidence_radius=self.confidence_radius[:, keep],
             uncertainty_ratio=self.uncertainty_ratio[:, keep],
         )
@@ -116,6 +135,7 @@ def _pool(study: Study, cells: list[Cell]) -> Pool:
             for name in ("confidence_radius", "uncertainty_ratio")
         )
     )
+    crowded = [_crowded(part, study.config.height) for part in parts]
     first = cells[0]
     return Pool(
         side=first.side,
@@ -129,6 +149,13 @@ def _pool(study: Study, cells: list[Cell]) -> Pool:
         depth=study.config.height - np.concatenate([part["position"].to_numpy()[:, 2] for part in parts]),
         volume=np.concatenate([part["volume"].to_numpy() for part in parts]),
         signal_strength_ratio=np.concatenate([part["signal_strength_ratio"].to_numpy() for part in parts]),
+        crowded_signal_strength=np.concatenate(crowded),
         confidence_radius=radius,
         uncertainty_ratio=ratio,
     )
+
+
+def _crowded(part: xarray.Dataset, height: float) -> Float[np.ndarray, " grain"]:
+    position = part["position"].to_numpy()
+    depth = height - position[:, 2]
+    return np.exp(log_crowded_strength(part["volume"].to_numpy(), depth, neighbours=crowding(position, depth)))

@@ -11,12 +11,17 @@ from jaxtyping import Float, Int
 
 from mmtjax.precision import require_float64
 from mmtjax.rock.shapes import ShapeLibrary, synthetic_library
-from mmtjax.selection import signal_strength_ratio, ssr_threshold
+from mmtjax.selection import (
+    crowded_signal_strength,
+    signal_strength_ratio,
+    ssr_threshold,
+)
 from mmtjax.simulation import simulate
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.geometry import solved_maps
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
 from mmtjax.study.stability import STABLE, Stability
+from mmtjax.study.statistics import SMALLER_IS_BETTER, statistic_table
 from mmtjax.study.strengths import CRITERION, LIMIT, PURITIES
 
 _UNITS = {
@@ -45,6 +50,9 @@ class ThresholdAnswer:
         Samples one after the other: ``models`` (how many so far), ``ssr`` (1/µm) of all of them at the purity that has
         to be stable, and ``ssr_change`` (decades) by the last; where it was interpolated, so for every model of the
         study that it rests on, whose ``density``, ``interval`` and ``noise`` come first.
+    statistics
+        SSR beside the other statistics that are known without a scan, one row for each purity and statistic, see
+        `mmtjax.study.statistics.statistic_table`.
     source
         ``"models"`` that were run, ``"study"`` for a model of a study, ``"interpolation"`` between models of a study.
     models
@@ -59,6 +67,7 @@ class ThresholdAnswer:
 
     table: pandas.DataFrame
     convergence: pandas.DataFrame
+    statistics: pandas.DataFrame
     source: str
     models: int
     failures: int
@@ -77,11 +86,15 @@ class ModelGrains(NamedTuple):
         (grain,), as fractions; infinite where not known.
     failure
         Why the inversion cannot be vouched for; empty where it can.
+    crowded_signal_strength, expected_uncertainty_ratio
+        (grain,), see the functions of the same names; None where not known.
     """
 
     signal_strength_ratio: Float[np.ndarray, " grain"]
     uncertainty_ratio: Float[np.ndarray, " grain"]
     failure: str = ""
+    crowded_signal_strength: Float[np.ndarray, " grain"] | None = None
+    expected_uncertainty_ratio: Float[np.ndarray, " grain"] | None = None
 
 
 def find_threshold(
@@ -213,6 +226,7 @@ def find_threshold(
     return ThresholdAnswer(
         table=pooled_thresholds(strength, ratio, sample, limit=limit, purities=purities),
         convergence=record.table(),
+        statistics=statistic_table(_statistics(found), ratio, limit=limit, purities=purities),
         source="models",
         models=len(found),
         failures=failures,
@@ -245,11 +259,16 @@ def run_model(key: jax.Array, case: StudyConfig, *, library: ShapeLibrary) -> Mo
         directions=case.directions,
     )
     strength = np.asarray(signal_strength_ratio(sample.grains, case.height))
+    crowded = np.asarray(crowded_signal_strength(sample.grains, case.height))
     solutions, reason = solved_maps([sample.scan], sample.grains, case)
     if solutions is None or reason:
-        return ModelGrains(strength, np.full(strength.shape, np.inf), reason)
-    ratio = np.asarray(solutions[0].uncertainty_ratio)
-    return ModelGrains(strength, np.where(np.isnan(ratio), np.inf, ratio))
+        unknown = np.full(strength.shape, np.inf)
+        return ModelGrains(strength, unknown, reason, crowded, unknown)
+    ratio, expected = (
+        np.where(np.isnan(values), np.inf, values)
+        for values in (solutions[0].uncertainty_ratio, solutions[0].expected_uncertainty_ratio)
+    )
+    return ModelGrains(strength, ratio, "", crowded, expected)
 
 
 def check_selection(limit: float, purities: Sequence[float]) -> None:
@@ -313,3 +332,9 @@ def _together(found: Sequence[ModelGrains]) -> tuple[np.ndarray, np.ndarray, np.
         np.concatenate([one.uncertainty_ratio for one in found]),
         np.repeat(np.arange(len(found)), counts),
     )
+
+
+def _statistics(found: Sequence[ModelGrains]) -> dict[str, Float[np.ndarray, " grain"]]:
+    """The statistics that are known of the grains of all samples, together."""
+    known = {name: [getattr(one, name) for one in found] for name in SMALLER_IS_BETTER}
+    return {name: np.concatenate(parts) for name, parts in known.items() if all(part is not None for part in parts)}

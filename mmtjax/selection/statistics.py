@@ -1,0 +1,252 @@
+"""What tells without a scan how well a grain will be resolved: SSR, signal among neighbours, expected ratio."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtr
+from jaxtyping import Array, Float
+
+from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.rock import Grains
+from mmtjax.rock.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
+
+AnyArray = np.ndarray | jax.Array
+Number = float | Float[Array, ""]
+
+#: Grains of which the distances to all others are in memory at once.
+_BATCH = 256
+
+
+class StrengthFormula(NamedTuple):
+    """Exponents of `crowded_signal_strength`.
+
+    Attributes
+    ----------
+    volume, depth, crowding
+        a, b and c of ``V^a / (R^b (1 + N)^c)``.
+    reach
+        λ of the count of neighbours, see `crowding`.
+    """
+
+    volume: Number
+    depth: Number
+    crowding: Number
+    reach: Number
+
+
+#: Learned from the Fig. 6 case of Out et al. (2022): 500 × 500 × 50 µm, 10⁵ grains/mm³, 1 µm, 5 nT, limit 10 %, purity
+#: 99 %, by ``experiments/design_a_scan/learn_a_formula.py``. A common factor of the exponents changes no selection.
+LEARNED_FORMULA = StrengthFormula(volume=0.91, depth=5.56, crowding=1.30, reach=0.45)
+
+
+def signal_strength_ratio(grains: Grains, height: object) -> Float[AnyArray, " grain"]:
+    """Signal strength ratio ``SSR = V / (R³ d)`` of every grain (Out et al. 2022, equation 13).
+
+    V is the volume, R the vertical distance of the centroid from the scanning plane, and d the diameter of the sphere
+    with that volume. Differentiable with respect to the positions and the height.
+
+    Parameters
+    ----------
+    grains
+        The grains.
+    height
+        z of the scanning plane, µm.
+
+    Returns
+    -------
+    Array of shape (grain,); 1/µm, with all lengths in µm as in the paper.
+
+    Raises
+    ------
+    ValueError
+        If the height is not one number, or the centroid of a grain does not lie below the scanning plane (unless the
+        values are traced).
+
+    Examples
+    --------
+    >>> grain = Grains.from_volumes([[0, 0, -25]], [10.0])
+    >>> round(signal_strength_ratio(grain, 0.0)[0].item(), 6)
+    0.000239
+    """
+    return grains.volume / (_distance(grains, height) ** 3 * grains.equivalent_diameter)
+
+
+@jax.jit
+def crowding(
+    position: Float[AnyArray, "grain 3"],
+    depth: Float[AnyArray, " grain"],
+    *,
+    reach: Number = LEARNED_FORMULA.reach,
+) -> Float[Array, " grain"]:
+    """Soft count of the other grains near each grain, ``N = Σ exp(-h² / 2(λR)²)``.
+
+    h is the horizontal distance of another grain, R the depth of the grain itself: the deeper it is, the wider is the
+    part of the map that it shares with others. Differentiable.
+
+    Parameters
+    ----------
+    position
+        Centroids, µm; z does not matter.
+    depth
+        Vertical distances R from the scanning plane, µm.
+    reach
+        λ. A grain above or below another counts as 1, one farther than 3 λR as nothing.
+
+    Examples
+    --------
+    >>> position = np.array([[0.0, 0.0, -5.0], [0.0, 0.0, -9.0], [90.0, 0.0, -5.0]])
+    >>> crowding(position, -position[:, 2]).round(6).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    x, y = jnp.asarray(position[:, 0]), jnp.asarray(position[:, 1])
+
+    def neighbours(grain: tuple[Array, Array, Array]) -> Array:
+        square = (x - grain[0]) ** 2 + (y - grain[1]) ** 2
+        # The grain itself is one of them.
+        return jnp.sum(jnp.exp(-square / (2 * (reach * grain[2]) ** 2))) - 1.0
+
+    return jax.lax.map(neighbours, (x, y, jnp.asarray(depth)), batch_size=_BATCH)
+
+
+def log_crowded_strength(
+    volume: Float[AnyArray, " grain"],
+    depth: Float[AnyArray, " grain"],
+    *,
+    neighbours: Float[AnyArray, " grain"],
+    formula: StrengthFormula = LEARNED_FORMULA,
+) -> Float[AnyArray, " grain"]:
+    """Natural logarithm of ``V^a / (R^b (1 + N)^c)``.
+
+    Parameters
+    ----------
+    volume, depth
+        V, µm³, and the vertical distance R from the scanning plane, µm.
+    neighbours
+        N, of `crowding`.
+    formula
+        The exponents.
+
+    Examples
+    --------
+    >>> formula = StrengthFormula(volume=1.0, depth=3.0, crowding=0.0, reach=1.0)
+    >>> one = np.ones(1)
+    >>> np.exp(log_crowded_strength(8 * one, 2 * one, neighbours=5 * one, formula=formula)).round(12).tolist()
+    [1.0]
+    """
+    a, b, c, _ = formula
+    return a * jnp.log(volume) - b * jnp.log(depth) - c * jnp.log1p(neighbours)
+
+
+def crowded_signal_strength(
+    grains: Grains, height: object, *, formula: StrengthFormula = LEARNED_FORMULA
+) -> Float[AnyArray, " grain"]:
+    """Signal strength of every grain among its neighbours, ``V^a / (R^b (1 + N)^c)``: a better statistic than SSR.
+
+    V is the volume, R the vertical distance of the centroid from the scanning plane, and ``N = Σ exp(-h² / 2(λR)²)``
+    the number of other grains nearby, at horizontal distances h. Known before any scan, and needs no inversion. Only
+    the order of grains has a meaning; thresholds hold for one kind of sample and scan, as those of the SSR.
+
+    Parameters
+    ----------
+    grains
+        The grains, all that are in the sample.
+    height
+        z of the scanning plane, µm.
+    formula
+        The exponents; `LEARNED_FORMULA` by default.
+
+    Returns
+    -------
+    Array of shape (grain,); a number of its own unit, with all lengths in µm.
+
+    Raises
+    ------
+    RuntimeError
+        If JAX is not set to double precision.
+    ValueError
+        As `signal_strength_ratio`.
+
+    Examples
+    --------
+    >>> beside = Grains.from_volumes([[0, 0, -25], [9, 0, -25]], [10.0, 10.0])
+    >>> alone = Grains.from_volumes([[0, 0, -25], [90, 0, -25]], [10.0, 10.0])
+    >>> bool((crowded_signal_strength(beside, 0.0) < crowded_signal_strength(alone, 0.0)).all())
+    True
+    """
+    require_float64()
+    depth = _distance(grains, height)
+    neighbours = crowding(grains.position, depth, reach=formula.reach)
+    return jnp.exp(log_crowded_strength(grains.volume, depth, neighbours=neighbours, formula=formula))
+
+
+def expected_uncertainty_ratio(
+    volume: Float[AnyArray, " grain"], confidence_radius: Float[AnyArray, "... grain"]
+) -> Float[AnyArray, "... grain"]:
+    """Uncertainty ratio to expect of a grain before it is scanned: radius over the magnetization of its volume.
+
+    The radius of the confidence sphere follows from grains, sensors and noise without a map; the magnetization is the
+    median of equation 1 of Out et al. (2022), from which natural grains depart, see `probability_within_limit`.
+
+    Parameters
+    ----------
+    volume
+        Volumes, µm³.
+    confidence_radius
+        Radii of the confidence spheres, A/m.
+
+    Returns
+    -------
+    Array of the shape of `confidence_radius`, as fractions.
+
+    Examples
+    --------
+    >>> expected_uncertainty_ratio(np.array([np.pi / 6]), np.array([465.0])).round(12).tolist()
+    [0.01]
+    """
+    return confidence_radius / magnetization_of_volume(volume)
+
+
+def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: float | int = 0.10) -> Float[Array, "..."]:
+    """Probability that a grain is resolved, given its `expected_uncertainty_ratio`: ``Φ(2 log₁₀(limit / expected))``.
+
+    The decimal logarithm of a grain's magnetization is normal about equation 1 with a standard deviation of 0.5, and so
+    is that of its uncertainty ratio. The error of the solved magnetization, a tenth of it at a limit of 10 %, is left
+    out.
+
+    Parameters
+    ----------
+    expected_ratio
+        As a fraction; 0 and infinite ones have the probabilities 1 and 0.
+    limit
+        Largest uncertainty ratio of a grain that counts as resolved.
+
+    Raises
+    ------
+    ValueError
+        For a limit that is not positive.
+
+    Examples
+    --------
+    >>> probability_within_limit(np.array([0.0, 0.1, np.inf])).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    if not limit > 0:
+        raise ValueError(f"limit must be an uncertainty ratio as a fraction, such as 0.10; got {limit!r}")
+    return ndtr((jnp.log10(limit) - jnp.log10(expected_ratio)) / MAGNETIZATION_SPREAD)
+
+
+def _distance(grains: Grains, height: object) -> Float[AnyArray, " grain"]:
+    """Distance of the centroids below the scanning plane, after a check that they lie there, µm."""
+    plane = float64_array(height, name="height")
+    if plane.shape != ():
+        raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")
+    distance = plane - grains.position[:, 2]
+    if is_concrete(distance) and not np.all(np.asarray(distance) > 0):
+        grain = int(np.argmin(np.asarray(distance) > 0))
+        raise ValueError(
+            f"the centroid of grain {grains.ids[grain]} lies at z = {grains.position[grain, 2]:g} µm, not below the "
+            f"scanning plane at {float(plane):g} µm; z points up and the surface of the sample is at z = 0"
+        )
+    return distance
