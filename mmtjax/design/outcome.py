@@ -3,10 +3,9 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from mmtjax.rock.magnetization import MAGNETIZATION_SPREAD
+from mmtjax.selection import probability_within_limit
 from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.uncertainty.covariance import covariance_blocks
 from mmtjax.units import UM3_PER_MM3
@@ -66,8 +65,7 @@ class Outcome(eqx.Module):
 
     def share_within_limit(self) -> Float[Array, ""]:
         """Share of grains that are expected within the limit, over the scatter of magnetizations about equation 1."""
-        spare = jnp.log10(self.limit / self.uncertainty_ratio())
-        return jnp.mean(ndtr(spare / MAGNETIZATION_SPREAD))
+        return jnp.mean(probability_within_limit(self.uncertainty_ratio(), self.limit))
 
     def grains_within_limit(self) -> Float[Array, ""]:
         """Number of grains in the whole area that are expected within the limit."""
