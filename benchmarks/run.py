@@ -23,6 +23,7 @@ MEASUREMENTS = (
     ("uncertainty", "radii", 2),
     ("compressed", "one_core", 1),
     ("study_tenth", "cells", 2),
+    ("design", "gradient", 2),
     ("accelerator", "check_and_time", 2),
 )
 
