@@ -17,6 +17,7 @@ from mmtjax.field.kernels import (
     corner_kernel,
     one_by_one,
     series_kernels,
+    slope_kernel,
 )
 from mmtjax.field.plan import BOTH, NEAR, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
 from mmtjax.field.series import ORDERS
@@ -25,15 +26,19 @@ from mmtjax.scan.grid import SensorGrid
 AnyArray = np.ndarray | Array
 
 
-def columns_on_tiles(plan: FieldPlan, grid: SensorGrid, *, tiles: np.ndarray) -> Float[Array, "unknown row"]:
+def columns_on_tiles(
+    plan: FieldPlan, grid: SensorGrid, *, tiles: np.ndarray, motion: Float[AnyArray, "grain 3"] | None = None
+) -> Float[Array, "unknown row"]:
     """Coefficients of all grains at the sensors of `tiles`, nT per A/m: (3 grains, tile · sensor of the tile).
 
-    Sensors of a tile that lie beyond the grid get values as if the grid went on there.
+    Sensors of a tile that lie beyond the grid get values as if the grid went on there. With a `motion` of the grains,
+    the derivative of the coefficients along it instead.
     """
     grains = len(plan.shapes.root)
     grain, slot = np.divmod(np.arange(grains * len(tiles)), len(tiles))
     first = tile_corners(grid, tiles)[slot]
-    return columns_of_pairs(plan, grid, grain=grain, first=first, target=(grain, slot), shape=(grains, len(tiles)))
+    shape = grains, len(tiles)
+    return columns_of_pairs(plan, grid, grain=grain, first=first, target=(grain, slot), shape=shape, motion=motion)
 
 
 def columns_of_pairs(
@@ -44,8 +49,9 @@ def columns_of_pairs(
     first: np.ndarray,
     target: tuple[np.ndarray, np.ndarray],
     shape: tuple[int, int],
+    motion: Float[AnyArray, "grain 3"] | None = None,
 ) -> Float[Array, "unknown row"]:
-    """Coefficients of some grains on some tiles, nT per A/m.
+    """Coefficients of some grains on some tiles, nT per A/m, or their derivative along a motion of the grains.
 
     Each pair is a grain and the indices [row, column] of the `first` sensor of a tile; `target` is where its values go,
     as a row of grains and a slot of tiles in a result of shape (3 · rows, slots · sensor), which is zero elsewhere.
@@ -55,22 +61,25 @@ def columns_of_pairs(
     known: both forms of the smallest parts are evaluated everywhere and the right one is taken for each sensor.
     """
     buffer = jnp.zeros((3 * shape[0], shape[1] * TILE * TILE))
+    frame = _frame(plan, grid, motion)
     pairs = np.column_stack([target[0] * shape[1] + target[1], first, grain, plan.shapes.root[grain]])
     if not plan.decided:
         pairs = _uncut(plan, pairs)
-        buffer = _add_series(buffer, plan, grid, pairs, form=np.full(len(pairs), BOTH))
-        return _add_corners(buffer, plan, grid, pairs)
+        buffer = _add_series(buffer, frame, plan, grid, pairs, form=np.full(len(pairs), BOTH))
+        return _add_corners(buffer, frame, plan, grid, pairs)
     summed = []
     while len(pairs):
         form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3])
-        buffer = _add_series(buffer, plan, grid, pairs, form=form)
+        if motion is not None:
+            form[form > ORDERS.index(TRACED_ORDER)] = NEAR
+        buffer = _add_series(buffer, frame, plan, grid, pairs, form=form)
         pairs = pairs[form == NEAR]
         cut = plan.shapes.halves[pairs[:, 4], 0] >= 0
         summed.append(pairs[~cut])
         halves = plan.shapes.halves[pairs[cut, 4]]
         pairs = np.repeat(pairs[cut], 2, axis=0)
         pairs[:, 4] = halves.ravel()
-    return _add_corners(buffer, plan, grid, np.concatenate(summed)) if summed else buffer
+    return _add_corners(buffer, frame, plan, grid, np.concatenate(summed)) if summed else buffer
 
 
 def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
@@ -81,9 +90,11 @@ def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
     return several
 
 
-def _add_series(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, form: np.ndarray) -> Array:
+def _add_series(
+    buffer: Array, frame: "_Frame", plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, form: np.ndarray
+) -> Array:
     """Add the series of parts at tiles; pairs are target, first row and column of the tile, grain and part."""
-    frame = _frame(plan, grid)
+    steps = _series_steps if frame.motion is None else _series_slope_steps
     for number, order in enumerate(ORDERS):
         chosen = pairs[(form == number) | ((form == BOTH) & (order == TRACED_ORDER))]
         if len(chosen) == 0:
@@ -91,17 +102,18 @@ def _add_series(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndar
         factors = plan.coefficients[..., : len(field_terms(order))]
         limit = _limit(plan, grid, chosen)
         work = chunks(PAIRS, *chosen.T, chosen[:, 4], np.arange(len(chosen)))
-        buffer = _series_steps[order].run(buffer, work, frame, Inputs(factors, limit))
+        buffer = steps[order].run(buffer, work, frame, Inputs(factors, limit))
     return buffer
 
 
-def _add_corners(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray) -> Array:
+def _add_corners(buffer: Array, frame: "_Frame", plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray) -> Array:
     """Add the closed form of parts at tiles."""
     shapes = plan.shapes
     pair, row = members(shapes.row_part, pairs[:, 4])
     inputs = Inputs((shapes.corner_offset, shapes.corner_weight), _limit(plan, grid, pairs, beyond=np.inf))
     work = chunks(ROWS, *pairs[pair].T, row, pair)
-    return _corner_step.run(buffer, work, _frame(plan, grid), inputs)
+    step = _corner_step if frame.motion is None else _corner_slope_step
+    return step.run(buffer, work, frame, inputs)
 
 
 def _limit(plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, beyond: float = 0.0) -> Float[AnyArray, " pair"]:
@@ -120,7 +132,7 @@ def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 class _Frame(eqx.Module):
-    """Where grains, their parts and sensors are."""
+    """Where grains, their parts and sensors are, and how grains move where derivatives are wanted."""
 
     position: Float[AnyArray, "grain 3"]
     centroid: Float[AnyArray, "part 3"]
@@ -128,11 +140,12 @@ class _Frame(eqx.Module):
     spacing: Float[AnyArray, "2"]
     height: Float[AnyArray, ""]
     separate_side: Float[AnyArray, "2"] | None
+    motion: Float[AnyArray, "grain 3"] | None
 
 
-def _frame(plan: FieldPlan, grid: SensorGrid) -> _Frame:
+def _frame(plan: FieldPlan, grid: SensorGrid, motion: AnyArray | None) -> _Frame:
     return at_hand(
-        _Frame(plan.position, plan.shapes.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side)
+        _Frame(plan.position, plan.shapes.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side, motion)
     )
 
 
@@ -150,14 +163,19 @@ def _lines(frame: _Frame, chunk: AnyArray) -> tuple[list[AnyArray], AnyArray]:
 def _gather_series(frame: _Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
     """The inputs of the series for one chunk of work."""
     lines, z = _lines(frame, chunk)
-    return one_by_one(*lines, z), Inputs(inputs.values[chunk[5]], inputs.limit[chunk[6]])
+    return one_by_one(*lines, z), Inputs(inputs.values[chunk[5]], inputs.limit[chunk[6]], _motion(frame, chunk))
 
 
 def _gather_corners(frame: _Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
     """The inputs of the closed form for one chunk of work."""
     lines, z = _lines(frame, chunk)
     values = tuple(part[chunk[5]] for part in inputs.values)
-    return Item(*lines, z, frame.spacing, frame.separate_side), Inputs(values, inputs.limit[chunk[6]])
+    item = Item(*lines, z, frame.spacing, frame.separate_side)
+    return item, Inputs(values, inputs.limit[chunk[6]], _motion(frame, chunk))
+
+
+def _motion(frame: _Frame, chunk: AnyArray) -> AnyArray | None:
+    return None if frame.motion is None else frame.motion[chunk[3]]
 
 
 def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"]) -> Array:
@@ -169,3 +187,7 @@ def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"])
 
 _series_steps = {order: Step(kernel, _gather_series, _scatter) for order, kernel in series_kernels.items()}
 _corner_step = Step(corner_kernel, _gather_corners, _scatter)
+_series_slope_steps = {
+    order: Step(slope_kernel(kernel), _gather_series, _scatter) for order, kernel in series_kernels.items()
+}
+_corner_slope_step = Step(slope_kernel(corner_kernel), _gather_corners, _scatter)

@@ -29,10 +29,11 @@ _NOWHERE = np.iinfo(np.int32).max
 
 
 class Inputs(eqx.Module):
-    """What a kernel needs of each body or row, and the distance that divides its use of the two forms."""
+    """What a kernel needs of each body or row, the distance that divides its use of the two forms, and its motion."""
 
     values: Float[AnyArray, "source ..."] | tuple[Float[AnyArray, "source ..."], ...]
     limit: Float[AnyArray, " pair"]
+    motion: Float[AnyArray, "item 3"] | None = None
 
 
 class Item(eqx.Module):
@@ -74,10 +75,13 @@ def chunks(size: int, *columns: np.ndarray) -> Int[np.ndarray, "chunk column ite
     return table.reshape(len(columns), -1, size).transpose(1, 0, 2)
 
 
+Kernel = Callable[[Item, Inputs], Array]
+
+
 class Step(eqx.Module):
     """One kernel with the functions that hand it the inputs of a chunk and that store what it gives."""
 
-    kernel: Callable = eqx.field(static=True)
+    kernel: Kernel = eqx.field(static=True)
     gather: Callable[[Any, Inputs, Array], tuple[Item, Inputs]] = eqx.field(static=True)
     scatter: Callable[[Array, Array, Array], Array] = eqx.field(static=True)
 
@@ -155,3 +159,20 @@ def _difference(values: Array, *, adjoin: bool) -> Array:
 
 
 series_kernels = {order: partial(_series_kernel, order=order) for order in ORDERS}
+
+
+def slope_kernel(kernel: Kernel) -> Kernel:
+    """A kernel of how the coefficients change as bodies move as `Inputs.motion` says, nT per A/m and unit of it.
+
+    It works on one chunk, whose size is fixed: derivatives are compiled once, however many sensors there are.
+    """
+
+    def slopes(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:
+        def moved(share: Float[Array, ""]) -> Float[Array, "item 3 sensor"]:
+            x, y, z = (share * part for part in inputs.motion.T)
+            away = Item(item.x - x[:, None], item.y - y[:, None], item.z - z, item.spacing, item.separate_side)
+            return kernel(away, inputs)
+
+        return jax.jvp(moved, (jnp.zeros(()),), (jnp.ones(()),))[1]
+
+    return slopes
