@@ -129,9 +129,8 @@ class Registration(eqx.Module):
         lines = []
         for row in self.table().itertuples():
             verdict = "determined" if row.determined else f"not determined: {row.why_not}"
-            lines.append(
-                f"{row.parameter} {row.value:+.3g} ± {row.half_width:.2g} {row.unit} ({self.level:.0%}), {verdict}"
-            )
+            interval = f"{row.value:+.3g} ± {row.half_width:.2g} {row.unit} ({self.level:.0%})"
+            lines.append(f"{row.parameter} {interval}, {verdict}")
         return "\n".join(lines)
 
 
