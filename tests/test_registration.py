@@ -10,7 +10,6 @@ from mmtjax import Grains, Registration, Scan, SensorGrid, fit_registration, for
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import plan_field, tile_count
 from mmtjax.inversion.alignment import motions, moved_grains, moved_grid
-from mmtjax.inversion.climb import Problem
 from mmtjax.inversion.linear_part import LinearPart, Survey, slopes_of
 from mmtjax.inversion.residual_noise import residual_noise
 from tests.samples import ragged_cuboids, small_sample
