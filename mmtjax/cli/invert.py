@@ -7,8 +7,8 @@ import numpy as np
 from cyclopts import Group, Parameter
 from rich.console import Console
 
-from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.cli.registration import chosen_fit, fitted_geometry
+from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import Solution
 from mmtjax.io.grains import read_grains

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from mmtjax.inversion.alignment import PARAMETERS
 from mmtjax.inversion.invert import StageProgress
 from mmtjax.inversion.registration import Registration, fit_registration
@@ -85,9 +87,10 @@ def _lines(attempts: list[Registration]) -> dict[str, str]:
 
 
 def _as_record(found: Registration) -> dict[str, object]:
+    # JSON knows no infinity, which is the uncertainty of what the map says nothing about.
+    table = found.table().astype(object).replace([np.inf, np.nan], None)
     return {
-        "parameters": found.table().to_dict("records"),
-        "covariance": found.covariance.tolist(),
+        "parameters": table.to_dict("records"),
         "noise": found.noise,
         "reduced_chi_square": found.reduced_chi_square,
         "residual_correlation": found.residual_correlation,

@@ -32,7 +32,8 @@ def moved_grains(grains: Grains, grid: SensorGrid, change: Float[AnyArray, "4"])
 
 def moved_grid(grid: SensorGrid, change: Float[AnyArray, "4"]) -> SensorGrid:
     """The sensors `change[0]` µm higher."""
-    return eqx.tree_at(lambda g: g.height, grid, grid.height + change[0])
+    xp = np if is_concrete(grid.height, change) else jnp
+    return eqx.tree_at(lambda g: g.height, grid, xp.asarray(grid.height + change[0]))
 
 
 def motions(grains: Grains, grid: SensorGrid, change: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 grain 3"]:

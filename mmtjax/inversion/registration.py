@@ -101,9 +101,7 @@ class Registration(eqx.Module):
     def determined(self) -> tuple[str, ...]:
         """Which of ``standoff``, ``shift``, ``rotation`` are determined, a shift if both of its components are."""
         kept = [name for name, why in zip(self.names, self.reasons, strict=True) if not why]
-        return tuple(
-            what for what, names in PARAMETERS.items() if names[0] in self.names and all(name in kept for name in names)
-        )
+        return tuple(what for what, names in PARAMETERS.items() if all(name in kept for name in names))
 
     def aligned(self) -> tuple[Scan, Grains]:
         """Scan and grains at the fitted geometry, for `invert`; all of the fit, determined or not."""
@@ -234,6 +232,7 @@ def _registration(problem: Problem, optimum: Optimum, *, level: float) -> Regist
         )
         for row in range(len(free))
     )
+    reasons = _shift_as_one(tuple(NAMES[number] for number in free), reasons)
     before = LinearPart.from_root(survey.root(np.zeros(4)), variance=part.variance, prior=part.prior)
     return Registration(
         scan=survey.scan,
@@ -252,6 +251,15 @@ def _registration(problem: Problem, optimum: Optimum, *, level: float) -> Regist
         reasons=reasons,
         level=level,
     )
+
+
+def _shift_as_one(names: tuple[str, ...], reasons: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """A component of the shift is of no use where the other is not determined."""
+    told = dict(zip(names, reasons, strict=True))
+    for one, other in (PARAMETERS["shift"], PARAMETERS["shift"][::-1]):
+        if told.get(other) and not told[one]:
+            told[one] = (f"the {other} is not",)
+    return tuple(told[name] for name in names)
 
 
 def _covariance(
