@@ -5,6 +5,8 @@ from mmtjax.greens.forward import forward as forward
 from mmtjax.inversion.invert import invert as invert
 from mmtjax.inversion.invert import invert_series as invert_series
 from mmtjax.inversion.memory import estimate_memory as estimate_memory
+from mmtjax.inversion.registration import Registration as Registration
+from mmtjax.inversion.registration import fit_registration as fit_registration
 from mmtjax.inversion.solution import InversionError as InversionError
 from mmtjax.inversion.solution import InversionWarning as InversionWarning
 from mmtjax.inversion.solution import Solution as Solution

@@ -7,6 +7,7 @@ import numpy as np
 from cyclopts import Group, Parameter
 from rich.console import Console
 
+from mmtjax.cli.registration import chosen_fit, fitted_geometry
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import Solution
@@ -18,7 +19,7 @@ from mmtjax.io.scans import read_scan
 from mmtjax.plot.save import save_figures
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
-from mmtjax.summary import summary_table
+from mmtjax.summary import listing, summary_table
 from mmtjax.terminal import GRAIN_OPTIONS, OPTIONS, Stages, as_typed, heard_warnings, in_words_of
 
 _MAP = Group("The map", sort_key=1)
@@ -66,6 +67,7 @@ def invert(
     voxel_origin: Annotated[tuple[float, float, float] | None, _IN_GRAINS] = None,
     margin: Annotated[float | None, _IN_GRAINS] = None,
     prior: Annotated[float | None, _IN_SOLVE] = None,
+    fit: Annotated[str | None, _IN_SOLVE] = None,
     method: Annotated[Literal["auto", "cholesky", "orthogonal"], _IN_SOLVE] = "auto",
     level: Annotated[float, _IN_SOLVE] = 0.95,
     tolerance: Annotated[float, _IN_SOLVE] = DEFAULT_TOLERANCE,
@@ -90,6 +92,11 @@ def invert(
         mmtjax invert --scan Bz_muT.npy --spacing 1.2 --height 5 \\
           --grains grain_loc.csv --surface zmax --min-voxels 10 \\
           --noise residual --out results
+
+    **With a height and an alignment that are not known well:**
+
+        mmtjax invert --scan scan.nc --grains cuboids.txt --noise 20 \\
+          --fit standoff,shift --out results
 
     **A part of a map, as a first try, with a prior that keeps deep grains physical:**
 
@@ -161,6 +168,9 @@ def invert(
     prior
         Standard deviation of a normal prior of every component of the magnetization, A/m; 480e3 is the saturation of
         magnetite.
+    fit
+        Fit the geometry first: `standoff`, `shift`, `rotation`, or several with commas between them. What the map does
+        not determine stays as given. The prior is 480e3 for the fit if none is given.
     method
         How to solve: normal equations, QR, or the first where its condition allows it.
     level
@@ -181,6 +191,7 @@ def invert(
     voice, screen = Console(stderr=True), Console()
     with in_words_of(OPTIONS):
         _check_limit(limit)
+        wanted = chosen_fit(fit)
     with heard_warnings() as concerns, output_directory(out, overwrite=overwrite, inputs=inputs) as place:
         with in_words_of(OPTIONS):
             record = provenance(inputs, asked)
@@ -217,6 +228,19 @@ def invert(
             )
         sources = sources if margin is None else _within(sources, measured, margin=margin)
         with in_words_of(OPTIONS), Stages(voice) as stages:
+            if wanted:
+                geometry = fitted_geometry(
+                    measured,
+                    sources,
+                    noise,
+                    fit=wanted,
+                    prior=prior,
+                    level=level,
+                    tolerance=tolerance,
+                    progress=stages,
+                )
+                measured, sources = geometry.scan, geometry.grains
+                record["registration"] = geometry.record
             solution = invert_scan(
                 measured,
                 sources,
@@ -231,6 +255,8 @@ def invert(
             fill_results(place, table=solution.table(limit), maps=solution.maps(), provenance=record)
             if not no_figures:
                 save_figures(solution, place / "figures", limit=limit, progress=stages)
+    if wanted:
+        screen.print(listing(geometry.lines, title="Geometry"))
     screen.print(summary_table(solution, limit=limit))
     for concern in concerns:
         voice.print("[bold yellow]warning:[/]", as_typed(concern), highlight=False, soft_wrap=True)

@@ -1,11 +1,13 @@
 """Columns of the Green's matrix on tiles of sensors: near or far form for every grain and tile, and nothing else."""
 
+from functools import cache
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.harmonics import field_terms
+from mmtjax.field.harmonics import derivative_matrices, field_terms
 from mmtjax.field.kernels import (
     PAIRS,
     ROWS,
@@ -15,6 +17,7 @@ from mmtjax.field.kernels import (
     at_hand,
     chunks,
     corner_kernel,
+    moved_corner_kernel,
     one_by_one,
     series_kernel,
 )
@@ -25,15 +28,19 @@ from mmtjax.scan.grid import SensorGrid
 AnyArray = np.ndarray | Array
 
 
-def columns_on_tiles(plan: FieldPlan, grid: SensorGrid, *, tiles: np.ndarray) -> Float[Array, "unknown row"]:
+def columns_on_tiles(
+    plan: FieldPlan, grid: SensorGrid, *, tiles: np.ndarray, motion: Float[AnyArray, "grain 3"] | None = None
+) -> Float[Array, "unknown row"]:
     """Coefficients of all grains at the sensors of `tiles`, nT per A/m: (3 grains, tile · sensor of the tile).
 
-    Sensors of a tile that lie beyond the grid get values as if the grid went on there.
+    Sensors of a tile that lie beyond the grid get values as if the grid went on there. With a `motion` of the grains,
+    the derivative of the coefficients along it instead.
     """
     grains = len(plan.shapes.root)
     grain, slot = np.divmod(np.arange(grains * len(tiles)), len(tiles))
     first = tile_corners(grid, tiles)[slot]
-    return columns_of_pairs(plan, grid, grain=grain, first=first, target=(grain, slot), shape=(grains, len(tiles)))
+    shape = grains, len(tiles)
+    return columns_of_pairs(plan, grid, grain=grain, first=first, target=(grain, slot), shape=shape, motion=motion)
 
 
 def columns_of_pairs(
@@ -44,8 +51,9 @@ def columns_of_pairs(
     first: np.ndarray,
     target: tuple[np.ndarray, np.ndarray],
     shape: tuple[int, int],
+    motion: Float[AnyArray, "grain 3"] | None = None,
 ) -> Float[Array, "unknown row"]:
-    """Coefficients of some grains on some tiles, nT per A/m.
+    """Coefficients of some grains on some tiles, nT per A/m, or their derivative along a motion of the grains.
 
     Each pair is a grain and the indices [row, column] of the `first` sensor of a tile; `target` is where its values go,
     as a row of grains and a slot of tiles in a result of shape (3 · rows, slots · sensor), which is zero elsewhere.
@@ -56,10 +64,18 @@ def columns_of_pairs(
     """
     buffer = jnp.zeros((3 * shape[0], shape[1] * TILE * TILE))
     pairs = np.column_stack([target[0] * shape[1] + target[1], first, grain, plan.shapes.root[grain]])
-    chosen = pairs_by_form(plan, pairs)
-    for number in range(len(ORDERS)):
-        buffer = _add_series(buffer, plan, grid, chosen[number], number=number)
-    return _add_corners(buffer, plan, grid, chosen[NEAR])
+    frame = frame_of(plan, grid, motion)
+    for number, chosen in pairs_by_form(plan, pairs).items():
+        if len(chosen) == 0:
+            continue
+        if number == NEAR:
+            work, inputs = corner_work(plan, grid, chosen)
+            step = _corner_step if motion is None else _moved_corner_step
+        else:
+            work, inputs = series_work(plan, grid, chosen, number=number)
+            step = (_series_steps if motion is None else _moved_series_steps)[ORDERS[number]]
+        buffer = step.run(buffer, work, frame, inputs)
+    return buffer
 
 
 def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[int, Int[np.ndarray, "_ 5"]]:
@@ -93,28 +109,12 @@ def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
     return several
 
 
-def _add_series(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, number: int) -> Array:
-    """Add the series of one order of parts at tiles."""
-    if len(pairs) == 0:
-        return buffer
-    work, inputs = series_work(plan, grid, pairs, number=number)
-    return _series_steps[ORDERS[number]].run(buffer, work, frame_of(plan, grid), inputs)
-
-
 def series_work(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, number: int
 ) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
     """Chunks of work for the series of an order, and what they pick from."""
     factors = plan.coefficients[..., : len(field_terms(ORDERS[number]))]
     return chunks(PAIRS, *pairs.T, pairs[:, 4], np.arange(len(pairs))), Inputs(factors, _limit(plan, grid, pairs))
-
-
-def _add_corners(buffer: Array, plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray) -> Array:
-    """Add the closed form of parts at tiles."""
-    if len(pairs) == 0:
-        return buffer
-    work, inputs = corner_work(plan, grid, pairs)
-    return _corner_step.run(buffer, work, frame_of(plan, grid), inputs)
 
 
 def corner_work(
@@ -143,7 +143,7 @@ def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 class Frame(eqx.Module):
-    """Where grains, their parts and sensors are."""
+    """Where grains, their parts and sensors are, and how grains move where derivatives are wanted."""
 
     position: Float[AnyArray, "grain 3"]
     centroid: Float[AnyArray, "part 3"]
@@ -151,11 +151,12 @@ class Frame(eqx.Module):
     spacing: Float[AnyArray, "2"]
     height: Float[AnyArray, ""]
     separate_side: Float[AnyArray, "2"] | None
+    motion: Float[AnyArray, "grain 3"] | None
 
 
-def frame_of(plan: FieldPlan, grid: SensorGrid) -> Frame:
+def frame_of(plan: FieldPlan, grid: SensorGrid, motion: AnyArray | None = None) -> Frame:
     return at_hand(
-        Frame(plan.position, plan.shapes.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side)
+        Frame(plan.position, plan.shapes.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side, motion)
     )
 
 
@@ -183,6 +184,26 @@ def gather_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item,
     return Item(*lines, z, frame.spacing, frame.separate_side), Inputs(values, inputs.limit[chunk[6]])
 
 
+def _gather_moved_series(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
+    """The inputs of the series of the next order that is the derivative along the motion of the grains."""
+    item, chosen = gather_series(frame, inputs, chunk)
+    order = order_of(chosen.values.shape[-1])
+    flat, motion = chosen.values.reshape(len(chosen.values), 3, -1), frame.motion[chunk[3]]
+    slopes = (-motion[:, axis, None, None] * (flat @ matrix) for axis, matrix in enumerate(derivative_matrices(order)))
+    return item, Inputs(sum(slopes).reshape(len(flat), 3, 2, -1), chosen.limit)
+
+
+def _gather_moved_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
+    item, chosen = gather_corners(frame, inputs, chunk)
+    return item, Inputs(chosen.values, chosen.limit, frame.motion[chunk[3]])
+
+
+@cache
+def order_of(terms: int) -> int:
+    """The order of a series with so many terms."""
+    return next(order for order in ORDERS if len(field_terms(order)) == terms)
+
+
 def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"]) -> Array:
     """Add to the buffer. Reshaping it costs nothing here; its readers it would cost a copy."""
     by_tile = buffer.reshape(buffer.shape[0] // 3, 3, -1, TILE * TILE)
@@ -192,3 +213,5 @@ def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"])
 
 _series_steps = {order: Step(series_kernel(order), gather_series, _scatter) for order in ORDERS}
 _corner_step = Step(corner_kernel, gather_corners, _scatter)
+_moved_series_steps = {order: Step(series_kernel(order + 1), _gather_moved_series, _scatter) for order in ORDERS}
+_moved_corner_step = Step(moved_corner_kernel, _gather_moved_corners, _scatter)

@@ -29,10 +29,11 @@ _NOWHERE = np.iinfo(np.int32).max
 
 
 class Inputs(eqx.Module):
-    """What a kernel needs of each body or row, and the distance that divides its use of the two forms."""
+    """What a kernel needs of each body or row, the distance that divides its use of the two forms, and its motion."""
 
     values: Float[AnyArray, "source ..."] | tuple[Float[AnyArray, "source ..."], ...]
     limit: Float[AnyArray, " pair"]
+    motion: Float[AnyArray, "item 3"] | None = None
 
 
 class Item(eqx.Module):
@@ -156,6 +157,12 @@ def corner_slopes(item: Item, inputs: Inputs) -> Float[Array, "item 4 3 sensor"]
         widened.append(outward / 2 - spread)
     values = jnp.stack([jnp.stack(part, axis=1) for part in (*slopes, widened)], axis=1)
     return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 4, 3, -1)
+
+
+def moved_corner_kernel(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:
+    """How the closed form changes as bodies move as `Inputs.motion` says, nT per A/m and unit of it."""
+    slopes = corner_slopes(item, inputs)[:, :3]
+    return -jnp.einsum("ia,iacs->ics", inputs.motion, slopes)
 
 
 def _side(item: Item) -> Array:

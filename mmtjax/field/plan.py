@@ -1,5 +1,7 @@
 """Which form of the field is used where: tiles of sensors, series and where they hold, near corners."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -73,6 +75,12 @@ class FieldPlan(eqx.Module):
     def decided(self) -> bool:
         """Whether the choice between the forms can be made before the numbers are known."""
         return self.grid is not None
+
+    def moved(self, grains: Grains, grid: SensorGrid) -> "FieldPlan":
+        """The plan of the same grains at other places under the same sensors elsewhere, all known."""
+        refuse_grains_above(grains, grid)
+        position = np.asarray(grains.position)
+        return dataclasses.replace(self, position=position, reference=position, grid=grid)
 
     def forms(
         self,

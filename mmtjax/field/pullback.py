@@ -6,13 +6,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
-from mmtjax.field.columns import corner_work, frame_of, gather_corners, gather_series, pairs_by_form, series_work
-from mmtjax.field.harmonics import derivative_matrices, field_terms
+from mmtjax.field.columns import (
+    corner_work,
+    frame_of,
+    gather_corners,
+    gather_series,
+    order_of,
+    pairs_by_form,
+    series_work,
+)
+from mmtjax.field.harmonics import derivative_matrices
 from mmtjax.field.kernels import Inputs, corner_slopes, series_kernel
 from mmtjax.field.plan import NEAR, TILE, FieldPlan, tile_corners
-from mmtjax.field.series import ORDERS, series_coefficients
+from mmtjax.field.series import series_coefficients
 from mmtjax.scan.grid import SensorGrid
 
 
@@ -96,7 +104,7 @@ class _Sums:
         """The derivative of a series along an axis is a series of the next order."""
         item, chosen = gather_series(self.frame, inputs, chunk)
         terms = chosen.values.shape[-1]
-        flat, order = chosen.values.reshape(len(factor), 3, -1), _order_of(terms)
+        flat, order = chosen.values.reshape(len(factor), 3, -1), order_of(terms)
         slopes = []
         for matrix in derivative_matrices(order):
             higher = (flat @ matrix).reshape(len(factor), 3, 2, -1)
@@ -117,7 +125,7 @@ class _Sums:
     ) -> None:
         """Slopes along displacements from parts to sensors, and by the side of sensors."""
         _, row, column, grain, _ = chunk[:5]
-        pulled = np.einsum("iacs,ics->ias", slopes, factor).reshape(-1, 4, TILE, TILE)
+        pulled = np.asarray(_contracted(slopes, factor)).reshape(-1, 4, TILE, TILE)
         # Sensors of one column of a tile share x, those of one row share y.
         for axis, first, across in ((0, column, 1), (1, row, 2)):
             along = pulled[:, axis].sum(axis=across)
@@ -131,9 +139,9 @@ class _Sums:
         self.side += pulled[:, 3].sum()
 
 
-@cache
-def _order_of(terms: int) -> int:
-    return next(order for order in ORDERS if len(field_terms(order)) == terms)
-
-
 _compiled = cache(jax.jit)
+
+
+@jax.jit
+def _contracted(slopes: Array, factor: Array) -> Array:
+    return jnp.einsum("iacs,ics->ias", slopes, factor)

@@ -1,0 +1,259 @@
+"""The fit of standoff, shift and rotation: its derivatives, its evidence, its intervals, and what it refuses."""
+
+import functools
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from mmtjax import Grains, Registration, Scan, SensorGrid, fit_registration, forward, greens_matrix
+from mmtjax.field.columns import columns_on_tiles
+from mmtjax.field.plan import plan_field, tile_count
+from mmtjax.inversion.alignment import motions, moved_grains, moved_grid
+from mmtjax.inversion.linear_part import LinearPart, Survey, slopes_of
+from mmtjax.inversion.residual_noise import residual_noise
+from tests.samples import ragged_cuboids, small_sample
+
+GRID = SensorGrid(origin=(-3, -3), spacing=1.0, shape=(31, 31), height=3.0)
+
+#: What is wrong with the geometry of `misplaced`: sensors 1 µm too high, grains 2 µm away.
+TRUE_CHANGE = np.array([-1.0, 1.2, -1.6, 0.0])
+
+
+def small_survey(*, tolerance: float = 1e-12) -> Survey:
+    """Five grains, one of them ragged and near, under a map with a mask and uneven weights."""
+    cubes = np.array([[4, 5, -4, 0.8, 0.6, 0.7, 2], [15, 6, -6, 1, 1, 1, 3], [9, 16, -9, 1, 0.7, 0.9, 4]], float)
+    grains = Grains.from_cuboids(np.concatenate([ragged_cuboids(3) + [12, 10, 0, 0, 0, 0, 0], cubes]))
+    rng = np.random.default_rng(7)
+    field = np.asarray(forward(grains, rng.normal(scale=1e4, size=(4, 3)), GRID)) + 40 * rng.normal(size=GRID.shape)
+    mask = rng.uniform(size=GRID.shape) > 0.2
+    weight = np.where(mask, rng.uniform(0.5, 2.0, GRID.shape), 0.0)
+    return Survey(Scan(field, GRID, mask), grains, weight=weight, tolerance=tolerance)
+
+
+def misplaced(seed: int, *, noise: float) -> tuple[Scan, Grains]:
+    """A noisy map of five grains, with the geometry wrong by `TRUE_CHANGE`."""
+    grains, rng = small_sample(grains=5, depth=10.0), np.random.default_rng(seed)
+    field = np.asarray(_operator() @ rng.normal(scale=5e3, size=15)).reshape(GRID.shape)
+    given = moved_grid(GRID, -TRUE_CHANGE)
+    return Scan(field + noise * rng.normal(size=GRID.shape), given), grains.translate([*-TRUE_CHANGE[1:3], 0.0])
+
+
+@functools.cache
+def _operator() -> np.ndarray:
+    return np.asarray(greens_matrix(small_sample(grains=5, depth=10.0), GRID))
+
+
+def central(function, change: np.ndarray, number: int, step: float) -> np.ndarray:
+    """Central difference of fourth order along one parameter."""
+    unit = np.eye(4)[number] * step
+    near, far = (function(change + k * unit) - function(change - k * unit) for k in (1, 2))
+    return (8 * near - far) / (12 * step)
+
+
+def random_changes(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(11)
+    return list(rng.uniform([-1.5, -3, -3, -3], [3, 3, 3, 3], size=(count, 4)))
+
+
+def test_the_log_evidence_is_the_density_of_the_map():
+    survey, change = small_survey(), np.array([0.3, 0.5, -0.4, 1.0])
+    grains, grid = moved_grains(survey.grains, GRID, change), moved_grid(GRID, change)
+    used = survey.scan.mask.ravel()
+    q = np.asarray(greens_matrix(grains, grid, tolerance=1e-12))[used]
+    field, weight = survey.scan.field.ravel()[used], survey.weight.ravel()[used]
+    root = survey.root(change)
+    for noise, prior in ((2000.0, 1e5), (300.0, 5e3)):
+        part = LinearPart.from_root(root, variance=noise**2, prior=prior)
+        covariance = np.diag((noise / weight) ** 2) + prior**2 * q @ q.T
+        _, log_determinant = np.linalg.slogdet(2 * np.pi * covariance)
+        expected = -0.5 * (field @ np.linalg.solve(covariance, field) + log_determinant)
+        np.testing.assert_allclose(part.log_evidence(survey.weight), expected, rtol=1e-9)
+        np.testing.assert_allclose(part.covariance, np.linalg.inv(_precision(q, weight, noise, prior)), rtol=1e-6)
+
+
+def _precision(q: np.ndarray, weight: np.ndarray, noise: float, prior: float) -> np.ndarray:
+    return (q.T * (weight / noise) ** 2) @ q + np.eye(q.shape[1]) / prior**2
+
+
+@pytest.mark.parametrize("tolerance", [1e-12, 1e-8])
+def test_derivatives_of_columns_are_central_differences(tolerance):
+    survey = small_survey()
+    tiles = np.arange(tile_count(GRID))
+
+    def columns(change: np.ndarray) -> np.ndarray:
+        grains, grid = moved_grains(survey.grains, GRID, change), moved_grid(GRID, change)
+        return np.asarray(columns_on_tiles(plan_field(grains, grid, tolerance=1e-12), grid, tiles=tiles))
+
+    for change in random_changes(2):
+        grains, grid = moved_grains(survey.grains, GRID, change), moved_grid(GRID, change)
+        plan = plan_field(grains, grid, tolerance=tolerance)
+        for number, motion in enumerate(motions(survey.grains, GRID, change)):
+            slopes = np.asarray(columns_on_tiles(plan, grid, tiles=tiles, motion=motion))
+            expected = central(columns, change, number, 2e-3)
+            largest = np.abs(expected).max(axis=1, keepdims=True)
+            assert np.all(np.isfinite(slopes))
+            assert np.all(np.abs(slopes - expected) <= 1e-5 * largest)
+
+
+def test_the_gradient_is_that_of_central_differences():
+    survey, free = small_survey(), (0, 1, 2, 3)
+    # A prior that is felt lets the effective number of unknowns change too.
+    cases = ((40.0, 480e3), (400.0, 5e3))
+
+    def parts(place: np.ndarray) -> list[LinearPart]:
+        root = survey.root(place)
+        return [LinearPart.from_root(root, variance=noise**2, prior=prior) for noise, prior in cases]
+
+    def objectives(place: np.ndarray) -> np.ndarray:
+        return np.array([part.objective for part in parts(place)])
+
+    edges = [np.array([-2.0, -10.0, 10.0, -3.0]), np.array([10.0, 10.0, -10.0, 3.0])]
+    for change in random_changes(18) + edges:
+        expected = np.array([central(objectives, change, number, 4e-3) for number in free])
+        for number, part in enumerate(parts(change)):
+            gradient = slopes_of(survey, change, part, free=free).gradient
+            largest = np.abs(gradient).max()
+            np.testing.assert_allclose(gradient, expected[:, number], rtol=1e-5, atol=1e-5 * largest)
+
+
+def test_the_plane_at_its_lowest_has_finite_derivatives():
+    grains = Grains.from_cuboids([[0, 0, -1, 1, 1, 1, 1], [5, 1, -3, 1, 1, 1, 2]])
+    grid = SensorGrid(origin=(-8, -8), spacing=1, shape=(17, 17), height=0.05)
+    field = np.asarray(forward(grains, [[0, 0, 1e4], [1e4, 0, 0]], grid))
+    survey = Survey(Scan(field, grid), grains, weight=np.ones(grid.shape), tolerance=1e-8)
+    part = LinearPart.from_root(survey.root(np.zeros(4)), variance=100.0, prior=480e3)
+    slopes = slopes_of(survey, np.zeros(4), part, free=(0, 1, 2, 3))
+    assert np.all(np.isfinite(slopes.gradient))
+    assert np.all(np.isfinite(slopes.information))
+
+
+def covered(seeds: range, *, noise: float) -> np.ndarray:
+    """Whether the 95 % interval of each parameter holds the truth, for each seed."""
+    inside = []
+    for seed in seeds:
+        found = fit_registration(*misplaced(seed, noise=noise), noise=noise, points=5)
+        inside.append(np.abs(found.values - TRUE_CHANGE[:3]) <= found.half_width)
+    return np.array(inside)
+
+
+def test_standoff_and_shift_are_recovered_within_their_intervals():
+    inside = covered(range(12), noise=50.0)
+    # Fewer than this happens once in 10,000 where each interval holds the truth with 95 %.
+    assert np.all(inside.sum(axis=0) >= binom.ppf(1e-4, len(inside), 0.95))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [5.0, 50.0, 200.0])
+def test_intervals_hold_the_truth_as_often_as_they_say(noise):
+    inside = covered(range(200), noise=noise)
+    low, high = binom.ppf([1e-3, 1 - 1e-3], len(inside), 0.95)
+    assert np.all(inside.sum(axis=0) >= low)
+    # Correlated residuals can only widen intervals: they may be too wide by a little.
+    assert np.all(inside.sum(axis=0) <= max(high, 0.995 * len(inside)))
+
+
+def test_a_rotation_and_the_noise_are_found_along():
+    scan, grains = misplaced(3, noise=50.0)
+    turned = moved_grains(grains, scan.grid, np.array([0.0, 0.0, 0.0, -1.5]))
+    found = fit_registration(scan, turned, noise="residual", fit=("shift", "rotation", "standoff"), points=5)
+    assert found.names == ("standoff", "shift x", "shift y", "rotation")
+    assert found.determined == ("standoff", "shift", "rotation")
+    assert abs(found.values[3] - 1.5) <= 2 * found.half_width[3]
+    assert abs(found.noise / 50 - 1) < 0.1
+    assert found.log_evidence[1] > found.log_evidence[0] + 100
+    aligned, moved = found.aligned()
+    assert abs(float(aligned.grid.height) - 3.0) <= 2 * found.half_width[0]
+    truth = np.asarray(small_sample(grains=5, depth=10.0).position)
+    np.testing.assert_allclose(np.asarray(moved.position), truth, atol=0.1)
+    table = found.table()
+    assert list(table["unit"]) == ["µm", "µm", "µm", "°"]
+    assert all(table["determined"])
+    assert str(found).count("determined") == 4
+
+
+def refused(found: Registration, words: str) -> None:
+    assert found.determined == ()
+    assert all(any(words in reason for reason in reasons) for reasons in found.reasons), found.reasons
+    assert "not determined" in str(found)
+
+
+def test_a_map_without_signal_determines_nothing():
+    scan, grains = misplaced(0, noise=50.0)
+    only_noise = Scan(50.0 * np.random.default_rng(1).normal(size=GRID.shape), scan.grid)
+    refused(fit_registration(only_noise, grains, noise=50.0, points=5), "no more of the map than noise")
+
+
+def test_one_deep_weak_grain_does_not_determine_the_standoff():
+    grains = Grains.from_cuboids([[12, 12, -25, 1, 1, 1, 1]])
+    field = np.asarray(forward(grains, [[0, 1e4, 2e5]], GRID))
+    scan = Scan(field + 20 * np.random.default_rng(2).normal(size=GRID.shape), GRID)
+    found = fit_registration(scan, grains, noise=20.0, fit=("standoff",), points=5)
+    assert found.determined == ()
+    assert found.reasons[0]
+
+
+def test_a_plane_at_the_end_of_the_range_is_refused():
+    scan, grains = misplaced(0, noise=5.0)
+    ranges = {"standoff": 0.5, "shift": 5.0}
+    found = fit_registration(scan, grains, noise=5.0, ranges=ranges, points=5)
+    assert found.change[0] == -0.5
+    assert any("the end of the range" in reason for reason in found.reasons[0])
+    assert "standoff" not in found.determined
+
+
+def test_unmodelled_sources_widen_intervals_or_are_refused():
+    scan, grains = misplaced(0, noise=5.0)
+    hidden = Grains.from_volumes([[3, 20, -12], [18, 2, -9], [22, 21, -14]], [8.0, 4.0, 20.0])
+    stray = np.asarray(forward(hidden, np.full((3, 3), 3e4), GRID))
+    with_stray = Scan(scan.field + stray, scan.grid)
+    plain = fit_registration(scan, grains, noise=5.0, points=5)
+    found = fit_registration(with_stray, grains, noise=5.0, points=5)
+    assert found.reduced_chi_square > 2
+    assert found.residual_correlation > 0.5
+    assert np.all(found.inflation > 2 * plain.inflation)
+    far = np.abs(found.values - TRUE_CHANGE[:3]) > 2 * found.half_width
+    assert not any(far & np.array([not why for why in found.reasons]))
+
+
+def test_white_noise_has_the_covariance_of_the_information():
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60))
+    patterns = np.stack([np.exp(-4 * (x**2 + y**2)), x * np.exp(-4 * (x**2 + y**2))])
+    maps = np.concatenate([3.0 * rng.normal(size=(1, 60, 60)), patterns])
+    shown = residual_noise(maps, variance=9.0, used=3600, effective_unknowns=0.0)
+    information = np.array([[np.vdot(a, b) for b in patterns] for a in patterns]) / 9.0
+    np.testing.assert_allclose(np.diagonal(shown.score_covariance), np.diagonal(information), rtol=0.5)
+    assert abs(shown.neighbours) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fit": ("height",)}, "fit must name some of standoff, shift, rotation; got"),
+        ({"fit": ()}, "fit must name some of"),
+        ({"ranges": {"tilt": 1.0}}, "ranges must name some of standoff, shift, rotation; got 'tilt'"),
+        ({"ranges": {"shift": -1.0}}, "the range of the shift must be positive, in µm; got -1"),
+        ({"ranges": {"rotation": 45.0}}, "at most 10°"),
+        ({"points": 2}, "points must be at least 3"),
+        ({"noise": -5.0}, "noise must be positive"),
+        ({"noise": None}, "the noise is not known"),
+        ({"prior": -1.0}, "prior must be a positive"),
+        ({"level": 1.5}, "level must lie between 0 and 1"),
+    ],
+)
+def test_bad_input_is_refused(options, message):
+    scan, grains = misplaced(0, noise=5.0)
+    with pytest.raises(ValueError, match=message):
+        fit_registration(scan, grains, **{"noise": 5.0, **options})
+
+
+@pytest.mark.slow
+def test_the_real_scan_does_not_determine_the_standoff(data):
+    folder = data / "qdm-tutorial"
+    with pytest.warns(UserWarning, match="overlap"):
+        grains = Grains.from_cuboids(np.loadtxt(folder / "cuboids.txt") * [1, 1, -1, 1, 1, 1, 1])
+    grid = SensorGrid(origin=(300, 1250), spacing=1.2, shape=(126, 126), height=6)
+    scan = Scan(np.loadtxt(folder / "scan_tesla.txt") * 1e9, grid)
+    found = fit_registration(scan, grains, noise="residual", points=7)
+    assert "standoff" not in found.determined
