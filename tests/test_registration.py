@@ -1,17 +1,20 @@
 """The fit of standoff, shift and rotation: its derivatives, its evidence, its intervals, and what it refuses."""
 
 import functools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mmtjax import Grains, Registration, Scan, SensorGrid, fit_registration, forward, greens_matrix
+from mmtjax import Grains, Registration, Scan, SensorGrid, cli, fit_registration, forward, greens_matrix
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import plan_field, tile_count
 from mmtjax.inversion.alignment import motions, moved_grains, moved_grid
 from mmtjax.inversion.linear_part import LinearPart, Survey, slopes_of
 from mmtjax.inversion.residual_noise import residual_noise
+from mmtjax.io import read_results
 from tests.samples import ragged_cuboids, small_sample
 
 GRID = SensorGrid(origin=(-3, -3), spacing=1.0, shape=(31, 31), height=3.0)
@@ -186,7 +189,7 @@ def test_a_map_without_signal_determines_nothing():
 
 def test_one_deep_weak_grain_does_not_determine_the_standoff():
     grains = Grains.from_cuboids([[12, 12, -25, 1, 1, 1, 1]])
-    field = np.asarray(forward(grains, [[0, 1e4, 2e5]], GRID))
+    field = np.asarray(forward(grains, [[0, 1e2, 1e3]], GRID))
     scan = Scan(field + 20 * np.random.default_rng(2).normal(size=GRID.shape), GRID)
     found = fit_registration(scan, grains, noise=20.0, fit=("standoff",), points=5)
     assert found.determined == ()
@@ -246,6 +249,54 @@ def test_bad_input_is_refused(options, message):
     scan, grains = misplaced(0, noise=5.0)
     with pytest.raises(ValueError, match=message):
         fit_registration(scan, grains, **{"noise": 5.0, **options})
+
+
+def as_files(folder: Path, *, noise: float) -> list[str]:
+    """Options of the command for two grains under a map whose height is wrong by 0.4 µm and which lies 1 µm away."""
+    cuboids = np.array([[0, 0, -4, 1, 1, 1, 1], [7, 5, -6, 1, 1.5, 1, 2]], float)
+    field = np.asarray(forward(Grains.from_cuboids(cuboids), [[0, 5e3, 9e3], [4e3, 0, -7e3]], SMALL))
+    scan = Scan(field + noise * np.random.default_rng(4).normal(size=SMALL.shape), moved_grid(SMALL, np.full(4, 0.4)))
+    scan.to_xarray().to_netcdf(folder / "scan.nc", engine="h5netcdf")
+    np.savetxt(folder / "cuboids.txt", cuboids - [1, 0, 0, 0, 0, 0, 0])
+    files = {"scan": folder / "scan.nc", "grains": folder / "cuboids.txt", "out": folder / "out", "noise": noise}
+    return ["invert", "--no-figures", *(str(part) for name, value in files.items() for part in (f"--{name}", value))]
+
+
+SMALL = SensorGrid(origin=(-9, -9), spacing=1.0, shape=(26, 26), height=2.0)
+
+
+def test_the_command_inverts_at_the_fitted_geometry(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main([*as_files(tmp_path, noise=5.0), "--fit", "standoff,shift"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"standoff +-0\.4.* ± .* µm \(95%\), determined", told), told
+    assert re.search(r"shift x +\+(1|0\.9).* ± .* µm \(95%\), determined", told)
+    assert re.search(r"2 µm above the surface|(1\.99|2\.0)\d* µm above the surface", told)
+    assert re.search(r"reduced χ² +(0\.9|1)", told)
+    table, maps, record = read_results(tmp_path / "out")
+    assert record["registration"]["applied"] == ["standoff", "shift"]
+    assert [row["parameter"] for row in record["registration"]["fits"][0]["parameters"]] == [
+        "standoff",
+        "shift x",
+        "shift y",
+    ]
+    assert abs(maps.attrs["sensor_height"] - 2.0) < 0.1
+    np.testing.assert_allclose(table["x"], [0, 7], atol=0.1)
+
+
+def test_the_command_leaves_as_given_what_is_not_determined(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main([*as_files(tmp_path, noise=5e4), "--fit", "standoff"]) == 0
+    assert re.search(r"standoff .* not determined: .* left as given", capsys.readouterr().out.replace("\n", " "))
+    table, maps, record = read_results(tmp_path / "out")
+    assert record["registration"]["applied"] == []
+    assert float(maps.attrs["sensor_height"]) == 2.4
+    np.testing.assert_allclose(table["x"], [-1, 6])
+
+
+def test_the_command_knows_what_can_be_fitted(tmp_path, capsys):
+    assert cli.main([*as_files(tmp_path, noise=5.0), "--fit", "height"]) == 1
+    assert "--fit takes standoff, shift, rotation, with commas between them; got 'height'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

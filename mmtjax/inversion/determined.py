@@ -19,8 +19,10 @@ _RIVAL = 5.0
 #: Standard deviations by which a signal must exceed what noise alone would fit.
 _SIGNAL = 5.0
 
-#: Independent values of the residual for each unknown that the map determines, at least.
-_INDEPENDENT = 3.0
+#: Independent values of a correlated residual for each unknown that the map determines, at least; and the share of the
+#: sensors in use above which a residual is taken for white.
+_INDEPENDENT = 10.0
+_WHITE = 0.5
 
 #: Probability below which the quarters of the map are taken to disagree.
 _DISAGREE = 1e-3
@@ -34,7 +36,8 @@ def shared_reasons(problem: Problem, optimum: Optimum, noise: ResidualNoise) -> 
     explained = float(np.sum(field**2)) / part.variance - part.misfit
     if explained < unknowns + _SIGNAL * np.sqrt(2 * unknowns):
         yield "the grains explain no more of the map than noise alone would let them"
-    if noise.independent < _INDEPENDENT * unknowns:
+    used = int(np.count_nonzero(survey.weight))
+    if noise.independent < min(_INDEPENDENT * unknowns, _WHITE * used):
         yield (
             f"the residual is no noise: neighbours correlate by {noise.neighbours:.2f}, and it amounts to "
             f"{noise.independent:.0f} independent values for {unknowns:.0f} unknowns that the map determines"
