@@ -48,6 +48,6 @@ def motions(grains: Grains, grid: SensorGrid, change: Float[np.ndarray, "4"]) ->
     return np.array(rows).transpose(0, 2, 1)
 
 
-def _from_middle(grains: Grains, grid: SensorGrid) -> AnyArray:
+def _from_middle(grains: Grains, grid: SensorGrid) -> tuple[AnyArray, AnyArray]:
     middle = [line[0] / 2 + line[-1] / 2 for line in (grid.x, grid.y)]
     return grains.position[:, 0] - middle[0], grains.position[:, 1] - middle[1]
