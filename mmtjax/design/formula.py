@@ -119,7 +119,7 @@ def learn_formula(
     >>> depth, volume = rng.uniform(5, 40, 400), 10 ** rng.uniform(0, 3, 400)
     >>> position = np.stack([1e5 * np.arange(400.0), np.zeros(400), -depth], axis=1)
     >>> resolved = (volume / depth**3 > 1e-2).astype(float)
-    >>> found = learn_formula([SampleGrains(position, depth, volume, resolved)], loss="ranking", crowded=False)
+    >>> found = learn_formula([SampleGrains(position, depth, volume, resolved)], crowded=False)
     >>> abs(found.depth / found.volume - 3) < 0.1
     True
     """

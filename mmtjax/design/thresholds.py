@@ -168,7 +168,7 @@ def find_smooth_threshold(
     --------
     >>> strength = np.logspace(-4, 0, 401)
     >>> found = find_smooth_threshold(strength, np.where(strength > 1e-3, 0.01, 1.0), purity=0.99)
-    >>> abs(np.log10(found.value) + 3) < 0.05
+    >>> bool(abs(np.log10(found.value) + 3) < 0.05)
     True
     """
     require_float64()
