@@ -59,7 +59,7 @@ class _Knobs(NamedTuple):
     threshold: Array
 
 
-def decades_of(samples: Sequence[SampleGrains], formula: StrengthFormula) -> Float[Array, " grain"]:
+def decades_of(samples: Sequence[SampleGrains], formula: StrengthFormula) -> Float[Array, " pooled"]:
     """Decimal logarithms of the strengths of all grains by a formula, each among those of its own sample.
 
     Examples
@@ -73,8 +73,8 @@ def decades_of(samples: Sequence[SampleGrains], formula: StrengthFormula) -> Flo
 
 
 def _decades(
-    samples: Sequence[SampleGrains], neighbours: Sequence[Float[AnyArray, " grain"]], formula: StrengthFormula
-) -> Float[Array, " grain"]:
+    samples: Sequence[SampleGrains], neighbours: Sequence[AnyArray], formula: StrengthFormula
+) -> Float[Array, " pooled"]:
     strengths = [
         log_crowded_strength(sample.volume, sample.depth, neighbours=beside, formula=formula)
         for sample, beside in zip(samples, neighbours, strict=True)
@@ -149,7 +149,7 @@ def learn_formula(
 def _slope(
     knobs: _Knobs,
     samples: list[SampleGrains],
-    resolved: Float[Array, " grain"],
+    resolved: Float[Array, " pooled"],
     purity: Float[Array, ""],
     width: Float[Array, ""],
     loss: str,
