@@ -118,9 +118,10 @@ def learn_formula(
     >>> rng = np.random.default_rng(1)
     >>> depth, volume = rng.uniform(5, 40, 400), 10 ** rng.uniform(0, 3, 400)
     >>> position = np.stack([1e5 * np.arange(400.0), np.zeros(400), -depth], axis=1)
-    >>> resolved = (volume / depth**3 > 1e-2).astype(float)
+    >>> strength = volume / depth**3 * 10 ** rng.normal(0, 0.4, 400)
+    >>> resolved = (strength > 1e-2).astype(float)
     >>> found = learn_formula([SampleGrains(position, depth, volume, resolved)], loss="ranking", crowded=False)
-    >>> abs(found.depth / found.volume - 3) < 0.1
+    >>> abs(found.depth / found.volume - 3) < 0.5
     True
     """
     require_float64()
