@@ -206,8 +206,8 @@ def main() -> None:
     samples = samples_of(study, cells, CASE["noise"])
     if not 1 <= asked.learn <= len(samples) - 2:
         raise SystemExit(
-            f"--learn {asked.learn}: {asked.store} has {len(samples)} repeats of {CASE}; at least 1 to learn from and 2 "
-            "for the test are needed, so let it run on"
+            f"--learn {asked.learn}: {asked.store} has {len(samples)} repeats of {CASE}; it takes 1 or more to learn "
+            "from and 2 for the test, so let it run on"
         )
     seen = sorted(samples)[: asked.learn]
     formulas = learned([samples[number] for number in seen])
