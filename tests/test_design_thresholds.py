@@ -72,21 +72,25 @@ def test_what_cannot_be_selected_is_refused() -> None:
             find_smooth_threshold(**asked)
 
 
-def known_sample(seed: int, formula: StrengthFormula, count: int = 300) -> SampleGrains:
-    """Grains at random in 200 × 200 µm, of which half are resolved: those that a formula says."""
+def known_sample(seed: int, formula: StrengthFormula, count: int = 500) -> SampleGrains:
+    """Grains at random in 200 × 200 µm, of which half are resolved: those that a formula says, with scatter."""
     rng = np.random.default_rng(seed)
     position = np.stack([*rng.uniform(0, 200, (2, count)), -rng.uniform(5, 45, count)], axis=1)
     sample = SampleGrains(position, -position[:, 2], 10 ** rng.uniform(0, 3.5, count), np.zeros(count))
-    strength = np.asarray(decades_of([sample], formula)) + rng.normal(0, 0.1, count)
+    strength = np.asarray(decades_of([sample], formula)) + rng.normal(0, 0.5, count)
     return sample._replace(resolved=(strength > np.median(strength)).astype(float))
 
 
 @pytest.mark.parametrize("loss", ["recovery", "ranking"])
 def test_a_known_formula_is_learned(loss: str) -> None:
     true = StrengthFormula(volume=1.0, depth=4.0, crowding=1.5, reach=0.4)
-    samples = [known_sample(seed, true) for seed in range(2)]
+    samples = [known_sample(seed, true) for seed in range(3)]
     found = learn_formula(samples, loss=loss, purity=0.95)
-    assert found.depth / found.volume == pytest.approx(4.0, abs=0.6)
+    if loss == "ranking":
+        # Which of the formulas that recover alike is found, the loss of a selection leaves open.
+        assert found.depth / found.volume == pytest.approx(4.0, abs=0.4)
+        assert found.crowding / found.volume == pytest.approx(1.5, abs=0.3)
+        assert found.reach == pytest.approx(0.4, abs=0.05)
     unseen = known_sample(9, true)
     recovered = {
         name: statistic_threshold(values, 1 - unseen.resolved, limit=0.5, purity=0.95).recovered
@@ -96,12 +100,12 @@ def test_a_known_formula_is_learned(loss: str) -> None:
             "without": np.asarray(decades_of([unseen], true._replace(crowding=0.0))),
         }.items()
     }
-    assert recovered["found"] >= recovered["true"] - 0.04
-    assert recovered["found"] > recovered["without"]
+    assert recovered["found"] >= recovered["true"] - 0.03
+    assert recovered["found"] > recovered["without"] + 0.1
 
 
 def test_a_formula_needs_grains_of_both_kinds() -> None:
     true = StrengthFormula(volume=1.0, depth=4.0, crowding=1.5, reach=0.4)
     sample = known_sample(1, true)
-    with pytest.raises(ValueError, match="300 of 300 grains are resolved"):
-        learn_formula([sample._replace(resolved=np.ones(300))])
+    with pytest.raises(ValueError, match="500 of 500 grains are resolved"):
+        learn_formula([sample._replace(resolved=np.ones(500))])

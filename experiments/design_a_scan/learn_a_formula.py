@@ -196,6 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("store", type=Path, help="store of `mmtjax study run`")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tables")
+    parser.add_argument("--learn", type=int, default=5, help="repeats to learn from; all others are for the test")
     asked = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     study = open_study(asked.store)
@@ -203,9 +204,12 @@ def main() -> None:
     place = {name: value for name, value in CASE.items() if name != "noise"}
     cells = [cell for cell in study.cells() if all(getattr(cell, name) == value for name, value in place.items())]
     samples = samples_of(study, cells, CASE["noise"])
-    if len(samples) < 4:
-        raise SystemExit(f"{asked.store} has {len(samples)} repeats of {CASE}; 4 at least are needed, so let it run on")
-    seen = sorted(samples)[: len(samples) // 2]
+    if not 1 <= asked.learn <= len(samples) - 2:
+        raise SystemExit(
+            f"--learn {asked.learn}: {asked.store} has {len(samples)} repeats of {CASE}; it takes 1 or more to learn "
+            "from and 2 for the test, so let it run on"
+        )
+    seen = sorted(samples)[: asked.learn]
     formulas = learned([samples[number] for number in seen])
     rows = [{"learned_by": name, **formula._asdict()} for name, formula in formulas.items()]
     rows.append({"learned_by": "published", **LEARNED_FORMULA._asdict()})

@@ -38,7 +38,7 @@ class StrengthFormula(NamedTuple):
 
 #: Learned from the Fig. 6 case of Out et al. (2022): 500 × 500 × 50 µm, 10⁵ grains/mm³, 1 µm, 5 nT, limit 10 %, purity
 #: 99 %, by ``experiments/design_a_scan/learn_a_formula.py``. A common factor of the exponents changes no selection.
-LEARNED_FORMULA = StrengthFormula(volume=0.91, depth=5.56, crowding=1.30, reach=0.45)
+LEARNED_FORMULA = StrengthFormula(volume=0.93, depth=4.94, crowding=1.68, reach=0.41)
 
 
 def signal_strength_ratio(grains: Grains, height: object) -> Float[AnyArray, " grain"]:
