@@ -43,7 +43,7 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
         rows[f"SSR above which {trusted}"] = _choice(threshold, f"{threshold.ssr:.3g} 1/µm")
         crowded, expected = (beside[name][purity] for name in ("crowded_signal_strength", "expected_uncertainty_ratio"))
         rows[f"crowded, above which {trusted}"] = _choice(crowded, f"{crowded.value:.3g}")
-        rows[f"expected ratio below which {trusted}"] = _choice(expected, f"{expected.value:.3g}")
+        rows[f"expected, below which {trusted}"] = _choice(expected, f"{expected.value:.3g}")
     rows["computed on"] = f"{jax.default_backend()}, float64"
     return listing(rows, title="Inversion")
 

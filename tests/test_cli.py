@@ -80,7 +80,7 @@ def test_invert_prints_what_to_know(demo: Path, tmp_path: Path, capsys: pytest.C
         r"SSR above which 99\.9 % are trusted +(none|[\d.e-]+ 1/µm: \d+ grains)",
         r"expected within 20 % before the scan +[\d.]+ grains, by equation 1",
         r"crowded, above which 90 % are trusted +(none|[\d.e-]+: \d+ grains)",
-        r"expected ratio below which 90 % are trusted +(none|[\d.e-]+: \d+ grains)",
+        r"expected, below which 90 % are trusted +(none|[\d.e-]+: \d+ grains)",
         r"computed on +(cpu|gpu), float64",
         r"Results in .*out: grains\.csv, grains\.parquet, maps\.nc",
     ):
