@@ -1,4 +1,4 @@
-"""The float64 rule, and the test that tells a number from a traced value."""
+"""The float64 rule, and the tests that tell a number from a traced value and main memory from a device's."""
 
 import jax
 import numpy as np
@@ -31,6 +31,19 @@ def is_concrete(*values: object) -> bool:
     True
     """
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(values))
+
+
+def in_main_memory(values: np.ndarray | jax.Array) -> bool:
+    """Whether NumPy, BLAS and LAPACK may read an array without copying it.
+
+    Examples
+    --------
+    >>> in_main_memory(np.zeros(3))
+    True
+    """
+    if isinstance(values, np.ndarray):
+        return True
+    return is_concrete(values) and all(device.platform == "cpu" for device in values.devices())
 
 
 def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:

@@ -9,7 +9,7 @@ from mmtjax import SensorGrid, greens_matrix
 from mmtjax.field.plan import plan_field
 from mmtjax.field.polynomial import interpolation, nodes, transfer, truncation_error, vandermonde
 from mmtjax.greens import CompressedGreen, DenseGreen, TiledGreen
-from mmtjax.greens.factors import add_block, merge_rows, triangular
+from mmtjax.greens.blocks import add_block
 from mmtjax.greens.rotation import bases
 from mmtjax.greens.tree import LEAF, grow_tree
 from tests.samples import small_sample
@@ -168,37 +168,6 @@ def test_progress_is_reported_to_the_end(green):
     green.gram(progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert seen[-1] == (GRID.size, GRID.size)
-
-
-@pytest.mark.parametrize("own", [0, 1, 3, 25])
-@pytest.mark.parametrize("as_array", [np.asarray, jnp.asarray])
-def test_rows_are_merged(own, as_array):
-    """Triangles, loose rows and rows of the square: against QR of all of them in one piece."""
-    rng = np.random.default_rng(5)
-    places = [np.array([0, 2, 3, 7]), np.array([4, 8]), np.array([1, 2, 5, 6, 8]), np.array([], int)]
-    parts = [np.triu(rng.normal(size=(4, 4))), rng.normal(size=(1, 2)), rng.normal(size=(2, 5)), np.zeros((0, 0))]
-    rows = rng.normal(size=(own, 9))
-    spread = [np.zeros((len(part), 9)) for part in parts]
-    for whole, place, part in zip(spread, places, parts, strict=True):
-        whole[:, place] = part
-    stack = np.concatenate([*spread, rows])
-    held = [(place, as_array(part)) for place, part in zip(places, parts, strict=True)]
-    left = merge_rows(9, held, as_array(rows))
-    assert len(left) == min(len(stack), 9)
-    # Where rows are too few, the last ones of the factor are rounding, of any sign.
-    np.testing.assert_allclose(left.T @ left, stack.T @ stack, atol=1e-12)
-    factor = triangular(9, left)
-    np.testing.assert_allclose(factor, np.triu(factor))
-    np.testing.assert_allclose(factor.T @ factor, stack.T @ stack, atol=1e-12)
-
-
-def test_two_triangles_are_merged():
-    rng = np.random.default_rng(7)
-    one, two = (np.asfortranarray(np.triu(rng.normal(size=(6, 6)))) for _ in range(2))
-    everywhere = np.arange(6)
-    merged = merge_rows(6, [(everywhere, one.copy()), (everywhere, two.copy())], np.zeros((0, 6)))
-    expected = np.linalg.qr(np.concatenate([one, two]), mode="r")
-    np.testing.assert_allclose(np.abs(merged), np.abs(expected), atol=1e-12)
 
 
 def test_blocks_are_added_above_the_diagonal():

@@ -12,16 +12,20 @@ from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field
 from mmtjax.field.polynomial import terms, transfer, vandermonde
-from mmtjax.greens.factors import add_block, merge_rows, triangular
+from mmtjax.greens.blocks import add_block
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.rotation import bases
+from mmtjax.greens.sweep import Piece, piece_of, swept, triangular
 from mmtjax.greens.tree import LEAF, LEAF_TILES, Square, grow_tree
 from mmtjax.precision import is_concrete
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
 AnyArray = np.ndarray | Array
+
+#: Share of the unknowns that rows of a level hold up to which it pays to sweep them before all rows are reduced.
+_SWEPT = 0.7
 
 
 class CompressedGreen(AbstractGreen):
@@ -150,17 +154,20 @@ class CompressedGreen(AbstractGreen):
     def root(
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
-        """A triangular factor of the weighted rows: those of each square are reduced before the next larger one."""
-        left: dict[tuple[int, int], AnyArray] = {}
-        levels = self.levels
+        """A triangular factor of the weighted rows: those of each level of the tree are swept across the map."""
+        across = _unknowns(np.argsort(np.asarray(self.grains.position)[:, int(np.argmin(self.grid.shape))]))
+        place = np.argsort(across)
+        pieces: list[list[Piece]] = [[] for _ in self.levels]
         for level, number, rows in self._rotated_rows(weight, progress):
-            square, parts = levels[level][number], []
-            for child in square.children:
-                place = _unknowns(np.searchsorted(square.near, levels[level - 1][child].near))
-                parts.append((place, left.pop((level - 1, child))))
-            left[level, number] = merge_rows(len(rows), parts, rows.T)
-        (rows,) = left.values()
-        return jnp.asarray(triangular(self.unknowns, rows))
+            if rows.size:
+                near = _unknowns(self.levels[level][number].near)
+                pieces[level].append(piece_of(place[near], rows.T))
+        gathered: list[Piece] = []
+        for own in pieces:
+            gathered += own
+            if sum(len(piece.place) for piece in own) < _SWEPT * self.unknowns * len(own):
+                gathered = swept(gathered)
+        return triangular(gathered, across)
 
     def _rotated_rows(
         self, weight: Float[Array, "ny nx"] | None, progress: Progress | None

@@ -9,9 +9,9 @@ from jaxtyping import Array, Float
 from mmtjax.field.columns import columns_of_pairs
 from mmtjax.field.nodes import polynomials_of_pairs
 from mmtjax.field.plan import TILE, FieldPlan
-from mmtjax.greens.factors import in_main_memory
 from mmtjax.greens.operator import Progress
 from mmtjax.greens.tree import LEAF_TILES, Square
+from mmtjax.precision import in_main_memory
 from mmtjax.scan.grid import SensorGrid
 
 #: Rows of one result of the kernels: always the same, so that what surrounds them is compiled once.

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.linalg.blas import dsyrk
 
-from mmtjax.greens.factors import in_main_memory
 from mmtjax.greens.operator import AbstractGreen, Progress
+from mmtjax.precision import in_main_memory
 
 #: Rows that BLAS is given at a time.
 _HOST_ROWS = 2048

@@ -3,12 +3,12 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.inversion.solver import AbstractSolver, Reduced, condition_number
+from mmtjax.inversion.solver import AbstractSolver, Reduced
+from mmtjax.uncertainty.triangle import condition_number
 
 
 class Cholesky(AbstractSolver):
@@ -25,10 +25,14 @@ class Cholesky(AbstractSolver):
         """The matrix QᵀW²Q."""
         return green.gram(weight, progress=progress)
 
-    @eqx.filter_jit
     def compute(self, state: Array, ridge: Float[Array, ""] | None) -> Reduced:
         """The factor of the equilibrated matrix; not finite, with an infinite condition, where it fails."""
-        gram = state if ridge is None else state + ridge * jnp.eye(len(state))
-        scale = jnp.sqrt(jnp.diagonal(gram))
-        factor = jnp.linalg.cholesky(gram / scale[:, None] / scale, upper=True, symmetrize_input=False)
-        return Reduced(factor, scale, jax.lax.stop_gradient(condition_number(factor)))
+        factor, scale = _equilibrated(state, ridge)
+        return Reduced(factor, scale, condition_number(factor))
+
+
+@eqx.filter_jit
+def _equilibrated(state: Array, ridge: Float[Array, ""] | None) -> tuple[Array, Array]:
+    gram = state if ridge is None else state + ridge * jnp.eye(len(state))
+    scale = jnp.sqrt(jnp.diagonal(gram))
+    return jnp.linalg.cholesky(gram / scale[:, None] / scale, upper=True, symmetrize_input=False), scale

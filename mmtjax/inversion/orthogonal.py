@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.inversion.solver import AbstractSolver, Reduced, condition_number
+from mmtjax.inversion.solver import AbstractSolver, Reduced
+from mmtjax.uncertainty.triangle import condition_number
 
 
 class Orthogonal(AbstractSolver):
@@ -19,15 +20,18 @@ class Orthogonal(AbstractSolver):
         """The triangular factor of the weighted rows."""
         return green.root(weight, progress=progress)
 
-    @eqx.filter_jit
     def compute(self, state: Array, ridge: Float[Array, ""] | None) -> Reduced:
         """The factor with columns scaled to norm one, the rows of the prior added."""
-        square = jnp.sum(state**2, axis=0)
-        if ridge is None:
-            scale = jnp.sqrt(square)
-            factor = state / scale
-        else:
-            scale = jnp.sqrt(square + ridge)
-            prior = jnp.sqrt(ridge) * jnp.eye(len(scale)) / scale
-            factor = jnp.linalg.qr(jnp.concatenate([state / scale, prior]), mode="r")
+        factor, scale = _equilibrated(state, ridge)
         return Reduced(factor, scale, condition_number(factor))
+
+
+@eqx.filter_jit
+def _equilibrated(state: Array, ridge: Float[Array, ""] | None) -> tuple[Array, Array]:
+    square = jnp.sum(state**2, axis=0)
+    if ridge is None:
+        scale = jnp.sqrt(square)
+        return state / scale, scale
+    scale = jnp.sqrt(square + ridge)
+    prior = jnp.sqrt(ridge) * jnp.eye(len(scale)) / scale
+    return jnp.linalg.qr(jnp.concatenate([state / scale, prior]), mode="r"), scale

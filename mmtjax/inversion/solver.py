@@ -3,15 +3,10 @@
 from abc import abstractmethod
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from mmtjax.greens.operator import AbstractGreen, Progress
-
-#: Pivots of power iteration; the condition number is then right to a few per cent.
-_POWER_STEPS = 40
+from mmtjax.uncertainty.triangle import solve
 
 
 class Reduced(eqx.Module):
@@ -33,11 +28,11 @@ class Reduced(eqx.Module):
 
     def whiten(self, gradient: Float[Array, " unknown"]) -> Float[Array, " unknown"]:
         """``R⁻ᵀ diag(1/s) g``: coordinates in which the problem has condition one."""
-        return solve_triangular(self.factor, gradient / self.scale, trans="T")
+        return solve(self.factor, gradient / self.scale, transposed=True)
 
     def magnetization(self, whitened: Float[Array, " unknown"]) -> Float[Array, " unknown"]:
         """``M = diag(1/s) R⁻¹ y`` of whitened coordinates y."""
-        return solve_triangular(self.factor, whitened) / self.scale
+        return solve(self.factor, whitened) / self.scale
 
 
 class AbstractSolver(eqx.Module):
@@ -57,27 +52,3 @@ class AbstractSolver(eqx.Module):
     @abstractmethod
     def compute(self, state: Array, ridge: Float[Array, ""] | None) -> Reduced:
         """The reduced problem for a ridge."""
-
-
-def condition_number(factor: Float[Array, "unknown unknown"]) -> Float[Array, ""]:
-    """Estimate of the 2-norm condition number of a triangular factor, by power iteration on RᵀR and its inverse.
-
-    Infinite if the factor holds a value that is not finite or a zero pivot.
-    """
-    factor = jax.lax.stop_gradient(factor)
-    pivots = jnp.abs(jnp.diagonal(factor))
-    sound = jnp.all(jnp.isfinite(factor)) & (jnp.min(pivots) > 0)
-    safe = jnp.where(sound, factor, jnp.eye(len(pivots)))
-    start = jnp.cos(jnp.arange(len(pivots), dtype=factor.dtype) ** 2 + 1.0)
-
-    def grow(_: Int[Array, ""], vector: Array) -> Array:
-        image = safe.T @ (safe @ vector)
-        return image / jnp.linalg.norm(image)
-
-    def shrink(_: Int[Array, ""], vector: Array) -> Array:
-        image = solve_triangular(safe, solve_triangular(safe, vector, trans="T"))
-        return image / jnp.linalg.norm(image)
-
-    largest = jnp.linalg.norm(safe @ jax.lax.fori_loop(0, _POWER_STEPS, grow, start))
-    smallest = jnp.linalg.norm(safe @ jax.lax.fori_loop(0, _POWER_STEPS, shrink, start))
-    return jnp.where(sound, largest / smallest, jnp.inf)

@@ -233,7 +233,9 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
             yield client
         return
     threads = str(max(1, _cores() // workers))
-    environment = {"JAX_ENABLE_X64": "1"} | dict.fromkeys(_THREADS, threads)
+    # Among what Dask sets by itself is that freed memory goes back to the system.
+    usual = dask.config.get("distributed.nanny.pre-spawn-environ")
+    environment = usual | {"JAX_ENABLE_X64": "1"} | dict.fromkeys(_THREADS, threads)
     settings = {
         "distributed.nanny.pre-spawn-environ": environment,
         "distributed.scheduler.allowed-failures": _DEATHS - 1,

@@ -7,12 +7,9 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
 from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.uncertainty.triangle import inverse_blocks
 
 AnyArray = np.ndarray | jax.Array
-
-#: The inverse of a factor is computed in at most this many panels of columns: each needs only the rows above its last
-#: column, which saves two thirds of the work, and only one of them is held in memory.
-_PANELS = 16
 
 
 def covariance_blocks(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "grain 3 3"]:
@@ -49,7 +46,9 @@ def covariance_blocks(factor: object, scale: object, *, variance: object) -> Flo
     >>> covariance_blocks(np.eye(3), np.array([1.0, 1.0, 2.0]), variance=4.0)[0, 2, 2].item()
     1.0
     """
-    return _blocks(*checked_factor(factor, scale, variance))
+    triangle, columns, power = checked_factor(factor, scale, variance)
+    inverse = 1 / columns.reshape(-1, 3)
+    return power * inverse_blocks(triangle) * inverse[:, :, None] * inverse[:, None, :]
 
 
 def covariance_matrix(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "param param"]:
@@ -163,21 +162,6 @@ def checked_factor(
     if is_concrete(power) and not 0 <= power < np.inf:
         raise ValueError(f"the variance of the noise must be finite and not negative, in nT²; got {variance!r}")
     return triangle, columns, power
-
-
-@jax.jit
-def _blocks(
-    factor: Float[AnyArray, "param param"], scale: Float[AnyArray, " param"], variance: Float[AnyArray, ""]
-) -> Float[AnyArray, "grain 3 3"]:
-    grains = len(scale) // 3
-    width = 3 * -(-grains // _PANELS)
-    blocks = jnp.zeros((grains, 3, 3))
-    for start in range(0, len(scale), width):
-        end = min(start + width, len(scale))
-        panel = solve_triangular(factor[:end, :end], jnp.eye(end, end - start, k=-start)).reshape(-1, 3, end - start)
-        blocks = blocks.at[: end // 3].add(jnp.einsum("gic,gjc->gij", panel, panel))
-    inverse = 1 / scale.reshape(-1, 3)
-    return variance * blocks * inverse[:, :, None] * inverse[:, None, :]
 
 
 @jax.jit

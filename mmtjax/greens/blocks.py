@@ -1,0 +1,19 @@
+"""Sums of blocks of a matrix, in place in main memory and by JAX elsewhere."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+AnyArray = np.ndarray | Array
+
+
+def add_block(
+    total: Float[AnyArray, "size size"], place: Int[np.ndarray, " part"], block: Float[AnyArray, "part part"]
+) -> Float[AnyArray, "size size"]:
+    """Add the upper triangle of a symmetric block at ascending rows and columns, in place where the array allows it."""
+    if not isinstance(total, np.ndarray):
+        return total.at[np.ix_(place, place)].add(jnp.triu(block))
+    # Picking elements from one row at a time is six times as fast as picking them from all rows and columns at once.
+    for number, row in enumerate(place):
+        total[row, place[number:]] += block[number, number:]
+    return total
