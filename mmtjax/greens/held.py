@@ -1,7 +1,5 @@
 """What a compressed operator holds: columns near the leaves of its tree, and polynomials on all squares."""
 
-from collections.abc import Iterator
-
 import jax
 import numpy as np
 from jaxtyping import Array, Float
@@ -10,7 +8,7 @@ from mmtjax.field.columns import columns_of_pairs
 from mmtjax.field.nodes import polynomials_of_pairs
 from mmtjax.field.plan import TILE, FieldPlan
 from mmtjax.greens.operator import Progress
-from mmtjax.greens.tree import LEAF_TILES, Square
+from mmtjax.greens.tree import LEAF_TILES, Square, batches
 from mmtjax.precision import in_main_memory
 from mmtjax.scan.grid import SensorGrid
 
@@ -26,7 +24,7 @@ def held_polynomials(
 ) -> list[Float[AnyArray, "far_unknown term"]]:
     """Polynomials of the distant columns of each square of a level."""
     held = []
-    for batch in _batches([len(square.far) for square in level], _POLYNOMIALS):
+    for batch in batches([len(square.far) for square in level], _POLYNOMIALS):
         squares = level[batch]
         size = [len(square.far) for square in squares]
         values = polynomials_of_pairs(
@@ -48,7 +46,7 @@ def held_leaves(
     """Columns of the grains near each leaf at its sensors, tile by tile."""
     held: list[AnyArray] = []
     tile = np.stack(np.divmod(np.arange(LEAF_TILES**2), LEAF_TILES), axis=1) * TILE
-    for batch in _batches([len(leaf.near) for leaf in leaves], _NEAR):
+    for batch in batches([len(leaf.near) for leaf in leaves], _NEAR):
         size = [len(leaf.near) for leaf in leaves[batch]]
         grain = np.concatenate([leaf.near for leaf in leaves[batch]])
         first = np.repeat([leaf.first for leaf in leaves[batch]], size, axis=0)
@@ -66,17 +64,6 @@ def held_leaves(
             jax.block_until_ready(values)
             progress(len(held) * grid.size // len(leaves), grid.size)
     return held
-
-
-def _batches(size: list[int], limit: int) -> Iterator[slice]:
-    """Consecutive members whose sizes add up to no more than a limit; one alone may exceed it."""
-    start, total = 0, 0
-    for number, count in enumerate(size):
-        if total + count > limit and number > start:
-            yield slice(start, number)
-            start, total = number, 0
-        total += count
-    yield slice(start, len(size))
 
 
 def _parts(values: Array, size: list[int]) -> list[AnyArray]:

@@ -1,6 +1,7 @@
 """The tree of squares of sensors: which grains are near a square, and where a polynomial stands for a distant one."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Int
@@ -11,6 +12,9 @@ from mmtjax.field.polynomial import truncation_error
 #: Tiles along an edge of the smallest squares.
 LEAF_TILES = 2
 LEAF = LEAF_TILES * TILE
+
+#: Pairs of a grain and a square that are looked at together, so that what is worked out for them stays small.
+_PAIRS = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +73,17 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
     above, grown = [Square(top, 0, 0, everything, everything[:0], everything[:0])], []
     bodies = _Bodies(plan)
     for level in range(top - 1, -1, -1):
-        edge, below, parents = LEAF << level, [], []
+        edge, places, candidates, parents = LEAF << level, [], [], []
         for square in above:
-            first = len(below)
+            first = len(places)
             for row in (2 * square.row, 2 * square.row + 1):
                 for column in (2 * square.column, 2 * square.column + 1):
                     if row * edge < shape[0] and column * edge < shape[1]:
-                        below.append(_divide(bodies, level, row, column, square.near))
-            parents.append(dataclasses.replace(square, children=tuple(range(first, len(below)))))
+                        places.append((row, column))
+                        candidates.append(square.near)
+            parents.append(dataclasses.replace(square, children=tuple(range(first, len(places)))))
         grown.append(parents)
-        above = below
+        above = _divide(bodies, level, places, candidates)
     return [above, *reversed(grown)]
 
 
@@ -95,21 +100,48 @@ class _Bodies:
         self.closest = plan.distance(self.place, first=np.zeros(2), count=np.array(plan.grid.shape[::-1]))
 
 
-def _divide(bodies: _Bodies, level: int, row: int, column: int, candidates: np.ndarray) -> Square:
-    """A square, with the candidates parted into near and far."""
+def _divide(
+    bodies: _Bodies, level: int, places: list[tuple[int, int]], candidates: list[Int[np.ndarray, " _"]]
+) -> list[Square]:
+    """The squares of a level, with the candidates of each parted into near and far."""
+    squares = []
+    for batch in batches([len(some) for some in candidates], _PAIRS):
+        some, size = candidates[batch], [len(part) for part in candidates[batch]]
+        grain = np.concatenate(some)
+        form = _forms(bodies, level, grain, np.repeat(places[batch], size, axis=0))
+        for place, part, own in zip(places[batch], some, np.split(form, np.cumsum(size)[:-1]), strict=True):
+            far = own != NEAR
+            squares.append(Square(level, *place, part[~far], part[far], own[far]))
+    return squares
+
+
+def _forms(
+    bodies: _Bodies, level: int, grain: Int[np.ndarray, " pair"], square: Int[np.ndarray, "pair 2"]
+) -> Int[np.ndarray, " pair"]:
+    """The number of the series for pairs of a grain and a square [row, column], `NEAR` where no polynomial stands."""
     plan, edge = bodies.plan, LEAF << level
-    spacing, first = np.asarray(plan.grid.spacing), np.array([row, column]) * edge
+    spacing, first = np.asarray(plan.grid.spacing), square * edge
     # The polynomials reach half a spacing beyond the outer sensors.
-    low = np.asarray(plan.grid.origin) + spacing * (first[::-1] - 0.5)
-    beside = distance_beside(bodies.place[candidates, :2], low, low + spacing * edge)
+    low = np.asarray(plan.grid.origin) + spacing * (first[:, ::-1] - 0.5)
+    beside = distance_beside(bodies.place[grain, :2], low, low + spacing * edge)
     half = edge * spacing.max() / 2
     error = truncation_error(
-        np.maximum(beside - bodies.reach[candidates], 0) / half,
-        np.maximum(bodies.depth[candidates] - bodies.radius[candidates], 0) / half,
+        np.maximum(beside - bodies.reach[grain], 0) / half,
+        np.maximum(bodies.depth[grain] - bodies.radius[grain], 0) / half,
     )
-    smooth = error * ((bodies.closest + bodies.reach)[candidates] / half) ** 3 <= 2 * plan.tolerance
-    form = np.full(len(candidates), NEAR)
-    some = candidates[smooth]
-    form[smooth] = plan.forms(some, plan.shapes.root[some], first=np.broadcast_to(first, (len(some), 2)), count=edge)
-    far = form != NEAR
-    return Square(level, row, column, candidates[~far], candidates[far], form[far])
+    smooth = error * ((bodies.closest + bodies.reach)[grain] / half) ** 3 <= 2 * plan.tolerance
+    form = np.full(len(grain), NEAR)
+    some = grain[smooth]
+    form[smooth] = plan.forms(some, plan.shapes.root[some], first=first[smooth], count=edge)
+    return form
+
+
+def batches(size: list[int], limit: int) -> Iterator[slice]:
+    """Consecutive members whose sizes add up to no more than a limit; one alone may exceed it."""
+    start, total = 0, 0
+    for number, count in enumerate(size):
+        if total + count > limit and number > start:
+            yield slice(start, number)
+            start, total = number, 0
+        total += count
+    yield slice(start, len(size))
