@@ -54,8 +54,10 @@ def difference(problem, chosen, name, step):
 def check_gradient(problem, chosen):
     found = evaluate_with_gradient(problem, chosen)
     for name in problem.free:
-        # Short steps: sensors fade in with a second derivative that jumps.
-        expected = difference(problem, chosen, name, 2e-4 * chosen[name])
+        # Short steps where sensors fade in, with a second derivative that jumps; elsewhere the longer ones that keep
+        # the rounding of the values small beside a slope of less than one per cent.
+        step = 2e-4 if name in ("interval", "thickness") else 4e-3
+        expected = difference(problem, chosen, name, step * chosen[name])
         # A derivative that is nothing beside the value is lost in the rounding of the differences.
         slack = 1e-9 * abs(found.mean) / chosen[name]
         np.testing.assert_allclose(found.gradient[name], expected, rtol=1e-5, atol=slack, err_msg=f"{name} at {chosen}")
