@@ -8,7 +8,7 @@ from mmtjax import SensorGrid
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.harmonics import derivative_matrices, field_terms
 from mmtjax.field.plan import plan_field, tile_count
-from mmtjax.field.pullback import pull_back
+from mmtjax.field.pullback import pull_back, slopes_by_side
 from mmtjax.field.series import series
 from tests.samples import small_sample
 
@@ -41,7 +41,8 @@ def slope(function, step=2e-3):
 def pulled():
     grid = grid_of(GEOMETRY)
     assert tile_count(grid) == len(TILES)
-    return pull_back(plan_field(GRAINS, grid, tolerance=1e-10), grid, tiles=TILES, cotangent=COTANGENT)
+    plan = plan_field(GRAINS, grid, tolerance=1e-10)
+    return pull_back(plan, grid, tiles=TILES, cotangent=COTANGENT, by_side=slopes_by_side(plan, grid))
 
 
 def test_geometry_of_the_sensors(pulled):

@@ -125,6 +125,31 @@ def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "i
     return NT_PER_A_PER_M * jnp.stack(values, axis=1)
 
 
+@cache
+def pulled_series_kernel(order: int) -> Callable[[Item, Array, Array], tuple[Array, ...]]:
+    """Derivatives of ``Σ factor · columns`` at each sensor, from series of an order: see `_pulled_series_kernel`."""
+    return partial(_pulled_series_kernel, order=order)
+
+
+def _pulled_series_kernel(
+    item: Item, coefficients: Float[AnyArray, "item 8 2 term"], factor: Float[AnyArray, "item 3 sensor"], *, order: int
+) -> tuple[Float[Array, "item sensor"], ...]:
+    """Derivatives of ``Σ factor · columns`` along the displacement x, y, z to each sensor, and by the side of sensors.
+
+    The columns are ∂_i ∂_z of a potential, so that their derivatives are symmetric and have no trace: the series are
+    those along xx, xy, xz, yy and yz, and then those of the three columns by the side. Stacked in one array the four
+    results would not be vectorized: seven times slower.
+    """
+
+    def one_sensor(coefficients: Array, x: Array, y: Array, z: Array, *factor: Array) -> tuple[Array, ...]:
+        xx, xy, xz, yy, yz, *by_side = series(coefficients, x, y, z, order=order)
+        rows = (xx, xy, xz), (xy, yy, yz), (xz, yz, -xx - yy), by_side
+        return tuple(NT_PER_A_PER_M * (row[0] * factor[0] + row[1] * factor[1] + row[2] * factor[2]) for row in rows)
+
+    over_sensors = jax.vmap(one_sensor, in_axes=(None, 0, 0, None, 0, 0, 0))
+    return jax.vmap(over_sensors)(coefficients, item.x, item.y, item.z, *(factor[:, axis] for axis in range(3)))
+
+
 def corner_kernel(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:
     """Closed form of some corners of one grain on one tile for each item, zero beyond the limit."""
     total = _sum_of_corners(item, inputs, corner_function)
@@ -144,19 +169,34 @@ def corner_slopes(item: Item, inputs: Inputs) -> Float[Array, "item 4 3 sensor"]
     jacobian = jax.jacfwd(corner_function, argnums=(0, 1, 2))
 
     def value_and_slopes(x: Array, y: Array, z: Array) -> tuple[Array, ...]:
-        return *corner_function(x, y, z), *(slope for row in jacobian(x, y, z) for slope in row)
+        (xx, xy, _), (_, yy, _), (xz, yz, _) = jacobian(x, y, z)
+        return *corner_function(x, y, z), xx, xy, xz, yy, yz
 
     total = _sum_of_corners(item, inputs, value_and_slopes)
     adjoin, side = item.separate_side is None, _side(item)
-    slopes = [[_between(total[3 + 3 * component + axis], adjoin=adjoin) for component in range(3)] for axis in range(3)]
+    # Summed over the corners, columns are ∂_i ∂_z of a potential: their derivatives are symmetric and have no trace.
+    function, (xx, xy, xz, yy, yz) = total[:3], total[3:]
+    along = [_between(each, adjoin=adjoin) for each in (xx, xy, xz, yy, yz)]
+    slopes = [
+        [along[0], along[1], along[2]],
+        [along[1], along[3], along[4]],
+        [along[2], along[4], -along[0] - along[3]],
+    ]
     widened = []
-    for component in range(3):
-        by_x, by_y = total[3 + 3 * component], total[4 + 3 * component]
+    for value, by_x, by_y in zip(function, (xx, xy, xz), (xy, yy, yz), strict=True):
         outward = _between(by_x, adjoin=adjoin, add_x=True) + _between(by_y, adjoin=adjoin, add_y=True)
-        spread = (1 / side[0] + 1 / side[1]) * _between(total[component], adjoin=adjoin)
+        spread = (1 / side[0] + 1 / side[1]) * _between(value, adjoin=adjoin)
         widened.append(outward / 2 - spread)
     values = jnp.stack([jnp.stack(part, axis=1) for part in (*slopes, widened)], axis=1)
     return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 4, 3, -1)
+
+
+def pulled_corner_kernel(
+    item: Item, inputs: Inputs, factor: Float[AnyArray, "item 3 sensor"]
+) -> tuple[Float[Array, "item sensor"], ...]:
+    """Derivatives of ``Σ factor · columns`` at each sensor, as `pulled_series_kernel`, from the closed form."""
+    slopes = corner_slopes(item, inputs)
+    return tuple(jnp.sum(slopes[:, axis] * factor, axis=1) for axis in range(4))
 
 
 def moved_corner_kernel(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:

@@ -18,7 +18,7 @@ from mmtjax.field.columns import (
     series_work,
 )
 from mmtjax.field.harmonics import derivative_matrices
-from mmtjax.field.kernels import Inputs, corner_slopes, series_kernel
+from mmtjax.field.kernels import Inputs, pulled_corner_kernel, pulled_series_kernel
 from mmtjax.field.plan import NEAR, TILE, FieldPlan, tile_corners
 from mmtjax.field.series import series_coefficients
 from mmtjax.scan.grid import SensorGrid
@@ -49,8 +49,20 @@ class GeometryGradient(eqx.Module):
         return jax.tree.map(np.add, self, other)
 
 
+def slopes_by_side(plan: FieldPlan, grid: SensorGrid) -> Float[np.ndarray, "part 3 2 term"]:
+    """Derivatives of the series of all parts by both edges of the sensors together, for `pull_back`."""
+    moments, side = plan.shapes.moments, jnp.asarray(grid.side)
+    _, slopes = jax.jvp(lambda side: series_coefficients(moments, side), (side,), (jnp.ones(2),))
+    return np.asarray(slopes)
+
+
 def pull_back(
-    plan: FieldPlan, grid: SensorGrid, *, tiles: Int[np.ndarray, " tile"], cotangent: Float[np.ndarray, "unknown row"]
+    plan: FieldPlan,
+    grid: SensorGrid,
+    *,
+    tiles: Int[np.ndarray, " tile"],
+    cotangent: Float[np.ndarray, "unknown row"],
+    by_side: Float[np.ndarray, "part 3 2 term"],
 ) -> GeometryGradient:
     """Derivatives of ``Σ cotangent · columns`` over some tiles, for columns as `columns_on_tiles` makes them.
 
@@ -67,6 +79,8 @@ def pull_back(
         Numbers of the tiles.
     cotangent
         Factor of each coefficient, (3 grains, tile · sensor of the tile); zero beyond the grid.
+    by_side
+        As `slopes_by_side` gives them: the same for all tiles.
     """
     grains, slots = len(plan.shapes.root), len(tiles)
     target = np.arange(grains * slots)
@@ -74,7 +88,7 @@ def pull_back(
     pairs = np.column_stack([target, tile_corners(grid, tiles)[slot], grain, plan.shapes.root[grain]])
     by_tile = cotangent.reshape(grains, 3, slots, TILE * TILE)
     chosen = {number: some for number, some in pairs_by_form(plan, pairs).items() if len(some)}
-    total = _Sums(plan, grid, parts=np.concatenate([some[:, 4] for some in chosen.values()]))
+    total = _Sums(plan, grid, by_side)
     for number, some in chosen.items():
         add, (work, inputs) = (
             (total.add_corners, corner_work(plan, grid, some))
@@ -91,57 +105,44 @@ def pull_back(
 class _Sums:
     """Derivatives of all chunks so far."""
 
-    def __init__(self, plan: FieldPlan, grid: SensorGrid, *, parts: Int[np.ndarray, " part"]) -> None:
+    def __init__(self, plan: FieldPlan, grid: SensorGrid, by_side: Float[np.ndarray, "part 3 2 term"]) -> None:
         self.frame = frame_of(plan, grid)
         self.position = np.zeros((len(plan.shapes.root), 3))
         self.origin, self.spacing, self.height, self.side = np.zeros(2), np.zeros(2), np.zeros(()), np.zeros(())
-        self.parts, edges = np.unique(parts), jnp.asarray(grid.side)
-        moments = plan.shapes.moments[self.parts]
-        _, slopes = jax.jvp(lambda side: series_coefficients(moments, side), (edges,), (jnp.ones(2),))
-        self.coefficient_slopes = np.asarray(slopes)
+        self.coefficients_by_side = by_side
 
     def add_series(self, chunk: np.ndarray, inputs: Inputs, factor: np.ndarray) -> None:
         """The derivative of a series along an axis is a series of the next order."""
         item, chosen = gather_series(self.frame, inputs, chunk)
         terms = chosen.values.shape[-1]
-        flat, order = chosen.values.reshape(len(factor), 3, -1), order_of(terms)
-        slopes = []
-        for matrix in derivative_matrices(order):
-            higher = (flat @ matrix).reshape(len(factor), 3, 2, -1)
-            slopes.append(_compiled(series_kernel(order + 1))(item, Inputs(higher, chosen.limit)))
-        wider = self.coefficient_slopes[np.searchsorted(self.parts, chunk[4])][..., :terms]
-        slopes.append(_compiled(series_kernel(order))(item, Inputs(wider, chosen.limit)))
-        self._add(chunk, np.stack(slopes, axis=1), factor)
+        order = order_of(terms)
+        along_x, along_y, _ = derivative_matrices(order)
+        # One product of matrices for the whole chunk, not a small one for each item.
+        flat = chosen.values.reshape(3 * len(factor), -1)
+        by_x, by_y = ((flat @ matrix).reshape(len(factor), 3, 2, -1) for matrix in (along_x, along_y))
+        coefficients = np.zeros((len(factor), 8, *by_x.shape[2:]))
+        coefficients[:, :3], coefficients[:, 3:5] = by_x, by_y[:, 1:]
+        coefficients[:, 5:, :, :terms] = self.coefficients_by_side[chunk[4], ..., :terms]
+        self._add(chunk, _compiled(pulled_series_kernel(order + 1))(item, coefficients, factor))
 
     def add_corners(self, chunk: np.ndarray, inputs: Inputs, factor: np.ndarray) -> None:
-        slopes = _compiled(corner_slopes)(*gather_corners(self.frame, inputs, chunk))
-        self._add(chunk, np.asarray(slopes), factor)
+        self._add(chunk, _compiled(pulled_corner_kernel)(*gather_corners(self.frame, inputs, chunk), factor))
 
-    def _add(
-        self,
-        chunk: np.ndarray,
-        slopes: Float[np.ndarray, "item 4 3 sensor"],
-        factor: Float[np.ndarray, "item 3 sensor"],
-    ) -> None:
+    def _add(self, chunk: np.ndarray, slopes: tuple[Float[Array, "item sensor"], ...]) -> None:
         """Slopes along displacements from parts to sensors, and by the side of sensors."""
         _, row, column, grain, _ = chunk[:5]
-        pulled = np.asarray(_contracted(slopes, factor)).reshape(-1, 4, TILE, TILE)
+        by_x, by_y, by_z, by_side = (np.asarray(slope).reshape(-1, TILE, TILE) for slope in slopes)
         # Sensors of one column of a tile share x, those of one row share y.
-        for axis, first, across in ((0, column, 1), (1, row, 2)):
-            along = pulled[:, axis].sum(axis=across)
+        for axis, slope, first, across in ((0, by_x, column, 1), (1, by_y, row, 2)):
+            along = slope.sum(axis=across)
             each = along.sum(axis=1)
             self.origin[axis] += each.sum()
             self.spacing[axis] += np.sum(along * (first[:, None] + np.arange(TILE)))
             np.add.at(self.position[:, axis], grain, -each)
-        up = pulled[:, 2].sum(axis=(1, 2))
+        up = by_z.sum(axis=(1, 2))
         self.height += up.sum()
         np.add.at(self.position[:, 2], grain, -up)
-        self.side += pulled[:, 3].sum()
+        self.side += by_side.sum()
 
 
 _compiled = cache(jax.jit)
-
-
-@jax.jit
-def _contracted(slopes: Array, factor: Array) -> Array:
-    return jnp.einsum("iacs,ics->ias", slopes, factor)

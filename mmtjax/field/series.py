@@ -93,9 +93,14 @@ def allowed_error(
 
 
 def series(
-    coefficients: Float[Array, "3 2 term"], x: Float[Array, ""], y: Float[Array, ""], z: Float[Array, ""], *, order: int
-) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """Coefficients N_x, N_y, N_z of one grain at the displacement from its centroid to one sensor.
+    coefficients: Float[Array, "component 2 term"],
+    x: Float[Array, ""],
+    y: Float[Array, ""],
+    z: Float[Array, ""],
+    *,
+    order: int,
+) -> tuple[Float[Array, ""], ...]:
+    """Coefficients N_x, N_y, N_z of one grain, or other series, at the displacement from its centroid to one sensor.
 
     ``N_i = Σ Re[c_i I_l^m]`` for degrees l = 2 … order + 2, with I_l^m = (x + iy)^m q_l^m, where q is real and obeys
     ``r² q_l^m = (2l-1) z q_{l-1}^m - ((l-1)² - m²) q_{l-2}^m``. Displacements are µm.
@@ -103,10 +108,11 @@ def series(
     index = {term: number for number, term in enumerate(field_terms(order))}
     inverse_square = 1.0 / (x * x + y * y + z * z)
     z_scaled = z * inverse_square
-    total = [0.0, 0.0, 0.0]
+    components = range(len(coefficients))
+    total = [0.0 for _ in components]
     real, imaginary, diagonal = jnp.ones_like(x), jnp.zeros_like(x), jnp.sqrt(inverse_square)
     for m in range(order + 3):
-        partial = [[0.0, 0.0] for _ in range(3)]
+        partial = [[0.0, 0.0] for _ in components]
         lower, current = jnp.zeros_like(x), diagonal
         for degree in range(m, order + 3):
             if degree > m:
@@ -115,15 +121,15 @@ def series(
                     following = following - ((degree - 1) ** 2 - m**2) * inverse_square * lower
                 lower, current = current, following
             if degree >= 2:
-                for component in range(3):
+                for component in components:
                     for part in range(2 if m else 1):
                         factor = coefficients[component, part, index[degree, m]]
                         partial[component][part] = partial[component][part] + factor * current
-        for component in range(3):
+        for component in components:
             total[component] = total[component] + partial[component][0] * real - partial[component][1] * imaginary
         real, imaginary = real * x - imaginary * y, real * y + imaginary * x
         diagonal = -(2 * m + 1) * inverse_square * diagonal
-    return total[0], total[1], total[2]
+    return tuple(total)
 
 
 @partial(jax.jit, static_argnames="order")

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import TILE, tile_count
-from mmtjax.field.pullback import GeometryGradient, pull_back
+from mmtjax.field.pullback import GeometryGradient, pull_back, slopes_by_side
 from mmtjax.greens.tiled import TiledGreen, sensors_of_tiles
 
 AnyArray = np.ndarray | Array
@@ -37,7 +37,7 @@ def pull_back_gram(
     factors = factors + factors.T
     grid, padded = green.grid, np.append(np.asarray(precision).ravel(), 0.0)
     by_precision, by_geometry = np.zeros(grid.size + 1), None
-    total = tile_count(grid)
+    total, by_side = tile_count(grid), slopes_by_side(green.plan, grid)
     for start in range(0, total, green.block_tiles):
         tiles = np.arange(start, min(start + green.block_tiles, total))
         sensor = sensors_of_tiles(grid, tiles)
@@ -50,7 +50,7 @@ def pull_back_gram(
         # Tiles of no precision have no part in it.
         live = used.reshape(len(tiles), TILE * TILE).any(axis=1)
         product = (product * used).reshape(len(columns), len(tiles), -1)[:, live].reshape(len(columns), -1)
-        part = pull_back(green.plan, grid, tiles=tiles[live], cotangent=product)
+        part = pull_back(green.plan, grid, tiles=tiles[live], cotangent=product, by_side=by_side)
         by_geometry = part if by_geometry is None else by_geometry + part
     if by_geometry is None:
         raise ValueError("every sensor has a precision of zero; no map is left to take derivatives of")
