@@ -62,34 +62,27 @@ def swept(pieces: Iterable[Piece]) -> list[Piece]:
 
 def _sweep(pieces: list[Piece]) -> Iterator[Piece]:
     waiting: list[Piece] = []
-    fresh = 0
+    fresh, front = 0, np.arange(0)
     for number, piece in enumerate(pieces):
         waiting.append(piece)
-        fresh += len(piece.rows)
+        fresh, front = fresh + len(piece.rows), np.union1d(front, piece.place)
         last = number == len(pieces) - 1
-        front = _union(waiting)
         ahead = front[-1] + 1 if last else pieces[number + 1].place[0]
         done = int(np.searchsorted(front, ahead))
         if last or (done and fresh >= len(front)):
             final, others = _reduced(front, waiting, done)
             if len(final.rows):
                 yield final
-            waiting, fresh = [others] if len(others.rows) else [], 0
-
-
-def _union(pieces: list[Piece]) -> Int[np.ndarray, " place"]:
-    return np.unique(np.concatenate([piece.place for piece in pieces]))
+            waiting, fresh, front = ([others], 0, others.place) if len(others.rows) else ([], 0, np.arange(0))
 
 
 def _reduced(front: Int[np.ndarray, " place"], pieces: list[Piece], done: int) -> tuple[Piece, Piece]:
     """Rows that are final, of the first unknowns of the front, and those that are left in the others."""
     columns = [np.searchsorted(front, piece.place) for piece in pieces]
     lead = np.concatenate([np.searchsorted(front, piece.lead) for piece in pieces])
-    final, others = triangularize(
-        _stacked([piece.rows for piece in pieces], columns, len(front), order := np.argsort(lead, kind="stable")),
-        lead[order],
-        [done, len(front)],
-    )
+    order = np.argsort(lead, kind="stable")
+    stack = _stacked([piece.rows for piece in pieces], columns, len(front), order)
+    final, others = triangularize(stack, lead[order], [done, len(front)])
     return Piece(front, front[: len(final)], final), Piece(front[done:], front[done:][: len(others)], others[:, done:])
 
 

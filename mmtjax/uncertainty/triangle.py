@@ -22,8 +22,8 @@ AnyArray = np.ndarray | Array
 #: diagonal, which saves two thirds of the work, and JAX holds only one of them.
 _PANELS = 16
 
-#: Steps of power iteration at most, and the relative change of a singular value at which they end. The condition number
-#: is then right to a few per cent.
+#: Steps of power iteration at most, and in main memory the relative change of the eigenvalue at which they end. The
+#: condition number is then right to a few per cent.
 _POWER_STEPS = 40
 _SETTLED = 1e-3
 
