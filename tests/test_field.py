@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from mmtjax import Grains, SensorGrid, forward, greens_matrix
+from mmtjax.field.columns import near_edge
+from mmtjax.field.plan import DEFAULT_TOLERANCE, SQUARE, TILE, plan_field
 from tests.oracle import exact_coefficients, quadrature_coefficients
 from tests.samples import ragged_cuboids, small_sample
 
@@ -294,3 +296,17 @@ def test_reference_of_the_real_scan(data):
     error = np.linalg.norm(ours[reference["sensor_flat_index"]] - exact, axis=2)
     assert np.all(error < 1e-7 * np.linalg.norm(ours, axis=2).max(axis=0))
     assert np.all(error < 1e-6 * np.linalg.norm(exact, axis=2))
+
+
+def test_squares_of_wide_tiles_are_those_of_narrow_ones():
+    """Every fourth sensor of a fine grid, whose tiles are narrow, is a sensor of a coarse one, whose tiles are wide."""
+    grains = small_sample(grains=5, width=90.0, depth=45.0)
+    fine = SensorGrid(origin=(-5, -5), spacing=1, shape=(101, 97), height=1, side=1)
+    coarse = SensorGrid(origin=(-5, -5), spacing=4, shape=(26, 25), height=1, side=1)
+    assert [near_edge(plan_field(grains, grid)) for grid in (fine, coarse)] == [TILE, SQUARE]
+    wide = np.asarray(greens_matrix(grains, coarse))
+    narrow = np.asarray(greens_matrix(grains, fine)).reshape(101, 97, -1)[::4, ::4].reshape(wide.shape)
+    peak = np.repeat(np.abs(narrow).max(axis=0).reshape(-1, 3).max(axis=1), 3)
+    assert np.all(np.abs(wide - narrow) <= 2 * DEFAULT_TOLERANCE * peak)
+    other = SensorGrid(origin=(-5, -5), spacing=4, shape=(26, 25), height=1, side=2)
+    assert np.abs(np.asarray(greens_matrix(grains, other)) - wide).max() > 1e-3 * np.abs(wide).max()

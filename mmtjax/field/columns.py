@@ -1,6 +1,7 @@
 """Columns of the Green's matrix on tiles of sensors: near or far form for every grain and tile, and nothing else."""
 
 from functools import cache
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,11 +22,21 @@ from mmtjax.field.kernels import (
     one_by_one,
     series_kernel,
 )
-from mmtjax.field.plan import NEAR, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
+from mmtjax.field.plan import NEAR, SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
 from mmtjax.field.series import ORDERS
 from mmtjax.scan.grid import SensorGrid
 
 AnyArray = np.ndarray | Array
+
+#: Chunks of squares hold so many times the pairs and rows of those of tiles, which are larger.
+_MORE = 4
+
+
+class Form(NamedTuple):
+    """How pairs are evaluated: the series of that number, or `NEAR` for corners, on squares of so many sensors."""
+
+    number: int
+    edge: int
 
 
 def columns_on_tiles(
@@ -58,38 +69,42 @@ def columns_of_pairs(
     Each pair is a grain and the indices [row, column] of the `first` sensor of a tile; `target` is where its values go,
     as a row of grains and a slot of tiles in a result of shape (3 · rows, slots · sensor), which is zero elsewhere.
 
-    A grain whose series does not hold on a tile is replaced by its halves, these by theirs, and what is not cut any
-    more by its corners. Where the plan was made of traced geometry, the choice cannot be made before the numbers are
-    known: both forms of the smallest parts are evaluated everywhere and the right one is taken for each sensor.
+    Where no series holds on a tile that is wider than deep, its squares are looked at one by one. A grain whose series
+    does not hold is replaced by its halves, these by theirs, and what is not cut any more by its corners. Where the
+    plan was made of traced geometry, the choice cannot be made before the numbers are known: both forms of the smallest
+    parts are evaluated everywhere and the right one is taken for each sensor.
     """
     buffer = jnp.zeros((3 * shape[0], shape[1] * TILE * TILE))
     pairs = np.column_stack([target[0] * shape[1] + target[1], first, grain, plan.shapes.root[grain]])
     frame = frame_of(plan, grid, motion)
-    for number, chosen in pairs_by_form(plan, pairs).items():
+    for form, chosen in pairs_by_form(plan, pairs).items():
         if len(chosen) == 0:
             continue
-        if number == NEAR:
-            work, inputs = corner_work(plan, grid, chosen)
+        if form.number == NEAR:
+            work, inputs = corner_work(plan, grid, chosen, edge=form.edge)
             step = _corner_step if motion is None else _moved_corner_step
         else:
-            work, inputs = series_work(plan, grid, chosen, number=number)
-            step = (_series_steps if motion is None else _moved_series_steps)[ORDERS[number]]
+            work, inputs = series_work(plan, grid, chosen, form=form)
+            step = (_series_steps if motion is None else _moved_series_steps)[ORDERS[form.number]]
         buffer = step.run(buffer, work, frame, inputs)
     return buffer
 
 
-def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[int, Int[np.ndarray, "_ 5"]]:
-    """Pairs of a part and a tile by the series that is evaluated there, an index into `ORDERS`, or `NEAR` for corners.
+def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[Form, Int[np.ndarray, "_ 5"]]:
+    """Pairs of a part and a tile, or a square of one, by the form in which they are evaluated.
 
-    Columns of a pair are where its values go, row and column of the first sensor of the tile, grain and part.
+    Columns of a pair are where its values go, row and column of the first sensor, grain and part.
     """
     if not plan.decided:
         several = _uncut(plan, pairs)
-        series = {number: several if order == TRACED_ORDER else several[:0] for number, order in enumerate(ORDERS)}
-        return series | {NEAR: several}
+        return {Form(ORDERS.index(TRACED_ORDER), TILE): several, Form(NEAR, TILE): several}
+    form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3])
+    whole = {Form(number, TILE): pairs[form == number] for number in range(len(ORDERS))}
+    edge = near_edge(plan)
+    pairs = pairs[form == NEAR] if edge == TILE else _squares(pairs[form == NEAR])
     found: dict[int, list[np.ndarray]] = {number: [pairs[:0]] for number in (*range(len(ORDERS)), NEAR)}
     while len(pairs):
-        form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3])
+        form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3], count=edge)
         for number in range(len(ORDERS)):
             found[number].append(pairs[form == number])
         pairs = pairs[form == NEAR]
@@ -98,7 +113,25 @@ def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[int
         halves = plan.shapes.halves[pairs[cut, 4]]
         pairs = np.repeat(pairs[cut], 2, axis=0)
         pairs[:, 4] = halves.ravel()
-    return {number: np.concatenate(parts) for number, parts in found.items()}
+    for number, parts in found.items():
+        key = Form(number, edge)
+        whole[key] = np.concatenate([whole.get(key, pairs[:0]), *parts])
+    return whole
+
+
+def near_edge(plan: FieldPlan) -> int:
+    """Sensors along the edge of what is looked at where a grain is close: squares, where a tile is wider than deep."""
+    depth = float(plan.grid.height) - np.median(plan.reference[:, 2])
+    return SQUARE if TILE * np.min(np.asarray(plan.grid.spacing)) > depth else TILE
+
+
+def _squares(pairs: Int[np.ndarray, "pair 5"]) -> Int[np.ndarray, "square 5"]:
+    """The squares of the tiles of some pairs, as pairs."""
+    each = (TILE // SQUARE) ** 2
+    offset = np.stack(np.divmod(np.arange(each), TILE // SQUARE), axis=1) * SQUARE
+    squares = np.repeat(pairs, each, axis=0)
+    squares[:, 1:3] += np.tile(offset, (len(pairs), 1))
+    return squares
 
 
 def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
@@ -110,21 +143,27 @@ def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
 
 
 def series_work(
-    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, number: int
+    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, form: Form
 ) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
     """Chunks of work for the series of an order, and what they pick from."""
-    factors = plan.coefficients[..., : len(field_terms(ORDERS[number]))]
-    return chunks(PAIRS, *pairs.T, pairs[:, 4], np.arange(len(pairs))), Inputs(factors, _limit(plan, grid, pairs))
+    factors = plan.coefficients[..., : len(field_terms(ORDERS[form.number]))]
+    inputs = Inputs(factors, _limit(plan, grid, pairs), edge=form.edge)
+    return chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, 4], np.arange(len(pairs))), inputs
 
 
 def corner_work(
-    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"]
+    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, edge: int
 ) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
     """Chunks of work for the closed form, and what they pick from."""
     shapes = plan.shapes
     pair, row = members(shapes.row_part, pairs[:, 4])
-    inputs = Inputs((shapes.corner_offset, shapes.corner_weight), _limit(plan, grid, pairs, beyond=np.inf))
-    return chunks(ROWS, *pairs[pair].T, row, pair), inputs
+    limit = _limit(plan, grid, pairs, beyond=np.inf)
+    inputs = Inputs((shapes.corner_offset, shapes.corner_weight), limit, edge=edge)
+    return chunks(_size(ROWS, edge), *pairs[pair].T, row, pair), inputs
+
+
+def _size(items: int, edge: int) -> int:
+    return items if edge == TILE else _MORE * items
 
 
 def _limit(plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, beyond: float = 0.0) -> Float[AnyArray, " pair"]:
@@ -160,12 +199,12 @@ def frame_of(plan: FieldPlan, grid: SensorGrid, motion: AnyArray | None = None) 
     )
 
 
-def _lines(frame: Frame, chunk: AnyArray) -> tuple[list[AnyArray], AnyArray]:
-    """Displacements from the centroids of parts to the sensors along the edges of tiles, and to their plane."""
+def _lines(frame: Frame, chunk: AnyArray, edge: int) -> tuple[list[AnyArray], AnyArray]:
+    """Displacements from the centroids of parts to the sensors along the edges of squares, and to their plane."""
     _, row, column, grain, part = chunk[:5]
     place = frame.position[grain] + frame.centroid[part]
     lines = [
-        frame.origin[axis] + frame.spacing[axis] * (first[:, None] + np.arange(TILE)) - place[:, axis, None]
+        frame.origin[axis] + frame.spacing[axis] * (first[:, None] + np.arange(edge)) - place[:, axis, None]
         for axis, first in ((0, column), (1, row))
     ]
     return lines, frame.height - place[:, 2]
@@ -173,13 +212,13 @@ def _lines(frame: Frame, chunk: AnyArray) -> tuple[list[AnyArray], AnyArray]:
 
 def gather_series(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
     """The inputs of the series for one chunk of work."""
-    lines, z = _lines(frame, chunk)
+    lines, z = _lines(frame, chunk, inputs.edge)
     return one_by_one(*lines, z), Inputs(inputs.values[chunk[5]], inputs.limit[chunk[6]])
 
 
 def gather_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
     """The inputs of the closed form for one chunk of work."""
-    lines, z = _lines(frame, chunk)
+    lines, z = _lines(frame, chunk, inputs.edge)
     values = tuple(part[chunk[5]] for part in inputs.values)
     return Item(*lines, z, frame.spacing, frame.separate_side), Inputs(values, inputs.limit[chunk[6]])
 
@@ -206,9 +245,17 @@ def order_of(terms: int) -> int:
 
 def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"]) -> Array:
     """Add to the buffer. Reshaping it costs nothing here; its readers it would cost a copy."""
-    by_tile = buffer.reshape(buffer.shape[0] // 3, 3, -1, TILE * TILE)
-    slots = by_tile.shape[2]
-    return by_tile.at[chunk[0] // slots, :, chunk[0] % slots, :].add(values, mode="drop").reshape(buffer.shape)
+    if values.shape[2] == TILE * TILE:
+        by_tile = buffer.reshape(buffer.shape[0] // 3, 3, -1, TILE * TILE)
+        slots = by_tile.shape[2]
+        by_tile = by_tile.at[chunk[0] // slots, :, chunk[0] % slots, :].add(values, mode="drop")
+    else:
+        each = TILE // SQUARE
+        by_tile = buffer.reshape(buffer.shape[0] // 3, 3, -1, each, SQUARE, each, SQUARE)
+        slots, (row, column) = by_tile.shape[2], chunk[1:3] // SQUARE % each
+        place = chunk[0] // slots, slice(None), chunk[0] % slots, row, slice(None), column, slice(None)
+        by_tile = by_tile.at[place].add(values.reshape(-1, 3, SQUARE, SQUARE), mode="drop")
+    return by_tile.reshape(buffer.shape)
 
 
 _series_steps = {order: Step(series_kernel(order), gather_series, _scatter) for order in ORDERS}

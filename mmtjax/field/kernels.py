@@ -29,11 +29,15 @@ _NOWHERE = np.iinfo(np.int32).max
 
 
 class Inputs(eqx.Module):
-    """What a kernel needs of each body or row, the distance that divides its use of the two forms, and its motion."""
+    """What a kernel needs of each body or row, the distance that divides its use of the two forms, and its motion.
+
+    There are `edge` sensors along the edges of the squares that it works on.
+    """
 
     values: Float[AnyArray, "source ..."] | tuple[Float[AnyArray, "source ..."], ...]
     limit: Float[AnyArray, " pair"]
     motion: Float[AnyArray, "item 3"] | None = None
+    edge: int = eqx.field(static=True, default=TILE)
 
 
 class Item(eqx.Module):
@@ -235,7 +239,7 @@ def _edges(centre: Array, side: Array, *, adjoin: bool) -> Array:
 
 def _between(values: Array, *, adjoin: bool, add_x: bool = False, add_y: bool = False) -> Array:
     """Differences over the edges of each sensor, or sums along an axis."""
-    shift = 1 if adjoin else TILE
+    shift = 1 if adjoin else values.shape[1] // 2
     upper, lower = values[:, shift:], values[:, :-shift]
     values = upper + lower if add_y else upper - lower
     upper, lower = values[:, :, shift:], values[:, :, :-shift]

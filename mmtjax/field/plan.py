@@ -26,8 +26,9 @@ from mmtjax.scan.grid import SensorGrid
 #: of their radius at 20 nT for 1e-7, by 0.03 for 1e-8, which takes a fifth longer.
 DEFAULT_TOLERANCE = 1e-8
 
-#: Sensors along an edge of a tile.
+#: Sensors along an edge of a tile, and of the squares that a tile is cut in where a grain is close to it.
 TILE = 16
+SQUARE = 4
 
 #: The number of a form: an index into `ORDERS` for a series, or this one.
 NEAR = len(ORDERS)

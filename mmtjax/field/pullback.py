@@ -1,6 +1,7 @@
 """Derivatives of sums over columns of the Green's matrix with respect to where grains and sensors are."""
 
 from functools import cache
+from math import isqrt
 
 import equinox as eqx
 import jax
@@ -86,19 +87,21 @@ def pull_back(
     target = np.arange(grains * slots)
     grain, slot = np.divmod(target, slots)
     pairs = np.column_stack([target, tile_corners(grid, tiles)[slot], grain, plan.shapes.root[grain]])
-    by_tile = cotangent.reshape(grains, 3, slots, TILE * TILE)
-    chosen = {number: some for number, some in pairs_by_form(plan, pairs).items() if len(some)}
+    chosen = {form: some for form, some in pairs_by_form(plan, pairs).items() if len(some)}
     total = _Sums(plan, grid, by_side)
-    for number, some in chosen.items():
+    for form, some in chosen.items():
         add, (work, inputs) = (
-            (total.add_corners, corner_work(plan, grid, some))
-            if number == NEAR
-            else (total.add_series, series_work(plan, grid, some, number=number))
+            (total.add_corners, corner_work(plan, grid, some, edge=form.edge))
+            if form.number == NEAR
+            else (total.add_series, series_work(plan, grid, some, form=form))
         )
+        each = TILE // form.edge
+        by_square = cotangent.reshape(grains, 3, slots, each, form.edge, each, form.edge)
         for chunk in work:
             real = chunk[0] < len(target)
-            place = np.where(real, chunk[0], 0)
-            add(chunk, inputs, by_tile[place // slots, :, place % slots, :] * real[:, None, None])
+            place, (row, column) = np.where(real, chunk[0], 0), chunk[1:3] // form.edge % each
+            factor = by_square[place // slots, :, place % slots, row, :, column, :] * real[:, None, None, None]
+            add(chunk, inputs, factor.reshape(len(place), 3, -1))
     return GeometryGradient(total.position, total.origin, total.spacing, total.height, total.side)
 
 
@@ -131,13 +134,14 @@ class _Sums:
     def _add(self, chunk: np.ndarray, slopes: tuple[Float[Array, "item sensor"], ...]) -> None:
         """Slopes along displacements from parts to sensors, and by the side of sensors."""
         _, row, column, grain, _ = chunk[:5]
-        by_x, by_y, by_z, by_side = (np.asarray(slope).reshape(-1, TILE, TILE) for slope in slopes)
-        # Sensors of one column of a tile share x, those of one row share y.
+        edge = isqrt(slopes[0].shape[1])
+        by_x, by_y, by_z, by_side = (np.asarray(slope).reshape(-1, edge, edge) for slope in slopes)
+        # Sensors of one column of a square share x, those of one row share y.
         for axis, slope, first, across in ((0, by_x, column, 1), (1, by_y, row, 2)):
             along = slope.sum(axis=across)
             each = along.sum(axis=1)
             self.origin[axis] += each.sum()
-            self.spacing[axis] += np.sum(along * (first[:, None] + np.arange(TILE)))
+            self.spacing[axis] += np.sum(along * (first[:, None] + np.arange(edge)))
             np.add.at(self.position[:, axis], grain, -each)
         up = by_z.sum(axis=(1, 2))
         self.height += up.sum()

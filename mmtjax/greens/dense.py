@@ -10,6 +10,7 @@ from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.operator import Progress
 from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.greens.tiled import TiledGreen
+from mmtjax.precision import in_main_memory
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
@@ -23,7 +24,17 @@ class DenseGreen(AbstractRows):
     @classmethod
     def from_operator(cls, green: AbstractRows, *, progress: Progress | None = None) -> "DenseGreen":
         """All rows of another form of the operator, in the order of the sensors."""
-        blocks = list(green.row_blocks(progress))
+        blocks, host = [], None
+        for block in green.row_blocks(progress):
+            if not in_main_memory(block.columns):
+                blocks.append(block)
+                continue
+            # One block at a time is held beside the whole.
+            host = np.empty((green.unknowns, green.grid.size)) if host is None else host
+            inside = block.sensor < green.grid.size
+            host[:, block.sensor[inside]] = np.asarray(block.columns)[:, inside]
+        if host is not None:
+            return cls(jnp.asarray(host), green.grid)
         sensors = np.concatenate([block.sensor for block in blocks])
         order = np.argsort(sensors, kind="stable")[: green.grid.size]
         return cls(jnp.concatenate([block.columns for block in blocks], axis=1)[:, order], green.grid)

@@ -11,7 +11,10 @@ from jaxtyping import Array, Float, Int
 from scipy.linalg.blas import dsyrk
 
 from mmtjax.greens.operator import AbstractGreen, Progress
+from mmtjax.greens.sweep import triangularize
 from mmtjax.precision import in_main_memory
+
+AnyArray = np.ndarray | Array
 
 #: Rows that BLAS is given at a time.
 _HOST_ROWS = 2048
@@ -74,13 +77,15 @@ class AbstractRows(AbstractGreen):
     ) -> Float[Array, "unknown unknown"]:
         """A triangular factor of the weighted rows, by QR of one block of rows after another (TSQR)."""
         weight = jnp.ones(self.grid.shape) if weight is None else weight
-        factor, waiting = jnp.zeros((self.unknowns, self.unknowns)), []
+        factor, waiting = jnp.zeros((0, self.unknowns)), []
         for block in self.row_blocks(progress):
-            waiting.append((block.columns * _at_sensors(weight, block)).T)
+            waiting.append(_weighted_rows(block.columns, _at_sensors(weight, block)))
             # Each update works on the factor as well as on the new rows: few rows at a time would cost it many times.
             if sum(len(rows) for rows in waiting) >= _ROWS_PER_UNKNOWN * self.unknowns:
                 factor, waiting = _update_root(factor, waiting), []
-        return _update_root(factor, waiting) if waiting else factor
+        factor = jnp.asarray(_update_root(factor, waiting) if waiting else factor)
+        missing = self.unknowns - len(factor)
+        return jnp.pad(factor, ((0, missing), (0, 0))) if missing else factor
 
 
 def _at_sensors(values: Array, block: RowBlock) -> Float[Array, " row"]:
@@ -109,6 +114,26 @@ def _add_gram_on_host(gram: np.ndarray | None, columns: np.ndarray, weight: np.n
     return gram
 
 
+def _weighted_rows(columns: Array, weight: Array) -> Float[AnyArray, "row unknown"]:
+    """The rows of a block times their weights, in main memory where they are there."""
+    if not (in_main_memory(columns) and in_main_memory(weight)):
+        return (columns * weight).T
+    rows = np.empty(columns.shape[::-1])
+    np.multiply(np.asarray(columns), np.asarray(weight), out=rows.T)
+    return rows
+
+
+def _update_root(
+    factor: Float[AnyArray, "_ unknown"], rows: list[Float[AnyArray, "_ unknown"]]
+) -> Float[AnyArray, "_ unknown"]:
+    """The triangle of a factor and new rows."""
+    if all(isinstance(part, np.ndarray) for part in rows):
+        parts = [np.asarray(factor), *rows] if len(factor) else rows
+        stack = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return triangularize(stack, np.zeros(len(stack), int), [stack.shape[1]])[0]
+    return _reduced(factor, rows)
+
+
 @jax.jit
-def _update_root(factor: Array, rows: list[Array]) -> Array:
+def _reduced(factor: Array, rows: list[Array]) -> Array:
     return jnp.linalg.qr(jnp.concatenate([factor, *rows]), mode="r")

@@ -11,9 +11,10 @@ from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion.cholesky import Cholesky
+from mmtjax.inversion.crowd import is_crowded
 from mmtjax.inversion.fit import Factored, Fit, factored, fit_map
 from mmtjax.inversion.judge import judge
-from mmtjax.inversion.memory import DENSE_BYTES, require_memory
+from mmtjax.inversion.memory import DENSE_BYTES, FEW_ROWS, require_memory
 from mmtjax.inversion.options import check_common, check_counts, checked_options, weights_of
 from mmtjax.inversion.orthogonal import Orthogonal
 from mmtjax.inversion.solution import Solution
@@ -178,11 +179,12 @@ def invert_series(
         require_memory(len(grains), scans[0].grid.size, method=method, limit=memory_limit)
     weighted = [weights_of(scan, sigma) for scan, sigma in zip(scans, sigmas, strict=True)]
     weight, variances = weighted[0][0], [variance for _, variance in weighted]
-    green = _operator(grains, scans[0], tolerance=tolerance, progress=progress)
-
     if method == "auto" and (not concrete or (prior is not None and any(sigma is None for sigma in sigmas))):
         # Traced numbers cannot be looked at, and the ridge of an unknown noise is not known yet.
         method = "orthogonal"
+    elif method == "auto" and prior is None and is_crowded(grains, scans[0].grid):
+        method = "orthogonal"
+    green = _operator(grains, scans[0], method=method, tolerance=tolerance, progress=progress)
     least = min(variances) if concrete else variances[0]
     name, state = _reduce(green, weight, _ridge(least, prior), method=method, progress=progress)
     shared = factored(_SOLVERS[name], state, None) if prior is None else None
@@ -236,10 +238,14 @@ def _ridge(variance: Float[Array, ""], prior: float | None) -> Float[Array, ""] 
     return None if prior is None else variance / prior**2
 
 
-def _operator(grains: Grains, scan: Scan, *, tolerance: float, progress: StageProgress | None) -> AbstractGreen:
-    """Whole where small, where the other forms save nothing; else compressed, or tile by tile if geometry is traced."""
+def _operator(
+    grains: Grains, scan: Scan, *, method: str, tolerance: float, progress: StageProgress | None
+) -> AbstractGreen:
+    """Whole where the other forms save nothing; else compressed, or tile by tile if geometry is traced."""
     stage = _stage(progress, "Green's matrix")
-    if 24 * len(grains) * scan.grid.size <= DENSE_BYTES:
+    small = 24 * len(grains) * scan.grid.size <= DENSE_BYTES
+    few = method == "orthogonal" and scan.grid.size <= FEW_ROWS * 3 * len(grains) and is_concrete(grains, scan.grid)
+    if small or few:
         return DenseGreen.from_operator(TiledGreen(grains, scan.grid, tolerance=tolerance), progress=stage)
     if is_concrete(grains, scan.grid):
         return CompressedGreen(grains, scan.grid, tolerance=tolerance, progress=stage)

@@ -12,6 +12,9 @@ _SQUARE_MATRICES = {"cholesky": 5, "orthogonal": 9, "auto": 9}
 #: A Green's matrix up to this size is kept instead of being made anew in every pass.
 DENSE_BYTES = 2**26
 
+#: Sensors for each unknown up to which QR of the whole matrix is faster than that of compressed rows.
+FEW_ROWS = 3.0
+
 #: What Python, JAX and the compiled kernels take.
 _OVERHEAD = 3 * 2**28
 
