@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 #: Arguments of the library, and the options that stand for them, for all that is not a file of grains.
 OPTIONS: Mapping[str, str] = {
@@ -98,8 +98,15 @@ def heard_warnings() -> Iterator[list[str]]:
     messages.extend(dict.fromkeys(str(warning.message) for warning in caught))
 
 
+#: Seconds between two lines about one stage where progress goes to a file.
+_LINE_SECONDS = 30.0
+
+
 class Stages:
-    """Bars of progress on standard error, one for each stage that is heard of; use it as a context."""
+    """Bars of progress on standard error, one for each stage that is heard of; use it as a context.
+
+    Where standard error is no terminal there is a line where a stage first ends, and now and then.
+    """
 
     def __init__(self, console: Console) -> None:
         self.bars = Progress(
@@ -108,9 +115,11 @@ class Stages:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=console,
+            disable=not console.is_terminal,
         )
-        self.tasks: dict[str, int] = {}
-        self.last_heard = self.bars.get_time()
+        self.tasks: dict[str, TaskID] = {}
+        self.ended: set[str] = set()
+        self.last_heard = self.last_line = self.bars.get_time()
 
     def __enter__(self) -> "Stages":
         self.bars.start()
@@ -126,4 +135,11 @@ class Stages:
             # A stage is heard of when its first part is done: it began when the stage before it was last heard of.
             self.bars.tasks[-1].start_time = self.last_heard
         self.bars.update(self.tasks[stage], completed=done, total=total)
-        self.last_heard = self.bars.get_time()
+        self.last_heard = now = self.bars.get_time()
+        ends = done >= total and stage not in self.ended
+        if not self.bars.console.is_terminal and (ends or now - self.last_line >= _LINE_SECONDS):
+            elapsed = now - self.bars.tasks[self.tasks[stage]].start_time
+            self.bars.console.print(f"{stage}: {done} of {total}, {elapsed:.0f} s", highlight=False, markup=False)
+            self.last_line = now
+        if ends:
+            self.ended.add(stage)
