@@ -164,8 +164,10 @@ class CompressedGreen(AbstractGreen):
                 pieces[level].append(piece_of(place[near], rows.T))
         gathered: list[Piece] = []
         for own in pieces:
+            held, count = sum(len(piece.place) for piece in own), len(own)
             gathered += own
-            if sum(len(piece.place) for piece in own) < _SWEPT * self.unknowns * len(own):
+            own.clear()
+            if held < _SWEPT * self.unknowns * count:
                 gathered = swept(gathered)
         return triangular(gathered, across)
 

@@ -130,7 +130,7 @@ def _update_root(
     if all(isinstance(part, np.ndarray) for part in rows):
         parts = [np.asarray(factor), *rows] if len(factor) else rows
         stack = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        return triangularize(stack, np.zeros(len(stack), int), [stack.shape[1]])[0]
+        return triangularize(stack, np.zeros(len(stack), int), [stack.shape[1]])[0].copy()
     return _reduced(factor, rows)
 
 

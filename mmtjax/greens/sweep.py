@@ -1,6 +1,6 @@
 """Triangular factor of rows that hold few unknowns each: they are reduced from one side of the map to the other."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -47,27 +47,33 @@ def piece_of(place: Int[np.ndarray, " place"], rows: Float[AnyArray, "row place"
     if len(rows) <= len(place):
         return Piece(place, np.repeat(place[:1], len(rows)), rows)
     reduced = triangularize(rows, np.zeros(len(rows), int), [len(place)])[0]
-    return Piece(place, place[: len(reduced)], reduced)
+    return Piece(place, place[: len(reduced)], reduced.copy())
 
 
-def swept(pieces: Iterable[Piece]) -> list[Piece]:
+def swept(pieces: list[Piece]) -> list[Piece]:
     """The same rows, rotated, with no more of them than unknowns: blocks of an upper triangular factor.
+
+    The list is emptied, so that rows are given back as they are used.
 
     In the order of their first unknown, pieces are collected until there are as many rows as unknowns in them, and
     reduced. Unknowns that occur in no later piece are then done with, and their rows final. So the work goes with the
     square of the number of unknowns within reach of each other, not of all.
     """
-    return list(_sweep(sorted(pieces, key=lambda piece: piece.place[0])))
+    ahead = sorted(pieces, key=lambda piece: piece.place[0], reverse=True)
+    pieces.clear()
+    return list(_sweep(ahead))
 
 
 def _sweep(pieces: list[Piece]) -> Iterator[Piece]:
+    """Rows that are final, block by block; pieces are taken from the end of the list."""
     waiting: list[Piece] = []
     fresh, front = 0, np.arange(0)
-    for number, piece in enumerate(pieces):
+    while pieces:
+        piece = pieces.pop()
         waiting.append(piece)
         fresh, front = fresh + len(piece.rows), np.union1d(front, piece.place)
-        last = number == len(pieces) - 1
-        ahead = front[-1] + 1 if last else pieces[number + 1].place[0]
+        last = not pieces
+        ahead = front[-1] + 1 if last else pieces[-1].place[0]
         done = int(np.searchsorted(front, ahead))
         if last or (done and fresh >= len(front)):
             final, others = _reduced(front, waiting, done)
@@ -83,7 +89,9 @@ def _reduced(front: Int[np.ndarray, " place"], pieces: list[Piece], done: int) -
     order = np.argsort(lead, kind="stable")
     stack = _stacked([piece.rows for piece in pieces], columns, len(front), order)
     final, others = triangularize(stack, lead[order], [done, len(front)])
-    return Piece(front, front[: len(final)], final), Piece(front[done:], front[done:][: len(others)], others[:, done:])
+    # As parts of the stack they would keep all of it.
+    final, others = final.copy(), others[:, done:].copy()
+    return Piece(front, front[: len(final)], final), Piece(front[done:], front[done:][: len(others)], others)
 
 
 def _stacked(
@@ -114,7 +122,7 @@ def triangular(pieces: list[Piece], unknown: Int[np.ndarray, " size"]) -> Float[
         [piece.rows for piece in pieces], [unknown[piece.place] for piece in pieces], size, np.arange(count)
     )
     reduced = triangularize(stack, np.zeros(count, int), [size])[0]
-    factor = jnp.asarray(reduced)
+    factor = jnp.asarray(reduced.copy())
     return factor if len(factor) == size else jnp.zeros((size, size)).at[: len(factor)].set(factor)
 
 

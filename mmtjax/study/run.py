@@ -235,7 +235,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
     threads = str(max(1, _cores() // workers))
     # Among what Dask sets by itself is that freed memory goes back to the system.
     usual = dask.config.get("distributed.nanny.pre-spawn-environ")
-    environment = usual | {"JAX_ENABLE_X64": "1"} | dict.fromkeys(_THREADS, threads)
+    # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
+    environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
     settings = {
         "distributed.nanny.pre-spawn-environ": environment,
         "distributed.scheduler.allowed-failures": _DEATHS - 1,
