@@ -18,3 +18,5 @@ from mmtjax.design.optimize import pareto_front as pareto_front
 from mmtjax.design.optimize import sensitivities as sensitivities
 from mmtjax.design.outcome import Outcome as Outcome
 from mmtjax.design.problem import DesignProblem as DesignProblem
+from mmtjax.design.regions import Division as Division
+from mmtjax.design.regions import divide_dwell as divide_dwell

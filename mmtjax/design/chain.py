@@ -84,7 +84,7 @@ def evaluate(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
     """
     setting = as_numbers(problem.setting(**chosen))
     values = [
-        float(_objective_value(_fixed(problem), *_sample(problem, population, setting)[1]))
+        float(_objective_value(fixed_part(problem), *_sample(problem, population, setting)[1]))
         for population in problem.populations
     ]
     return _checked(Value(np.array(values), {}), problem, chosen)
@@ -108,10 +108,11 @@ def evaluate_with_gradient(problem: DesignProblem, chosen: Mapping[str, float]) 
 def objective_on(problem: DesignProblem, setting: Setting, grains: Grains, grid: SensorGrid) -> Float[Array, ""]:
     """The objective of a problem at a setting, for given grains and sensors."""
     gram = jnp.asarray(TiledGreen(grains, grid, tolerance=problem.tolerance).gram())
-    return _objective_value(_fixed(problem), as_arrays(setting), gram, _median_magnetization(grains))
+    return _objective_value(fixed_part(problem), as_arrays(setting), gram, median_magnetization(grains))
 
 
-def _median_magnetization(grains: Grains) -> Float[Array, " grain"]:
+def median_magnetization(grains: Grains) -> Float[Array, " grain"]:
+    """Magnetization that grains of these volumes have in the median, A/m."""
     return jnp.asarray(magnetization_of_volume(np.asarray(grains.volume)))
 
 
@@ -132,7 +133,7 @@ def _sample(
         tolerance=problem.tolerance,
     )
     gram = jnp.asarray(green.gram(jnp.sqrt(_precision(scene, green))))
-    return green, (as_arrays(setting), gram, _median_magnetization(population.grains))
+    return green, (as_arrays(setting), gram, median_magnetization(population.grains))
 
 
 def _sample_with_gradient(
@@ -146,7 +147,7 @@ def _sample_with_gradient(
         return _scene(problem, population, traced, room=_room(population, setting)), traced
 
     (scene, _), back = jax.vjp(places, free)
-    value, (by_setting, by_gram) = _objective_slopes(_fixed(problem), *arguments)
+    value, (by_setting, by_gram) = _objective_slopes(fixed_part(problem), *arguments)
     geometry, by_precision = pull_back_gram(green, _precision(scene, green), by_gram)
     line, count = np.asarray(scene.line), len(by_precision)
     by_line = np.zeros(len(line))
@@ -195,7 +196,7 @@ def _precision(scene: _Scene, green: TiledGreen) -> Float[np.ndarray, "ny nx"]:
     return line[:, None] * line
 
 
-class _Fixed(NamedTuple):
+class Fixed(NamedTuple):
     """What of a problem the objective depends on beyond the setting: compiled code is kept for it."""
 
     instrument: object
@@ -207,9 +208,9 @@ class _Fixed(NamedTuple):
     limit: float
 
 
-def _fixed(problem: DesignProblem) -> _Fixed:
+def fixed_part(problem: DesignProblem) -> Fixed:
     """The constants of the objective."""
-    return _Fixed(
+    return Fixed(
         problem.instrument,
         problem.objective,
         problem.area,
@@ -220,7 +221,7 @@ def _fixed(problem: DesignProblem) -> _Fixed:
     )
 
 
-def _outcome(fixed: _Fixed, setting: Setting, gram: Array, magnetization: Array) -> Outcome:
+def _outcome(fixed: Fixed, setting: Setting, gram: Array, magnetization: Array) -> Outcome:
     return outcome_of(
         gram,
         fixed.instrument.noise_variance(setting),
@@ -235,7 +236,7 @@ def _outcome(fixed: _Fixed, setting: Setting, gram: Array, magnetization: Array)
     )
 
 
-def objective_value(fixed: _Fixed, setting: Setting, gram: Array, magnetization: Array) -> Float[Array, ""]:
+def objective_value(fixed: Fixed, setting: Setting, gram: Array, magnetization: Array) -> Float[Array, ""]:
     """The objective from the normal equations of one sample."""
     return fixed.objective.value(_outcome(fixed, setting, gram, magnetization))
 
@@ -245,7 +246,7 @@ _objective_value = eqx.filter_jit(objective_value)
 
 @eqx.filter_jit
 def _objective_slopes(
-    fixed: _Fixed, setting: Setting, gram: Array, magnetization: Array
+    fixed: Fixed, setting: Setting, gram: Array, magnetization: Array
 ) -> tuple[Array, tuple[Setting, Array]]:
     return jax.value_and_grad(lambda moved: objective_value(fixed, moved[0], moved[1], magnetization))((setting, gram))
 

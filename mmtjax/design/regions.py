@@ -1,0 +1,184 @@
+"""Where to dwell longer: the time of a scan divided among regions of the map of a known sample."""
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Mapping
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from mmtjax.design.chain import Fixed, fixed_part, median_magnetization, objective_value
+from mmtjax.design.instrument import QuantumDiamondMicroscope, Setting, as_arrays, as_numbers
+from mmtjax.design.optimize import DesignWarning
+from mmtjax.design.problem import DesignProblem
+from mmtjax.greens.tiled import TiledGreen
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
+
+#: A division has converged where no region is worth more than this share beyond what the time in use is worth.
+_CONVERGED = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """How the dwell is divided among regions.
+
+    Attributes
+    ----------
+    dwell
+        Dwell of each sensor, (ny, nx), s.
+    values
+        Objective after every step; the first is that of a dwell that is the same everywhere.
+    gap
+        By how much the most valuable region is worth more than the time in use is on average, as a share; zero at the
+        optimum.
+    """
+
+    dwell: Float[np.ndarray, "ny nx"]
+    values: list[float]
+    gap: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether moving time promises no further gain."""
+        return self.gap < _CONVERGED
+
+
+def divide_dwell(
+    problem: DesignProblem,
+    chosen: Mapping[str, float],
+    grains: Grains,
+    grid: SensorGrid,
+    *,
+    regions: tuple[int, int] = (4, 4),
+    steps: int = 60,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Division:
+    """Divide the dwell of a scan over known grains among regions of its map, in the same time.
+
+    By the multiplicative algorithm of optimal design: the dwell of a region is multiplied by the square root of the
+    derivative of the objective with respect to it, and all of them by what restores the time. What the objective loses
+    by an even dwell is `values[0]` against `values[-1]`.
+
+    Parameters
+    ----------
+    problem
+        The scan that is planned; its own samples are not used.
+    chosen
+        Values of the free knobs.
+    grains
+        Those of the sample, as from microCT.
+    grid
+        Sensors of the map.
+    regions
+        Number of regions along y and x.
+    steps
+        Steps of the algorithm.
+    progress
+        Called with a description, and what is done of how much.
+
+    Raises
+    ------
+    ValueError
+        For a camera, which sees all regions at once, for regions narrower than a sensor, and for steps below one.
+
+    Warns
+    -----
+    DesignWarning
+        If the division has not converged.
+
+    References
+    ----------
+    Silvey, Titterington & Torsney (1978), An algorithm for optimal designs on a finite design space, Communications in
+    Statistics A7, 1379-1389.
+
+    Examples
+    --------
+    >>> from mmtjax.design.instrument import ScanningSquid
+    >>> knobs = {"interval": (2, 6), "standoff": 1, "thickness": 40, "sensor_side": 1, "dwell": 0.1}
+    >>> problem = DesignProblem(ScanningSquid(noise=5.0), density=2e4, area=1e4, knobs=knobs, objective="d")
+    >>> grains = Grains.from_cuboids([[-12, 0, -5, 1, 1, 1, 1]])
+    >>> grid = SensorGrid(origin=(-20, -9), spacing=2, shape=(10, 20), height=1)
+    >>> dwell = divide_dwell(problem, {"interval": 2}, grains, grid, regions=(1, 2), steps=30).dwell
+    >>> bool(dwell[0, 0] > dwell[0, -1]), round(float(dwell.mean()), 3)
+    (True, 0.1)
+    """
+    if isinstance(problem.instrument, QuantumDiamondMicroscope):
+        raise ValueError(
+            "a camera sees all regions at once, so that its dwell cannot be divided; plan a scanning SQUID"
+        )
+    if steps < 1:
+        raise ValueError(f"steps must be 1 or more; got {steps!r}")
+    for name, count, sensors in zip("yx", regions, grid.shape, strict=True):
+        if not 1 <= count <= sensors:
+            raise ValueError(f"regions along {name} must be between 1 and the {sensors} sensors there; got {count!r}")
+    ends = [np.arange(count + 1) * sensors // count for count, sensors in zip(regions, grid.shape, strict=True)]
+    size = np.outer(*(np.diff(end) for end in ends)).ravel()
+    share, grams = size / grid.size, []
+    for row, column in np.ndindex(*regions):
+        rows, columns = slice(*ends[0][row : row + 2]), slice(*ends[1][column : column + 2])
+        part = SensorGrid(
+            origin=(grid.x[columns.start], grid.y[rows.start]),
+            spacing=grid.spacing,
+            shape=(rows.stop - rows.start, columns.stop - columns.start),
+            height=grid.height,
+            side=grid.side,
+        )
+        grams.append(TiledGreen(grains, part, tolerance=problem.tolerance).gram())
+        if progress is not None:
+            progress("regions", len(grams), len(share))
+    setting = as_arrays(as_numbers(problem.setting(**chosen)))
+    fixed, magnetization = fixed_part(problem), jnp.asarray(median_magnetization(grains))
+    sign = 1.0 if problem.objective.maximize else -1.0
+    relative, values, gap = np.ones(len(share)), [], np.inf
+    for step in range(steps + 1):
+        value, slope = _worth(fixed, setting, jnp.asarray(relative), jnp.stack(grams), magnetization)
+        values.append(float(value))
+        # Worth of a second, whichever sensor of the region gets it.
+        worth = np.maximum(sign * np.asarray(slope), 0.0) / share
+        used = float(share @ (relative * worth))
+        gap = float(worth.max() / used - 1) if used > 0 else 0.0
+        if progress is not None:
+            progress("dividing the dwell", step + 1, steps + 1)
+        if gap < _CONVERGED or step == steps:
+            break
+        moved = relative * np.sqrt(worth)
+        relative = moved / (share @ moved)
+    spread = np.repeat(np.repeat(relative.reshape(regions), np.diff(ends[0]), axis=0), np.diff(ends[1]), axis=1)
+    division = Division(float(setting.dwell) * spread, values, gap)
+    if not division.converged:
+        warnings.warn(
+            f"after {steps} steps a region is still worth {gap:.0%} more than the time in use; ask for more steps",
+            DesignWarning,
+            stacklevel=2,
+        )
+    return division
+
+
+@eqx.filter_jit
+def _worth(
+    fixed: Fixed,
+    setting: Setting,
+    relative: Float[Array, " region"],
+    grams: Float[Array, "region unknown unknown"],
+    magnetization: Float[Array, " grain"],
+) -> tuple[Array, Array]:
+    """The objective and its derivatives with respect to the dwell of the regions, relative to an even one."""
+
+    def value(relative: Array) -> Array:
+        def precision(factor: Array) -> Array:
+            there = eqx.tree_at(lambda setting: setting.dwell, setting, setting.dwell * factor)
+            # Where there is no dwell there is no information.
+            none = factor <= 0
+            there = jax.tree.map(lambda number: jnp.where(none, 1.0, number), there)
+            return jnp.where(
+                none, 0.0, fixed.instrument.noise_variance(setting) / fixed.instrument.noise_variance(there)
+            )
+
+        weight = jax.vmap(precision)(relative)
+        return objective_value(fixed, setting, jnp.tensordot(weight, grams, axes=1), magnetization)
+
+    return jax.value_and_grad(value)(relative)
