@@ -207,7 +207,13 @@ class Grains(eqx.Module):
     @property
     def top(self) -> Float[AnyArray, " grain"]:
         """Largest z of each grain, µm."""
-        return jax.ops.segment_max(jnp.asarray(self.corners[:, 2]), self.corner_grain, num_segments=len(self))
+        height = self.corners[:, 2]
+        if is_concrete(height, self.corner_grain):
+            # JAX would compile anew for every number of corners.
+            tops = np.full(len(self), -np.inf)
+            np.maximum.at(tops, np.asarray(self.corner_grain), np.asarray(height))
+            return tops
+        return jax.ops.segment_max(jnp.asarray(height), self.corner_grain, num_segments=len(self))
 
     def translate(self, shift: object) -> "Grains":
         """Copy with every grain moved by `shift`: (3,) or (grain, 3), µm; may be traced.

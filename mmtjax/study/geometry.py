@@ -53,12 +53,14 @@ def run_geometry(
     """
     sample = sample_of(config, geometry)
     for interval in intervals:
-        maps = [sample.sample(spacing=interval, noise=noise) for noise in config.noise]
-        solutions, failure = solved_maps(maps, sample.grains, config)
-        yield (
-            interval,
-            _dataset(config, geometry, interval, sample.grains, sample.magnetization, solutions, failure),
-        )
+        # Of one interval nothing but its records is held while the next is worked on.
+        yield interval, _records(config, geometry, sample, interval)
+
+
+def _records(config: StudyConfig, geometry: Geometry, sample: Simulation, interval: float) -> xarray.Dataset:
+    maps = [sample.sample(spacing=interval, noise=noise) for noise in config.noise]
+    solutions, failure = solved_maps(maps, sample.grains, config)
+    return _dataset(config, geometry, interval, sample.grains, sample.magnetization, solutions, failure)
 
 
 def solved_maps(scans: Sequence[Scan], grains: Grains, config: StudyConfig) -> tuple[list[Solution] | None, str]:

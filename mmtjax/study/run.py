@@ -250,6 +250,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
+            # No pages are served, but a port is taken: any that is free, for another study may be running.
+            dashboard_address=":0",
             scheduler_kwargs={"dashboard": False},
             memory_limit=None,
             silence_logs=logging.ERROR,
