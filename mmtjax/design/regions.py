@@ -131,11 +131,11 @@ def divide_dwell(
         if progress is not None:
             progress("regions", len(grams), len(share))
     setting = as_arrays(as_numbers(problem.setting(**chosen)))
-    fixed, magnetization = fixed_part(problem), jnp.asarray(median_magnetization(grains))
+    fixed, magnetization, by_region = fixed_part(problem), median_magnetization(grains), jnp.stack(grams)
     sign = 1.0 if problem.objective.maximize else -1.0
     relative, values, gap = np.ones(len(share)), [], np.inf
     for step in range(steps + 1):
-        value, slope = _worth(fixed, setting, jnp.asarray(relative), jnp.stack(grams), magnetization)
+        value, slope = _worth(fixed, setting, jnp.asarray(relative), by_region, magnetization)
         values.append(float(value))
         # Worth of a second, whichever sensor of the region gets it.
         worth = np.maximum(sign * np.asarray(slope), 0.0) / share

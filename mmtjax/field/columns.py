@@ -98,25 +98,22 @@ def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[For
     if not plan.decided:
         several = _uncut(plan, pairs)
         return {Form(ORDERS.index(TRACED_ORDER), TILE): several, Form(NEAR, TILE): several}
-    form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3])
-    whole = {Form(number, TILE): pairs[form == number] for number in range(len(ORDERS))}
-    edge = near_edge(plan)
-    pairs = pairs[form == NEAR] if edge == TILE else _squares(pairs[form == NEAR])
-    found: dict[int, list[np.ndarray]] = {number: [pairs[:0]] for number in (*range(len(ORDERS)), NEAR)}
+    found: dict[Form, list[np.ndarray]] = {}
+    edge, smallest = TILE, near_edge(plan)
     while len(pairs):
         form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3], count=edge)
         for number in range(len(ORDERS)):
-            found[number].append(pairs[form == number])
+            found.setdefault(Form(number, edge), []).append(pairs[form == number])
         pairs = pairs[form == NEAR]
+        if edge > smallest:
+            edge, pairs = smallest, _squares(pairs)
+            continue
         cut = plan.shapes.halves[pairs[:, 4], 0] >= 0
-        found[NEAR].append(pairs[~cut])
+        found.setdefault(Form(NEAR, edge), []).append(pairs[~cut])
         halves = plan.shapes.halves[pairs[cut, 4]]
         pairs = np.repeat(pairs[cut], 2, axis=0)
         pairs[:, 4] = halves.ravel()
-    for number, parts in found.items():
-        key = Form(number, edge)
-        whole[key] = np.concatenate([whole.get(key, pairs[:0]), *parts])
-    return whole
+    return {form: np.concatenate(parts) for form, parts in found.items()}
 
 
 def near_edge(plan: FieldPlan) -> int:
