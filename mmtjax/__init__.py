@@ -23,6 +23,7 @@ from mmtjax.selection import ssr_threshold as ssr_threshold
 from mmtjax.selection import statistic_threshold as statistic_threshold
 from mmtjax.simulation import Simulation as Simulation
 from mmtjax.simulation import simulate as simulate
+from mmtjax.subdomains.invert import invert_subdomains as invert_subdomains
 from mmtjax.uncertainty.confidence import bootstrap_radius as bootstrap_radius
 from mmtjax.uncertainty.confidence import confidence_radius as confidence_radius
 from mmtjax.uncertainty.confidence import uncertainty_ratio as uncertainty_ratio

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mmtjax"
 
 #: From the bottom up. A file imports from its own layer or from below; ``mmtjax/__init__.py`` re-exports and is free.
 LAYERS = (
-    ("units", "precision"),
+    ("units", "precision", "files", "cluster"),
     ("rock",),
     ("scan",),
     ("field",),
@@ -18,6 +18,7 @@ LAYERS = (
     ("uncertainty",),
     ("selection",),
     ("inversion",),
+    ("subdomains",),
     ("simulation",),
     ("study", "design"),
     ("io",),

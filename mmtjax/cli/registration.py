@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmtjax.inversion.alignment import PARAMETERS
-from mmtjax.inversion.invert import StageProgress
+from mmtjax.inversion.reduce import StageProgress
 from mmtjax.inversion.registration import Registration, fit_registration
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan

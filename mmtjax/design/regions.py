@@ -120,13 +120,7 @@ def divide_dwell(
     share, grams = size / grid.size, []
     for row, column in np.ndindex(*regions):
         rows, columns = slice(*ends[0][row : row + 2]), slice(*ends[1][column : column + 2])
-        part = SensorGrid(
-            origin=(grid.x[columns.start], grid.y[rows.start]),
-            spacing=grid.spacing,
-            shape=(rows.stop - rows.start, columns.stop - columns.start),
-            height=grid.height,
-            side=grid.side,
-        )
+        part = grid.window(rows, columns)
         grams.append(TiledGreen(grains, part, tolerance=problem.tolerance).gram())
         if progress is not None:
             progress("regions", len(grams), len(share))

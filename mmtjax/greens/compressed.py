@@ -98,37 +98,44 @@ class CompressedGreen(AbstractGreen):
         """Bytes of the columns that are held."""
         return sum(part.nbytes for part in jax.tree.leaves((self.polynomials, self.leaves)))
 
-    def mv(self, magnetization: Float[Array, " unknown"], *, progress: Progress | None = None) -> Float[Array, "ny nx"]:
-        """The field Q M of a magnetization, nT: polynomials are handed down the tree and evaluated in the leaves."""
+    def mv(
+        self, magnetization: Float[AnyArray, "*map unknown"], *, progress: Progress | None = None
+    ) -> Float[Array, "*map ny nx"]:
+        """The field Q M of one magnetization or several, nT: polynomials are handed down the tree to the leaves."""
         xp = self._namespace(magnetization)
-        vectors = xp.asarray(magnetization).reshape(-1, 3)
-        local = [xp.zeros(len(terms()))]
+        maps = magnetization.shape[:-1]
+        vectors = xp.asarray(magnetization).reshape(*maps, -1, 3)
+        local = [xp.zeros((*maps, len(terms())))]
         for above, below, polynomials in zip(
             self.levels[:0:-1], self.levels[-2::-1], self.polynomials[-2::-1], strict=True
         ):
             handed = [xp.zeros(0)] * len(below)
             for square, polynomial in zip(above, local, strict=True):
                 for child in square.children:
-                    own = vectors[below[child].far].ravel() @ polynomials[child]
-                    handed[child] = transfer(*below[child].quarter) @ polynomial + own
+                    own = vectors[..., below[child].far, :].reshape(*maps, -1) @ polynomials[child]
+                    handed[child] = polynomial @ transfer(*below[child].quarter).T + own
             local = handed
         values = xp.concatenate(
             [
-                vectors[leaf.near].ravel() @ columns + leaf_vandermonde() @ polynomial
+                vectors[..., leaf.near, :].reshape(*maps, -1) @ columns + polynomial @ leaf_vandermonde().T
                 for leaf, columns, polynomial in zip(self.levels[0], self.leaves, local, strict=True)
-            ]
+            ],
+            axis=-1,
         )
-        order = np.argsort(np.concatenate(self.sensors), kind="stable")
-        return jnp.asarray(values[order[: self.grid.size]].reshape(self.grid.shape))
+        order = np.argsort(np.concatenate(self.sensors), kind="stable")[: self.grid.size]
+        return jnp.asarray(values[..., order].reshape(*maps, *self.grid.shape))
 
-    def rmv(self, field: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Float[Array, " unknown"]:
-        """The product Qᵀφ with a field: its moments with the polynomials are gathered up the tree."""
+    def rmv(
+        self, field: Float[AnyArray, "*map ny nx"], *, progress: Progress | None = None
+    ) -> Float[Array, "*map unknown"]:
+        """The product Qᵀφ with one field or several: moments with the polynomials are gathered up the tree."""
         xp = self._namespace(field)
-        padded = xp.concatenate([xp.asarray(field).ravel(), xp.zeros(1)])
-        total, moments = xp.zeros((self.unknowns // 3, 3)), []
+        maps = field.shape[:-2]
+        padded = xp.concatenate([xp.asarray(field).reshape(*maps, -1), xp.zeros((*maps, 1))], axis=-1)
+        total, moments = xp.zeros((*maps, self.unknowns // 3, 3)), []
         for leaf, columns, sensor in zip(self.levels[0], self.leaves, self.sensors, strict=True):
-            part = padded[sensor]
-            total = _add(total, leaf.near, (columns @ part).reshape(-1, 3))
+            part = padded[..., sensor]
+            total = _add(total, leaf.near, (part @ columns.T).reshape(*maps, -1, 3))
             moments.append(part @ leaf_vandermonde())
         for number, level in enumerate(self.levels):
             if number:
@@ -138,8 +145,8 @@ class CompressedGreen(AbstractGreen):
                     for square in level
                 ]
             for square, moment, polynomials in zip(level, moments, self.polynomials[number], strict=True):
-                total = _add(total, square.far, (polynomials @ moment).reshape(-1, 3))
-        return jnp.asarray(total.reshape(-1))
+                total = _add(total, square.far, (moment @ polynomials.T).reshape(*maps, -1, 3))
+        return jnp.asarray(total.reshape(*maps, -1))
 
     def gram(
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
@@ -241,6 +248,6 @@ def _unknowns(grains: np.ndarray) -> np.ndarray:
 def _add(total: AnyArray, index: np.ndarray, values: AnyArray) -> AnyArray:
     """Add at places that do not repeat, in place where the array allows it."""
     if isinstance(total, np.ndarray):
-        total[index] += values
+        total[..., index, :] += values
         return total
-    return total.at[index].add(values)
+    return total.at[..., index, :].add(values)

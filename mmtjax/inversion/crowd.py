@@ -38,15 +38,11 @@ def crowd_condition(grains: Grains, grid: SensorGrid) -> float:
     origin, spacing = np.asarray(grid.origin), np.asarray(grid.spacing)
     step = np.maximum(1, np.round(_INTERVAL / spacing))
     reach = away[some].max() + _MARGIN
-    first = np.clip(np.ceil((middle - reach - origin) / spacing), 0, np.array(grid.shape[::-1]) - 1)
-    last = np.clip((middle + reach - origin) / spacing, first, np.array(grid.shape[::-1]) - 1)
-    above = SensorGrid(
-        origin=origin + first * spacing,
-        spacing=step * spacing,
-        shape=tuple(int(count) for count in ((last - first) // step + 1)[::-1]),
-        height=grid.height,
-        side=grid.side,
-    )
+    count = np.array(grid.shape[::-1])
+    first = np.clip(np.ceil((middle - reach - origin) / spacing), 0, count - 1).astype(int)
+    last = np.clip((middle + reach - origin) / spacing, first, count - 1).astype(int)
+    columns, rows = (slice(*ends) for ends in zip(first, last + 1, step.astype(int), strict=True))
+    above = grid.window(rows, columns)
     green = DenseGreen.from_operator(TiledGreen(grains.select(some), above))
     solver = Orthogonal()
     return float(solver.compute(solver.init(green, jnp.ones(above.shape)), None).condition)

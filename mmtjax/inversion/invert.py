@@ -1,37 +1,26 @@
 """The main job: from scans and grains to solutions, and the choice of the solver."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.greens.compressed import CompressedGreen
-from mmtjax.greens.dense import DenseGreen
-from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.greens.tiled import TiledGreen
-from mmtjax.inversion.cholesky import Cholesky
 from mmtjax.inversion.crowd import is_crowded
 from mmtjax.inversion.fit import Factored, Fit, factored, fit_map
 from mmtjax.inversion.judge import judge
-from mmtjax.inversion.memory import DENSE_BYTES, FEW_ROWS, require_memory
-from mmtjax.inversion.options import check_common, check_counts, checked_options, weights_of
-from mmtjax.inversion.orthogonal import Orthogonal
+from mmtjax.inversion.memory import require_memory
+from mmtjax.inversion.options import check_common, check_counts, checked_options, ridge_of, weights_of
+from mmtjax.inversion.reduce import SOLVERS, StageProgress, green_operator, reduce_rows, stage
 from mmtjax.inversion.solution import Solution
-from mmtjax.inversion.solver import AbstractSolver
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
 from mmtjax.uncertainty.confidence import confidence_radius
 
-_SOLVERS: dict[str, AbstractSolver] = {"cholesky": Cholesky(), "orthogonal": Orthogonal()}
-
 #: Rounds of estimating the noise from the residual and solving anew, where a prior ties the two.
 _NOISE_ROUNDS = 50
 _NOISE_CONVERGED = 1e-6
-
-#: Called with what is being done, the work that is done and the whole of it.
-StageProgress = Callable[[str, int, int], None]
 
 
 def invert(
@@ -184,22 +173,24 @@ def invert_series(
         method = "orthogonal"
     elif method == "auto" and prior is None and is_crowded(grains, scans[0].grid):
         method = "orthogonal"
-    green = _operator(grains, scans[0], method=method, tolerance=tolerance, progress=progress)
+    green = green_operator(
+        grains, scans[0].grid, method=method, tolerance=tolerance, progress=stage(progress, "Green's matrix")
+    )
     least = min(variances) if concrete else variances[0]
-    name, state = _reduce(green, weight, _ridge(least, prior), method=method, progress=progress)
-    shared = factored(_SOLVERS[name], state, None) if prior is None else None
+    name, state = reduce_rows(green, weight, ridge_of(least, prior), method=method, progress=progress)
+    shared = factored(SOLVERS[name], state, None) if prior is None else None
     solutions = []
     for scan, sigma, variance in zip(scans, sigmas, variances, strict=True):
 
         def fit(variance: Float[Array, ""], scan: Scan = scan) -> tuple[Factored, Fit]:
-            factors = factored(_SOLVERS[name], state, _ridge(variance, prior)) if shared is None else shared
+            factors = factored(SOLVERS[name], state, ridge_of(variance, prior)) if shared is None else shared
             return factors, fit_map(
                 green,
                 factors,
                 field=jnp.where(scan.mask, scan.field, 0.0),
                 weight=weight,
                 used=scan.used,
-                progress=_stage(progress, "solution"),
+                progress=stage(progress, "solution"),
             )
 
         factors, found = fit(variance)
@@ -230,46 +221,5 @@ def invert_series(
             level=level,
             prior=prior,
         )
-        solutions.append(judge(solution, limit=_SOLVERS[name].limit, throw=throw) if concrete else solution)
+        solutions.append(judge(solution, limit=SOLVERS[name].limit, throw=throw) if concrete else solution)
     return solutions
-
-
-def _ridge(variance: Float[Array, ""], prior: float | None) -> Float[Array, ""] | None:
-    return None if prior is None else variance / prior**2
-
-
-def _operator(
-    grains: Grains, scan: Scan, *, method: str, tolerance: float, progress: StageProgress | None
-) -> AbstractGreen:
-    """Whole where the other forms save nothing; else compressed, or tile by tile if geometry is traced."""
-    stage = _stage(progress, "Green's matrix")
-    small = 24 * len(grains) * scan.grid.size <= DENSE_BYTES
-    few = method == "orthogonal" and scan.grid.size <= FEW_ROWS * 3 * len(grains) and is_concrete(grains, scan.grid)
-    if small or few:
-        return DenseGreen.from_operator(TiledGreen(grains, scan.grid, tolerance=tolerance), progress=stage)
-    if is_concrete(grains, scan.grid):
-        return CompressedGreen(grains, scan.grid, tolerance=tolerance, progress=stage)
-    return TiledGreen(grains, scan.grid, tolerance=tolerance)
-
-
-def _stage(progress: StageProgress | None, stage: str) -> Progress | None:
-    return None if progress is None else lambda done, total: progress(stage, done, total)
-
-
-def _reduce(
-    green: AbstractGreen,
-    weight: Float[Array, "ny nx"],
-    ridge: Float[Array, ""] | None,
-    *,
-    method: str,
-    progress: StageProgress | None,
-) -> tuple[str, Array]:
-    """The solver to use and what it needs of the rows: Cholesky if the condition allows it, unless one is named."""
-    if method != "orthogonal":
-        solver = _SOLVERS["cholesky"]
-        state = solver.init(green, weight, progress=_stage(progress, "normal equations"))
-        if method == "cholesky" or solver.compute(state, ridge).condition <= solver.limit:
-            return "cholesky", state
-        # The matrix of the normal equations is as large as the factor to come.
-        del state
-    return "orthogonal", _SOLVERS["orthogonal"].init(green, weight, progress=_stage(progress, "orthogonal factor"))

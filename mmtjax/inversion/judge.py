@@ -20,11 +20,13 @@ REMEDIES = (
 
 def judge(solution: Solution, *, limit: float, throw: bool) -> Solution:
     """Say what is wrong with a solution: its failure, and warnings."""
-    if solution.condition > limit:
+    failure = solution.failure
+    if failure is None and solution.condition > limit:
         failure = (
             f"the condition number {solution.condition:.1e} is beyond {limit:.0e}, where uncertainties by the "
             f"{solution.method} method can be vouched for: {REMEDIES}"
         )
+    if failure is not None:
         solution = dataclasses.replace(solution, failure=failure, warnings=(failure,))
         if throw:
             solution.check()

@@ -54,6 +54,11 @@ def weights_of(scan: Scan, sigma: np.ndarray | Array | None) -> tuple[Float[Arra
     return mask / sigma, jnp.ones(())
 
 
+def ridge_of(variance: Float[Array, ""], prior: float | None) -> Float[Array, ""] | None:
+    """The precision that a prior adds to every unknown, relative to a noise of that variance."""
+    return None if prior is None else variance / prior**2
+
+
 def check_common(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> None:
     """Raise unless all scans have the same sensors in use, with the same relative noise."""
     if not scans:

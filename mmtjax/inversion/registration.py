@@ -12,9 +12,9 @@ from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.alignment import NAMES, PARAMETERS, UNITS, moved_grains, moved_grid
 from mmtjax.inversion.climb import Optimum, Problem, find_optimum
 from mmtjax.inversion.determined import own_reasons, shared_reasons
-from mmtjax.inversion.invert import StageProgress
 from mmtjax.inversion.linear_part import LinearPart, Survey, maps_of
 from mmtjax.inversion.options import checked_options, weights_of
+from mmtjax.inversion.reduce import StageProgress
 from mmtjax.inversion.residual_noise import residual_noise
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains

@@ -47,11 +47,11 @@ class Solution(eqx.Module):
     condition
         Estimated condition number of Q with columns scaled to norm one (and the prior, where there is one).
     factor, scale
-        Triangular R and column norms s with C = diag(1/s) R⁻¹ R⁻ᵀ diag(1/s) · variance.
+        Triangular R and column norms s with C = diag(1/s) R⁻¹ R⁻ᵀ diag(1/s) · variance; None by subdomains.
     variance
         Square of the noise relative to the weights of the sensors.
     method
-        ``"cholesky"`` or ``"orthogonal"``.
+        ``"cholesky"``, ``"orthogonal"`` or ``"subdomains"``.
     level
         Probability of the confidence sphere.
     prior
@@ -60,6 +60,8 @@ class Solution(eqx.Module):
         Why the uncertainties cannot be vouched for, with the remedy; None where they can.
     warnings
         What to know before believing the result.
+    radius_error
+        Standard deviation of the confidence radius as a share of it, (grain,), by subdomains; None where it is exact.
     """
 
     grains: Grains
@@ -73,14 +75,15 @@ class Solution(eqx.Module):
     reduced_chi_square: Float[Array, ""]
     effective_unknowns: Float[Array, ""]
     condition: Float[Array, ""]
-    factor: Float[Array, "unknown unknown"]
-    scale: Float[Array, " unknown"]
+    factor: Float[Array, "unknown unknown"] | None
+    scale: Float[Array, " unknown"] | None
     variance: Float[Array, ""]
     method: str = eqx.field(static=True)
     level: float = eqx.field(static=True)
     prior: float | None = eqx.field(static=True)
     failure: str | None = eqx.field(static=True, default=None)
     warnings: tuple[str, ...] = eqx.field(static=True, default=())
+    radius_error: Float[Array, " grain"] | None = None
 
     @property
     def uncertainty_ratio(self) -> Float[Array, " grain"]:
@@ -131,7 +134,7 @@ class Solution(eqx.Module):
 
     def covariance_matrix(self) -> Float[Array, "unknown unknown"]:
         """The whole covariance C of all grains, (3 grains, 3 grains), (A/m)²."""
-        return covariance_matrix(self.factor, self.scale, variance=self.variance)
+        return covariance_matrix(*self._whole_factor(), variance=self.variance)
 
     def correlation(self) -> Float[Array, "unknown unknown"]:
         """Correlations between all components of all grains."""
@@ -146,9 +149,15 @@ class Solution(eqx.Module):
 
     def bootstrap_radius(self, key: Array, *, draws: int = 10_000) -> Float[Array, " grain"]:
         """Radius of the confidence sphere from joint draws of all grains, as section 2.2.2 of the paper does, A/m."""
-        return joint_bootstrap_radius(
-            key, self.factor, self.scale, variance=self.variance, draws=draws, level=self.level
-        )
+        return joint_bootstrap_radius(key, *self._whole_factor(), variance=self.variance, draws=draws, level=self.level)
+
+    def _whole_factor(self) -> tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]:
+        if self.factor is None or self.scale is None:
+            raise ValueError(
+                "correlations between grains are not known: the sample was solved by subdomains, which give the "
+                "covariance of each grain with itself; crop the scan and the grains and use `mmtjax.invert`"
+            )
+        return self.factor, self.scale
 
     def check(self) -> "Solution":
         """Return the solution, or raise `InversionError` if it has failed."""
@@ -191,6 +200,8 @@ class Solution(eqx.Module):
             "beyond_saturation": (self.beyond_saturation, ""),
             "trusted": (self.trusted(limit), ""),
         }
+        if self.radius_error is not None:
+            columns["radius_error"] = (self.radius_error, "1")
         table = pandas.DataFrame({name: np.asarray(values) for name, (values, _) in columns.items()})
         table.attrs["units"] = {name: unit for name, (_, unit) in columns.items()}
         table.attrs["notes"] = (

@@ -87,6 +87,33 @@ class SensorGrid(eqx.Module):
         """Whether sensors fill the plane, because their side is the spacing."""
         return self.separate_side is None
 
+    def window(self, rows: slice, columns: slice) -> "SensorGrid":
+        """The sensors of some rows and columns, every so many of them where a slice has a step; they keep their side.
+
+        Raises
+        ------
+        ValueError
+            If no sensor lies there, or for steps that are not positive.
+
+        Examples
+        --------
+        >>> grid = SensorGrid(origin=(0, 0), spacing=1, shape=(30, 40), height=2)
+        >>> grid.window(slice(10, 20), slice(0, 40, 4)).shape
+        (10, 10)
+        """
+        ranges = [range(*part.indices(count)) for part, count in zip((rows, columns), self.shape, strict=True)]
+        if any(len(places) == 0 or places.step < 1 for places in ranges):
+            raise ValueError(f"rows {rows} and columns {columns} hold no window of sensors of a grid {self.shape}")
+        first, step = ([getattr(places, name) for places in ranges[::-1]] for name in ("start", "step"))
+        whole = all(places.step == 1 for places in ranges)
+        return SensorGrid(
+            origin=self.origin + self.spacing * np.array(first),
+            spacing=self.spacing * np.array(step),
+            shape=tuple(len(places) for places in ranges),
+            height=self.height,
+            side=self.separate_side if whole else self.side,
+        )
+
 
 def _pair(values: object, *, name: str, positive: bool) -> AnyArray:
     array = float64_array(values, name=name)

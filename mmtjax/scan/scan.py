@@ -87,13 +87,7 @@ class Scan(eqx.Module):
                 f"y {grid.y[0]:g} to {grid.y[-1]:g}"
             )
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        part = SensorGrid(
-            origin=(grid.x[columns[0]], grid.y[rows[0]]),
-            spacing=grid.spacing,
-            shape=(len(rows), len(columns)),
-            height=grid.height,
-            side=grid.separate_side,
-        )
+        part = grid.window(*window)
         return Scan(self.field[window], part, self.mask[window], noise=_window_of_noise(self.noise, window))
 
     def bin(self, factor: int) -> "Scan":

@@ -2,19 +2,15 @@
 
 import contextlib
 import importlib.metadata
-import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import dask
-import jax
-import numpy as np
 import xarray
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, KilledWorker, as_completed
 
+from mmtjax.cluster import DEATHS, check_worker, connected, cores
 from mmtjax.inversion.memory import available_memory, estimate_memory
 from mmtjax.precision import require_float64
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -23,12 +19,6 @@ from mmtjax.study.cost import seconds_left
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.read import Study, open_study
 from mmtjax.study.store import add_to_log, complete_cells, log_of, write_cell, writing
-
-#: Workers that may die over one sample before it is given up.
-_DEATHS = 3
-
-#: Environment variables by which the libraries below are told their number of threads.
-_THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class StudyError(RuntimeError):
@@ -119,7 +109,7 @@ def run_study(
         if workers == 0 or not missing:
             _store(_computed_here(config, missing), config, place, workers=1, progress=progress)
         else:
-            with _client(default_workers(config) if workers is None else workers, scheduler) as client:
+            with connected(default_workers(config) if workers is None else workers, scheduler) as client:
                 together = max(1, sum(client.nthreads().values()))
                 results = _computed_by(client, config, missing)
                 _store(results, config, place, workers=together, progress=progress)
@@ -130,11 +120,7 @@ def default_workers(config: StudyConfig) -> int:
     """Local processes that compute a study: one for each core, as far as the memory goes."""
     largest = max(config.cells(), key=lambda cell: (grain_count(cell.geometry), sensor_count(cell)))
     needed = estimate_memory(grain_count(largest.geometry), sensor_count(largest))
-    return max(1, min(_cores(), available_memory() // needed))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores(), available_memory() // needed))
 
 
 def _missing(config: StudyConfig, store: Path) -> dict[Geometry, list[float]]:
@@ -204,7 +190,7 @@ def _named(geometry: Geometry) -> Iterator[None]:
 
 def _failed(geometry: Geometry, error: Exception) -> StudyError:
     if isinstance(error, KilledWorker):
-        why = f"{_DEATHS} workers died over it, most likely for want of memory; run with fewer workers"
+        why = f"{DEATHS} workers died over it, most likely for want of memory; run with fewer workers"
     else:
         why = f"{error or type(error).__name__}"
     return StudyError(
@@ -226,56 +212,7 @@ def _computed_by(client: Client, config: StudyConfig, missing: Mapping[Geometry,
         yield from results
 
 
-@contextlib.contextmanager
-def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
-    if scheduler is not None:
-        with Client(scheduler) as client:
-            yield client
-        return
-    threads = str(max(1, _cores() // workers))
-    # Among what Dask sets by itself is that freed memory goes back to the system.
-    usual = dask.config.get("distributed.nanny.pre-spawn-environ")
-    # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
-    environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
-    settings = {
-        "distributed.nanny.pre-spawn-environ": environment,
-        "distributed.scheduler.allowed-failures": _DEATHS - 1,
-        "distributed.worker.multiprocessing-method": "spawn",
-    }
-    with (
-        _environment_kept(),
-        dask.config.set(settings),
-        # The inversion asks for memory itself; a limit here would end a worker that has enough.
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            # No pages are served, but a port is taken: any that is free, for another study may be running.
-            dashboard_address=":0",
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=None,
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
-@contextlib.contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Context after which the environment is what it was: Dask sets that of its workers in this process, too."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def _work(config: StudyConfig, geometry: Geometry, intervals: list[float], version: str) -> list[_Result]:
     """What a worker does."""
-    if (here := importlib.metadata.version("mmtjax")) != version:
-        raise RuntimeError(f"a worker has mmtjax {here}, the study is run by {version}")
-    if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
-        raise RuntimeError("a worker computes in single precision; start workers with JAX_ENABLE_X64=1")
+    check_worker(version)
     return list(_timed(config, geometry, intervals))

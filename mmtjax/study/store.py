@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -15,11 +13,12 @@ from pathlib import Path, PurePosixPath
 import xarray
 import zarr
 
+from mmtjax.files import LOCK, writing_alone
 from mmtjax.study.cell import Cell, cell_of_path
 from mmtjax.study.config import StudyConfig
 
 _KIND = "mmtjax study"
-_LOG, _LOCK, _ROOT = "log.jsonl", ".lock", "zarr.json"
+_LOG, _ROOT = "log.jsonl", "zarr.json"
 
 #: Names of the groups from the root down.
 _LEVELS = ("side", "thickness", "density", "repeat", "interval")
@@ -63,13 +62,7 @@ def writing(
     if (place / _ROOT).exists():
         _check_same(config, attributes_of(place), store)
     place.mkdir(parents=True, exist_ok=True)
-    with (place / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(
-                errno.EAGAIN, f"another process is computing into {store}; wait for it, or end it"
-            ) from error
+    with writing_alone(place):
         _remove_leftovers(place)
         _write_root(place, config, dict(provenance or {}))
         add_to_log(place, {"event": "start", "time": _now(), "provenance": dict(provenance or {})})
@@ -179,7 +172,7 @@ def _now() -> str:
 def _is_fresh(place: Path) -> bool:
     """Whether a directory is empty, or holds no more than a run that was killed at its very start left."""
     return place.is_dir() and all(
-        entry.name in (_LOCK, _LOG) or entry.match("zarr.*.partial") for entry in place.iterdir()
+        entry.name in (LOCK, _LOG) or entry.match("zarr.*.partial") for entry in place.iterdir()
     )
 
 

@@ -1,0 +1,78 @@
+"""Workers: local processes or those of a Dask cluster."""
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+from collections.abc import Iterator
+
+import dask
+import jax
+import numpy as np
+from distributed import Client, LocalCluster
+
+#: Workers that may die over one piece of work before it is given up.
+DEATHS = 3
+
+#: Environment variables by which the libraries below are told their number of threads.
+_THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def connected(workers: int, scheduler: str | None) -> Iterator[Client]:
+    """Context with a client of a scheduler at that address, or of so many local processes, which share the cores."""
+    if scheduler is not None:
+        with Client(scheduler) as client:
+            yield client
+        return
+    threads = str(max(1, cores() // workers))
+    # Among what Dask sets by itself is that freed memory goes back to the system.
+    usual = dask.config.get("distributed.nanny.pre-spawn-environ")
+    # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
+    environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
+    settings = {
+        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.scheduler.allowed-failures": DEATHS - 1,
+        "distributed.worker.multiprocessing-method": "spawn",
+    }
+    with (
+        _environment_kept(),
+        dask.config.set(settings),
+        # The inversion asks for memory itself; a limit here would end a worker that has enough.
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            # No pages are served, but a port is taken: any that is free, for another study may be running.
+            dashboard_address=":0",
+            scheduler_kwargs={"dashboard": False},
+            memory_limit=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Context after which the environment is what it was: Dask sets that of its workers in this process, too."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def check_worker(version: str) -> None:
+    """Raise in a worker that would compute other numbers than the process that asks it, of that version of mmtjax."""
+    if (here := importlib.metadata.version("mmtjax")) != version:
+        raise RuntimeError(f"a worker has mmtjax {here}, the work is given out by {version}")
+    if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
+        raise RuntimeError("a worker computes in single precision; start workers with JAX_ENABLE_X64=1")

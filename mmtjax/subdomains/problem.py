@@ -1,0 +1,169 @@
+"""What a large inversion is asked to do, kept on the disk for all who work on it."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt32
+
+from mmtjax.cluster import check_worker
+from mmtjax.files import beside
+from mmtjax.inversion.options import ridge_of
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
+from mmtjax.subdomains.windows import Window, divide_sample, divide_sensors
+
+_DESCRIPTION = "problem.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a problem is divided and solved.
+
+    Attributes
+    ----------
+    core, buffer, margin
+        Edge of the cores, width of the frame of unknown grains about them, and of the frame of sensors about these, µm.
+    draws
+        Perturbed maps that are solved for the correction of the covariance.
+    variance
+        Variance of a sensor of weight one, nT².
+    prior
+        Standard deviation of the prior of every component, A/m, or None.
+    method, tolerance
+        As for `mmtjax.invert`.
+    """
+
+    core: float
+    buffer: float
+    margin: float
+    draws: int
+    variance: float
+    prior: float | None
+    method: str
+    tolerance: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Grains, sensors, the map with the weights of its sensors, and how they are to be worked on."""
+
+    grains: Grains
+    grid: SensorGrid
+    field: Float[np.ndarray, "ny nx"]
+    weight: Float[np.ndarray, "ny nx"]
+    key: UInt32[np.ndarray, " word"]
+    options: Options
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknowns, three for each grain."""
+        return 3 * len(self.grains)
+
+    @property
+    def ridge(self) -> Float[Array, ""] | None:
+        """Precision that the prior adds to every unknown, None without one."""
+        return ridge_of(jnp.asarray(self.options.variance), self.options.prior)
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Overlapping parts of the sample."""
+        options = self.options
+        position = np.asarray(self.grains.position)
+        return divide_sample(position, self.grid, core=options.core, buffer=options.buffer, margin=options.margin)
+
+    @cached_property
+    def blocks(self) -> list[tuple[slice, slice]]:
+        """Parts of the map, about as large as windows."""
+        return divide_sensors(self.grid, edge=self.options.core + 2 * self.options.buffer)
+
+    def noise(self, block: int, draw: int) -> Float[np.ndarray, "rows columns"]:
+        """Normal deviates for the sensors of a block in a perturbed map."""
+        rows, columns = self.blocks[block]
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(self.key), draw), block)
+        return np.asarray(jax.random.normal(key, shape, jnp.float64))
+
+    def prior_deviates(self, draw: int) -> Float[np.ndarray, " unknown"]:
+        """Normal deviates for the prior in a perturbed map."""
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(self.key), draw), len(self.blocks))
+        return np.asarray(jax.random.normal(key, (self.unknowns,), jnp.float64))
+
+
+def keep(problem: Problem, place: Path) -> None:
+    """Write a problem into a directory, or find it there.
+
+    Raises
+    ------
+    ValueError
+        If the work in the directory is on another problem, or by another version of mmtjax.
+    """
+    arrays, description = _taken_apart(problem)
+    there = place / _DESCRIPTION
+    if there.exists():
+        _check_same(json.loads(there.read_text(encoding="utf-8")), description, place)
+        return
+    for name, values in arrays.items():
+        with beside(place / f"{name}.npy") as partial, partial.open("wb") as file:
+            np.save(file, values)
+    with beside(there) as partial:
+        partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def kept(place: Path) -> Problem:
+    """The problem of a directory; arrays are read from the disk as they are used."""
+    description = json.loads((place / _DESCRIPTION).read_text(encoding="utf-8"))
+    check_worker(description["version"])
+    arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in description["arrays"]}
+    fields = [field.name for field in dataclasses.fields(Grains)]
+    return Problem(
+        grains=Grains(**{name: arrays[f"grains-{name}"] for name in fields}),
+        grid=SensorGrid(
+            *(arrays[f"grid-{name}"] for name in ("origin", "spacing")),
+            shape=arrays["field"].shape,
+            height=arrays["grid-height"][()],
+            side=arrays["grid-side"],
+        ),
+        field=arrays["field"],
+        weight=arrays["weight"],
+        key=np.array(arrays["key"]),
+        options=Options(**description["options"]),
+    )
+
+
+def _taken_apart(problem: Problem) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    grains, grid = problem.grains, problem.grid
+    arrays = {f"grains-{field.name}": np.asarray(getattr(grains, field.name)) for field in dataclasses.fields(Grains)}
+    arrays |= {f"grid-{name}": np.asarray(getattr(grid, name)) for name in ("origin", "spacing", "height", "side")}
+    arrays |= {name: np.asarray(getattr(problem, name)) for name in ("field", "weight", "key")}
+    sums = {
+        name: hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16] for name, values in arrays.items()
+    }
+    description = {
+        "kind": "mmtjax subdomains",
+        "version": importlib.metadata.version("mmtjax"),
+        "options": dataclasses.asdict(problem.options),
+        "arrays": sums,
+    }
+    return arrays, description
+
+
+def _check_same(there: dict[str, object], asked: dict[str, object], place: Path) -> None:
+    for name in asked:
+        if there.get(name) == asked[name]:
+            continue
+        was, now = there.get(name), asked[name]
+        if isinstance(now, dict):
+            which = next(key for key in now if (was or {}).get(key) != now[key])
+            name, was, now = which, (was or {}).get(which), now[which]
+        raise ValueError(
+            f"{place} holds work on another problem: its {name} is {was!r}, not {now!r}; give another directory, or "
+            "remove this one to begin anew"
+        )

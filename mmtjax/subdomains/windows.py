@@ -1,0 +1,104 @@
+"""Overlapping windows that cover a sample, and blocks that part its sensors."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mmtjax.scan.grid import SensorGrid
+
+
+class Window(NamedTuple):
+    """Part of a sample that is solved on its own.
+
+    Attributes
+    ----------
+    grains
+        Indices of the grains that are unknown, ascending.
+    core
+        Which of them this window answers for; the others are its buffer.
+    rows, columns
+        The sensors that it looks at.
+    """
+
+    grains: Int[np.ndarray, " own"]
+    core: Bool[np.ndarray, " own"]
+    rows: slice
+    columns: slice
+
+
+def divide_sample(
+    position: Float[np.ndarray, "grain 3"], grid: SensorGrid, *, core: float, buffer: float, margin: float
+) -> list[Window]:
+    """Windows whose cores hold every grain once.
+
+    Parameters
+    ----------
+    position
+        Centroids, µm.
+    grid
+        The sensors.
+    core
+        Edge of the square cores, at most, µm.
+    buffer
+        Width of the frame about a core in which grains are unknown too, µm.
+    margin
+        Width of the frame about that in which sensors are looked at, µm.
+
+    Raises
+    ------
+    ValueError
+        If there is no sensor near some grains.
+
+    Examples
+    --------
+    >>> grid = SensorGrid(origin=(0, 0), spacing=1, shape=(10, 100), height=1)
+    >>> places = np.array([[5.0, 5, -5], [40, 5, -5], [95, 5, -5]])
+    >>> [window.grains.tolist() for window in divide_sample(places, grid, core=45, buffer=10, margin=10)]
+    [[0, 1], [1, 2]]
+    """
+    low, high = position[:, :2].min(axis=0), position[:, :2].max(axis=0)
+    count = np.maximum(1, np.ceil((high - low) / core)).astype(int)
+    edge = np.where(high > low, (high - low) / count, 1.0)
+    cell = np.minimum((position[:, :2] - low) // edge, count - 1).astype(int)
+    windows = []
+    for row, column in np.ndindex(count[1], count[0]):
+        own = np.all(cell == [column, row], axis=1)
+        if not own.any():
+            continue
+        first = low + edge * [column, row]
+        last = first + edge
+        near = np.all((position[:, :2] >= first - buffer) & (position[:, :2] <= last + buffer), axis=1) | own
+        index = np.flatnonzero(near)
+        reach = buffer + margin
+        columns, rows = (
+            slice(int(np.searchsorted(axis, begin - reach)), int(np.searchsorted(axis, end + reach, side="right")))
+            for axis, begin, end in zip((np.asarray(grid.x), np.asarray(grid.y)), first, last, strict=True)
+        )
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            raise ValueError(
+                f"no sensor lies within {reach:g} µm of {int(own.sum())} grains about x = {(first + last)[0] / 2:g}, "
+                f"y = {(first + last)[1] / 2:g} µm; leave out grains that lie beside the map"
+            )
+        windows.append(Window(index, own[index], rows, columns))
+    return windows
+
+
+def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]]:
+    """Rows and columns of blocks of sensors, of an edge of at most so many µm, that hold every sensor once.
+
+    Examples
+    --------
+    >>> divide_sensors(SensorGrid(origin=(0, 0), spacing=1, shape=(10, 20), height=1), edge=10)
+    [(slice(0, 10, None), slice(0, 10, None)), (slice(0, 10, None), slice(10, 20, None))]
+    """
+    most = np.maximum(1, edge / np.asarray(grid.spacing)[::-1])
+    ends = [np.arange(parts + 1) * size // parts for size, parts in zip(grid.shape, _parts(grid, most), strict=True)]
+    return [
+        (slice(*ends[0][row : row + 2].tolist()), slice(*ends[1][column : column + 2].tolist()))
+        for row, column in np.ndindex(len(ends[0]) - 1, len(ends[1]) - 1)
+    ]
+
+
+def _parts(grid: SensorGrid, most: Float[np.ndarray, "2"]) -> Int[np.ndarray, "2"]:
+    return np.ceil(np.array(grid.shape) / most).astype(int)

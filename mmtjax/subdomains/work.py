@@ -1,0 +1,149 @@
+"""The pieces of work that a large inversion is made of; what takes long is found on the disk where it was done."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg.lapack import dtpttr, dtrttp
+
+from mmtjax.files import beside
+from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.inversion.crowd import is_crowded
+from mmtjax.inversion.judge import REMEDIES
+from mmtjax.inversion.reduce import SOLVERS, green_operator, reduce_rows
+from mmtjax.inversion.solution import InversionError
+from mmtjax.subdomains.frozen import freeze, thaw
+from mmtjax.subdomains.problem import kept
+from mmtjax.uncertainty.covariance import covariance_blocks
+from mmtjax.uncertainty.triangle import solve_many
+
+#: Condition number up to which a factor is kept in single precision: what it gives is improved by rounds anyway.
+_SINGLE = 1e6
+
+
+class WindowSummary(NamedTuple):
+    """What a window says of the grains that it answers for: blocks of (QᵀW²Q)⁻¹; its condition number and solver."""
+
+    blocks: Float[np.ndarray, "core 3 3"]
+    condition: float
+    method: str
+
+
+def factor_window(place: Path, number: int) -> WindowSummary:
+    """Factor a window and keep the factor.
+
+    Raises
+    ------
+    InversionError
+        If the factorization breaks down.
+    """
+    done = _of_window(place, number)
+    if not done.exists():
+        problem = kept(place)
+        window, options = problem.windows[number], problem.options
+        grains, grid = problem.grains.select(window.grains), problem.grid.window(window.rows, window.columns)
+        method = options.method
+        if method == "auto" and options.prior is None and is_crowded(grains, grid):
+            method = "orthogonal"
+        green = green_operator(grains, grid, method=method, tolerance=options.tolerance)
+        weight = jnp.asarray(problem.weight[window.rows, window.columns])
+        name, state = reduce_rows(green, weight, problem.ridge, method=method)
+        del green
+        reduced = SOLVERS[name].compute(state, problem.ridge)
+        if not np.isfinite(reduced.condition):
+            middle = np.asarray(grains.position)[window.core].mean(axis=0)
+            raise InversionError(
+                f"the {name} factorization failed for the {int(window.core.sum())} grains about x = {middle[0]:.4g}, "
+                f"y = {middle[1]:.4g} µm: {REMEDIES}"
+            )
+        blocks = np.asarray(covariance_blocks(reduced.factor, reduced.scale, variance=1.0))[window.core]
+        packed, _ = dtrttp(np.asarray(reduced.factor), uplo="U")
+        with beside(done) as partial, partial.open("wb") as file:
+            np.savez(
+                file,
+                factor=packed.astype(np.float32 if reduced.condition < _SINGLE else np.float64),
+                scale=reduced.scale,
+                blocks=blocks,
+                condition=reduced.condition,
+                method=name,
+            )
+    with np.load(done) as arrays:
+        return WindowSummary(arrays["blocks"], float(arrays["condition"]), str(arrays["method"]))
+
+
+def solve_window(place: Path, number: int) -> Float[np.ndarray, "map own_unknown"]:
+    """What the grains of a window change when all others stay, from the residuals of the normal equations."""
+    window = kept(place).windows[number]
+    with np.load(_of_window(place, number)) as arrays:
+        scale, packed = arrays["scale"], arrays["factor"].astype(np.float64)
+    factor, _ = dtpttr(len(scale), packed, uplo="U")
+    residual = np.load(residual_file(place), mmap_mode="r")[:, unknowns_of(window.grains)]
+    half = solve_many(factor, (residual / scale).T, transposed=True)
+    return np.asarray(solve_many(factor, half)).T / scale
+
+
+def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
+    """Make the columns of a block of sensors and keep them; its part of the right sides QᵀW²φ of all maps."""
+    problem, done = kept(place), _of_block(place, number)
+    rows, columns = problem.blocks[number]
+    if not done.exists():
+        made = CompressedGreen(problem.grains, problem.grid.window(rows, columns), tolerance=problem.options.tolerance)
+        freeze(made, done)
+        del made
+    weight = np.asarray(problem.weight[rows, columns])
+    maps = [weight * problem.field[rows, columns]]
+    for draw in range(1, 1 + problem.options.draws):
+        maps.append(np.where(weight > 0, problem.noise(number, draw), 0.0))
+    return np.asarray(_green(place, number).rmv(weight * np.stack(maps)))
+
+
+def apply_block(place: Path, number: int) -> Float[np.ndarray, "direction unknown"]:
+    """The part of a block of sensors in QᵀW²Q times directions."""
+    problem, green = kept(place), _green(place, number)
+    weight = np.asarray(problem.weight[problem.blocks[number]])
+    return np.asarray(green.rmv(weight**2 * np.asarray(green.mv(np.load(directions_file(place), mmap_mode="r")))))
+
+
+class Misfit(NamedTuple):
+    """The field of a solution over a block of sensors, and its part of the gradient Qᵀ W² (φ − Q M)."""
+
+    forward: Float[np.ndarray, "rows columns"]
+    gradient: Float[np.ndarray, " unknown"]
+
+
+def compare_block(place: Path, number: int) -> Misfit:
+    """The measured map over a block beside that of the first of the directions, which is a solution."""
+    problem, green = kept(place), _green(place, number)
+    part = problem.blocks[number]
+    forward = np.asarray(green.mv(np.load(directions_file(place), mmap_mode="r")[0]))
+    weight = np.asarray(problem.weight[part])
+    return Misfit(forward, np.asarray(green.rmv(weight**2 * (problem.field[part] - forward))))
+
+
+def _green(place: Path, number: int) -> CompressedGreen:
+    return thaw(_of_block(place, number))
+
+
+def unknowns_of(grains: np.ndarray) -> np.ndarray:
+    """The unknowns of some grains."""
+    return (3 * grains[:, None] + np.arange(3)).ravel()
+
+
+def residual_file(place: Path) -> Path:
+    """Residuals of the normal equations that windows read, (map, unknown)."""
+    return place / "residual.npy"
+
+
+def directions_file(place: Path) -> Path:
+    """Directions, or a solution, that blocks read, (direction, unknown)."""
+    return place / "directions.npy"
+
+
+def _of_window(place: Path, number: int) -> Path:
+    return place / f"window-{number:05d}.npz"
+
+
+def _of_block(place: Path, number: int) -> Path:
+    return place / f"block-{number:05d}"

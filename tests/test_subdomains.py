@@ -1,0 +1,275 @@
+"""Windows iterated to agreement: the answer of the whole factorization, whoever works and whatever interrupts."""
+
+import functools
+import gc
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mmtjax
+from mmtjax.cluster import connected
+from mmtjax.inversion.solution import InversionError, InversionWarning
+from mmtjax.subdomains import rounds, work
+from mmtjax.subdomains.frozen import freeze, thaw
+from mmtjax.subdomains.invert import invert_subdomains
+from mmtjax.subdomains.windows import divide_sample, divide_sensors
+
+KEY = jax.random.key(3)
+NOISE = 5.0
+
+
+@functools.cache
+def sample() -> tuple[mmtjax.Scan, mmtjax.Grains]:
+    """200 cubes to 14 µm of depth under a map of 150 × 150 µm."""
+    rng = np.random.default_rng(0)
+    position = np.column_stack([rng.uniform(0, 150, (200, 2)), -rng.uniform(3, 14, 200)])
+    grains = mmtjax.Grains.from_volumes(position, rng.lognormal(1.5, 1, 200))
+    grid = mmtjax.SensorGrid(origin=(0, 0), spacing=1.5, shape=(101, 101), height=0)
+    field = mmtjax.forward(grains, 1e4 * rng.normal(size=(200, 3)), grid)
+    return mmtjax.Scan(np.asarray(field) + NOISE * rng.normal(size=grid.shape), grid), grains
+
+
+@functools.cache
+def whole() -> mmtjax.Solution:
+    scan, grains = sample()
+    return mmtjax.invert(scan, grains, NOISE, method="orthogonal")
+
+
+def by_windows(scan: mmtjax.Scan, grains: mmtjax.Grains, noise: object = NOISE, **options: object) -> mmtjax.Solution:
+    return invert_subdomains(KEY, scan, grains, noise, **({"core": 50.0, "buffer": 30.0, "draws": 16} | options))
+
+
+def worst(one: mmtjax.Solution, other: mmtjax.Solution) -> float:
+    """Largest difference of two magnetizations of a grain, as a share of its confidence radius."""
+    away = jnp.linalg.norm(one.magnetization - other.magnetization, axis=1)
+    return float(jnp.max(away / other.confidence_radius))
+
+
+def test_a_module_that_is_read_from_the_disk_is_forgotten_again(tmp_path: Path) -> None:
+    scan, grains = sample()
+    freeze(grains, tmp_path / "grains")
+    read = thaw(tmp_path / "grains")
+    assert eqx.tree_equal(read, grains)
+    watched = weakref.ref(read)
+    del read
+    gc.collect()
+    assert watched() is None
+
+
+def test_every_grain_has_one_core_and_every_sensor_one_block() -> None:
+    scan, grains = sample()
+    position = np.asarray(grains.position)
+    windows = divide_sample(position, scan.grid, core=40, buffer=25, margin=10)
+    answered = np.concatenate([window.grains[window.core] for window in windows])
+    assert len(windows) == 16
+    assert sorted(answered) == list(range(len(grains)))
+    for window in windows:
+        own = position[window.grains[window.core], :2]
+        near = np.all((position[:, :2] >= own.min(axis=0) - 25) & (position[:, :2] <= own.max(axis=0) + 25), axis=1)
+        assert set(np.flatnonzero(near)) <= set(window.grains)
+    seen = np.zeros(scan.grid.shape, int)
+    for part in divide_sensors(scan.grid, edge=40):
+        seen[part] += 1
+    assert np.all(seen == 1)
+
+
+def test_magnetizations_and_radii_are_those_of_the_whole() -> None:
+    solution = by_windows(*sample(), draws=64)
+    assert worst(solution, whole()) < 1e-2
+    ratio = np.asarray(solution.confidence_radius / whole().confidence_radius)
+    # Draws are random: deviations are held against the standard deviations that are stated.
+    deviation = (ratio - 1) / np.maximum(solution.radius_error, 1e-4)
+    assert np.abs(deviation).max() < 5
+    assert 0.5 < np.std(deviation) < 1.5
+    assert np.max(solution.radius_error) < 0.03
+    np.testing.assert_allclose(solution.forward, whole().forward, atol=NOISE / 10)
+    assert float(solution.reduced_chi_square) == pytest.approx(float(whole().reduced_chi_square), rel=1e-6)
+
+
+def test_windows_alone_understate_radii_and_the_correction_mends_it() -> None:
+    scan, grains = sample()
+    solution = by_windows(scan, grains, core=50, buffer=15, draws=256)
+    ratio = np.asarray(solution.confidence_radius / whole().confidence_radius)
+    lowest = _radii_alone(scan, grains, core=50, buffer=15) / np.asarray(whole().confidence_radius)
+    assert np.all(lowest < 1 + 1e-6)
+    assert lowest.min() < 0.9
+    assert abs(np.median(ratio) - 1) < 1e-3
+    assert np.abs((ratio - 1) / np.maximum(solution.radius_error, 1e-4)).max() < 5
+
+
+def _radii_alone(scan: mmtjax.Scan, grains: mmtjax.Grains, *, core: float, buffer: float) -> np.ndarray:
+    """Radii of the grains of each core with those beyond its buffer known, from the whole dense matrix."""
+    matrix = np.asarray(mmtjax.greens_matrix(grains, scan.grid)) / NOISE
+    found = np.zeros(len(grains))
+    for window in divide_sample(np.asarray(grains.position), scan.grid, core=core, buffer=buffer, margin=buffer):
+        columns = (3 * window.grains[:, None] + np.arange(3)).ravel()
+        inverse = np.linalg.inv(np.linalg.qr(matrix[:, columns], mode="r"))
+        blocks = np.einsum("gik,gjk->gij", *2 * [inverse.reshape(-1, 3, len(columns))])
+        found[window.grains[window.core]] = mmtjax.confidence_radius(blocks[window.core])
+    return found
+
+
+def test_one_window_is_the_whole() -> None:
+    scan, grains = sample()
+    solution = by_windows(scan, grains, core=1e3, buffer=1.0)
+    np.testing.assert_allclose(solution.confidence_radius, whole().confidence_radius, rtol=1e-6)
+    assert worst(solution, whole()) < 1e-2
+
+
+@pytest.mark.parametrize("case", ["mask", "noise map", "residual", "prior"])
+def test_options_mean_what_they_mean_for_the_whole(case: str) -> None:
+    scan, grains = sample()
+    noise, prior = NOISE, None
+    if case == "mask":
+        rng = np.random.default_rng(1)
+        mask = rng.uniform(size=scan.grid.shape) > 0.4
+        scan = mmtjax.Scan(np.where(mask, scan.field, np.nan), scan.grid, mask)
+    elif case == "noise map":
+        noise = NOISE * np.random.default_rng(2).uniform(0.5, 2, scan.grid.shape)
+    elif case == "residual":
+        noise = "residual"
+    else:
+        prior = 3e3
+    exact = mmtjax.invert(scan, grains, noise, prior=prior, method="orthogonal")
+    solution = by_windows(scan, grains, noise, prior=prior, draws=64)
+    assert worst(solution, exact) < 1e-2
+    ratio = np.asarray(solution.confidence_radius / exact.confidence_radius)
+    assert np.abs(ratio - 1).max() < 0.05
+    assert float(solution.effective_unknowns) == pytest.approx(float(exact.effective_unknowns), rel=5e-3)
+    assert float(solution.reduced_chi_square) == pytest.approx(float(exact.reduced_chi_square), rel=1e-3)
+
+
+def test_a_run_that_was_ended_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, grains = sample()
+    undisturbed = by_windows(scan, grains, store=tmp_path / "undisturbed")
+    ended = 0
+    for stage in ("windows", "columns", "round 1, windows", "round 3, sensors", "comparison"):
+
+        def end(name: str, done: int, total: int, stage: str = stage) -> None:
+            if name == stage and done == min(2, total):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            by_windows(scan, grains, store=tmp_path / "disturbed", progress=end)
+        ended += 1
+    assert ended == 5
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a window was factored anew")
+
+    monkeypatch.setattr(work, "reduce_rows", refused)
+    monkeypatch.setattr(work, "CompressedGreen", refused)
+    again = by_windows(scan, grains, store=tmp_path / "disturbed")
+    assert eqx.tree_equal(undisturbed.magnetization, again.magnetization)
+    assert eqx.tree_equal(undisturbed.covariance, again.covariance)
+
+
+class Backwards(Executor):
+    """An executor that does the last work first."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future, Callable[..., object], tuple[object, ...]]] = []
+
+    def submit(self, fn: Callable[..., object], /, *args: object) -> Future:
+        future = _Lazy(self)
+        self.waiting.append((future, fn, args))
+        return future
+
+    def work(self) -> None:
+        while self.waiting:
+            future, task, arguments = self.waiting.pop()
+            if not future.cancelled():
+                future.set_result(task(*arguments))
+
+
+class _Lazy(Future):
+    def __init__(self, executor: Backwards) -> None:
+        super().__init__()
+        self.executor = executor
+
+    def result(self, timeout: float | None = None) -> object:
+        self.executor.work()
+        return super().result(timeout)
+
+
+def test_results_do_not_depend_on_who_works_and_in_which_order(tmp_path: Path) -> None:
+    scan, grains = sample()
+    alone = by_windows(scan, grains)
+    other = by_windows(scan, grains, executor=Backwards())
+    assert eqx.tree_equal(alone.magnetization, other.magnetization)
+    assert eqx.tree_equal(alone.covariance, other.covariance)
+
+
+@pytest.mark.slow
+def test_dask_workers_give_the_same(tmp_path: Path) -> None:
+    scan, grains = sample()
+    alone = by_windows(scan, grains)
+    with connected(2, None) as client:
+        other = by_windows(scan, grains, executor=client.get_executor(), store=tmp_path / "store")
+    assert worst(alone, other) < 1e-6
+    np.testing.assert_allclose(alone.confidence_radius, other.confidence_radius, rtol=1e-6)
+
+
+def test_a_store_of_another_problem_is_refused(tmp_path: Path) -> None:
+    scan, grains = sample()
+    store = tmp_path / "store"
+    by_windows(scan, grains, store=store)
+    with pytest.raises(ValueError, match=r"its draws is 16, not 17; give another directory"):
+        by_windows(scan, grains, store=store, draws=17)
+    with pytest.raises(ValueError, match="holds work on another problem: its field"):
+        by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, store=store)
+
+
+def test_windows_that_do_not_agree_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "_ROUNDS", 3)
+    scan, grains = sample()
+    with pytest.raises(InversionError, match=r"do not come to agree: after 3 rounds .* pass a larger buffer"):
+        by_windows(scan, grains)
+    with pytest.warns(InversionWarning, match="do not come to agree"):
+        solution = by_windows(scan, grains, throw=False)
+    assert solution.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"core": -1.0}, r"core must be a positive length in µm; got -1\.0"),
+        ({"buffer": float("nan")}, "buffer must be a positive length in µm; got nan"),
+        ({"draws": 1}, "draws must be 2 or more, for their scatter; got 1"),
+        ({"noise": "residual", "prior": 1e5}, "is not solved by windows; pass the noise in nT"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        by_windows(*sample(), **options)
+
+
+def test_grains_far_beside_the_map_are_named() -> None:
+    scan, grains = sample()
+    beside = grains.translate(np.where(np.arange(len(grains))[:, None] == 0, 1e4, 0.0) * np.array([1.0, 0, 0]))
+    with pytest.raises(ValueError, match=r"no sensor lies within 92.9\d* µm of 1 grains about x = 1"):
+        by_windows(scan, beside)
+
+
+def test_two_grains_at_one_place_end_in_a_clear_error() -> None:
+    scan, grains = sample()
+    place = np.vstack([np.asarray(grains.position), np.asarray(grains.position)[:1] + 1e-12])
+    twice = mmtjax.Grains.from_volumes(place, np.append(grains.volume, grains.volume[0]))
+    with pytest.raises(InversionError, match="grains are indistinguishable"):
+        by_windows(scan, twice)
+
+
+def test_what_only_the_whole_factor_knows_is_refused() -> None:
+    solution = by_windows(*sample())
+    assert solution.factor is None
+    with pytest.raises(ValueError, match="correlations between grains are not known"):
+        solution.covariance_matrix()
+    assert "radius_error" in solution.table().columns
+    assert "radius_error" not in whole().table().columns
