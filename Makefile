@@ -45,7 +45,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.run
 
 bench-large: venv
-	$(BIN)/python -m benchmarks.run limit survey
+	$(BIN)/python -m benchmarks.run limit survey subdomains
 
 lint: venv
 	$(BIN)/python -m ruff check .

@@ -32,6 +32,8 @@ LARGE = (
     ("limit", "thickness_50", 2),
     ("limit", "thickness_75", 2),
     ("survey", "basalt", 2),
+    ("subdomains", "growth", 2),
+    ("subdomains", "accuracy", 2),
 )
 
 #: The second word of XLA_FLAGS is no flag of XLA; it is the customary spelling, and ignored where it is not known.

@@ -12,6 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 OPTIONS: Mapping[str, str] = {
     "allow_overlap": "--allow-overlap",
     "bounds": "--bounds",
+    "buffer": "--buffer",
+    "core": "--core",
+    "draws": "--draws",
     "format": "--scan-format",
     "frame": "--bounds-frame",
     "height": "--height",

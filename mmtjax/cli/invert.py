@@ -8,6 +8,7 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 
 from mmtjax.cli.registration import chosen_fit, fitted_geometry
+from mmtjax.cli.subdomains import chosen_division, solved_by_windows
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import Solution
@@ -25,12 +26,14 @@ from mmtjax.terminal import GRAIN_OPTIONS, OPTIONS, Stages, as_typed, heard_warn
 _MAP = Group("The map", sort_key=1)
 _GRAINS = Group("The grains", sort_key=2)
 _SOLVE = Group("The inversion", sort_key=3)
-_RESULTS = Group("The results", sort_key=4)
+_LARGE = Group("Very large samples", sort_key=4)
+_RESULTS = Group("The results", sort_key=5)
 
 _IN_MAP = Parameter(group=_MAP)
 _IN_GRAINS = Parameter(group=_GRAINS)
 _IN_SOLVE = Parameter(group=_SOLVE)
 _IN_RESULTS = Parameter(group=_RESULTS)
+_IN_LARGE = Parameter(group=_LARGE)
 
 _GIB = 2**30
 
@@ -72,6 +75,13 @@ def invert(
     level: Annotated[float, _IN_SOLVE] = 0.95,
     tolerance: Annotated[float, _IN_SOLVE] = DEFAULT_TOLERANCE,
     memory_limit: Annotated[float | None, _IN_SOLVE] = None,
+    subdomains: Annotated[Path | None, _IN_LARGE] = None,
+    core: Annotated[float | None, _IN_LARGE] = None,
+    buffer: Annotated[float | None, _IN_LARGE] = None,
+    draws: Annotated[int | None, _IN_LARGE] = None,
+    seed: Annotated[int | None, _IN_LARGE] = None,
+    workers: Annotated[int | None, _IN_LARGE] = None,
+    scheduler: Annotated[str | None, _IN_LARGE] = None,
     limit: Annotated[float, _IN_RESULTS] = 0.10,
     overwrite: Annotated[bool, Parameter(group=_RESULTS, show_default=False)] = False,
     no_figures: Annotated[bool, Parameter(group=_RESULTS, show_default=False)] = False,
@@ -97,6 +107,11 @@ def invert(
 
         mmtjax invert --scan scan.nc --grains cuboids.txt --noise 20 \\
           --fit standoff,shift --out results
+
+    **A sample too large to factor whole, by overlapping windows, on two cores; a run that was ended goes on:**
+
+        mmtjax invert --scan scan.nc --grains cuboids.txt --noise 20 \\
+          --subdomains work --workers 2 --out results
 
     **A part of a map, as a first try, with a prior that keeps deep grains physical:**
 
@@ -179,6 +194,22 @@ def invert(
         Error of a coefficient of the field as a share of the largest of its grain.
     memory_limit
         GiB that may be used; what is free by default.
+    subdomains
+        Solve by overlapping windows, for samples too large to factor whole, and keep the work in this directory: the
+        same command goes on with it. It may be removed when the results are there.
+    core
+        Edge of the part of a window that it answers for, µm; 6 times the depth of the deepest grain by default.
+    buffer
+        Width of the frame about it in which grains are unknown too, µm; half of that by default.
+    draws
+        Maps of noise that are solved beside the measured one, for the part of the radii that windows cannot know; 16
+        by default.
+    seed
+        Seed of these maps, 0 by default.
+    workers
+        Local processes, which share the cores; this process by default.
+    scheduler
+        Address of the scheduler of a Dask cluster whose workers see the directory, `tcp://host:8786`.
     limit
         Uncertainty ratio up to which a grain is trusted, as a fraction.
     overwrite
@@ -192,6 +223,15 @@ def invert(
     with in_words_of(OPTIONS):
         _check_limit(limit)
         wanted = chosen_fit(fit)
+        division = chosen_division(
+            subdomains,
+            core=core,
+            buffer=buffer,
+            draws=draws,
+            seed=seed,
+            workers=workers,
+            scheduler=scheduler,
+        )
     with heard_warnings() as concerns, output_directory(out, overwrite=overwrite, inputs=inputs) as place:
         with in_words_of(OPTIONS):
             record = provenance(inputs, asked)
@@ -241,17 +281,12 @@ def invert(
                 )
                 measured, sources = geometry.scan, geometry.grains
                 record["registration"] = geometry.record
-            solution = invert_scan(
-                measured,
-                sources,
-                noise,
-                prior=prior,
-                method=method,
-                level=level,
-                tolerance=tolerance,
-                memory_limit=None if memory_limit is None else int(memory_limit * _GIB),
-                progress=stages,
-            )
+            options = {"prior": prior, "method": method, "level": level, "tolerance": tolerance, "progress": stages}
+            if division is None:
+                limit_bytes = None if memory_limit is None else int(memory_limit * _GIB)
+                solution = invert_scan(measured, sources, noise, memory_limit=limit_bytes, **options)
+            else:
+                solution = solved_by_windows(division, measured, sources, noise, **options)
             fill_results(place, table=solution.table(limit), maps=solution.maps(), provenance=record)
             if not no_figures:
                 save_figures(solution, place / "figures", limit=limit, progress=stages)

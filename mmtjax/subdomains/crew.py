@@ -22,8 +22,12 @@ class Crew:
         for result in self._done(task, count):
             yield result
             done += 1
-            if self.progress is not None:
-                self.progress(name, done, count)
+            self.tell(name, done, count)
+
+    def tell(self, name: str, done: int, count: int) -> None:
+        """Tell how far the work is."""
+        if self.progress is not None:
+            self.progress(name, done, count)
 
     def _done(self, task: Callable[[Path, int], Result], count: int) -> Iterator[Result]:
         if self.executor is None:

@@ -108,6 +108,7 @@ def agree(
         state = state._replace(errors=np.vstack([state.errors, errors]))
         if state.rounds == 1:
             state = state._replace(alone=alone)
+        crew.tell("maps that agree", int(np.sum(errors <= allowed)), len(errors))
         if np.all(errors <= allowed):
             if forward is not None:
                 break
@@ -139,7 +140,7 @@ def _corrections(
     """Corrections of all windows together, and those of each window for its core alone."""
     np.save(residual_file(place), state.residual)
     together, alone = np.zeros_like(state.residual), np.zeros_like(state.residual)
-    results = crew.results(f"round {state.rounds + 1}, windows", solve_window, len(problem.windows))
+    results = crew.results("corrections", solve_window, len(problem.windows))
     for window, found in zip(problem.windows, results, strict=True):
         together[:, unknowns_of(window.grains)] += found
         alone[:, unknowns_of(window.grains[window.core])] = found[:, np.repeat(window.core, 3)]
@@ -155,7 +156,7 @@ def _moved(
     new = corrections[lengths > 0] / lengths[lengths > 0, None]
     new -= (new @ state.images.T) @ state.directions
     np.save(directions_file(place), new)
-    images = sum(crew.results(f"round {state.rounds}, sensors", apply_block, len(problem.blocks)))
+    images = sum(crew.results("directions", apply_block, len(problem.blocks)))
     if problem.ridge is not None:
         images += float(problem.ridge) * new
     energy, turn = np.linalg.eigh(new @ images.T)

@@ -1,0 +1,79 @@
+"""The part of ``mmtjax invert`` for very large samples: overlapping windows, worked on by one process or several."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from mmtjax.cluster import connected
+from mmtjax.inversion.reduce import StageProgress
+from mmtjax.inversion.solution import Solution
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.scan import Scan
+from mmtjax.subdomains.invert import invert_subdomains
+
+
+class Division(NamedTuple):
+    """How a sample is divided, and who works on it; None means the default."""
+
+    store: Path
+    core: float | None
+    buffer: float | None
+    draws: int | None
+    seed: int | None
+    workers: int | None
+    scheduler: str | None
+
+
+def chosen_division(store: Path | None, **options: object) -> Division | None:
+    """The division that was asked for, or None.
+
+    Raises
+    ------
+    ValueError
+        For options of a division that was not asked for, workers together with a scheduler, or fewer than 0.
+    """
+    if store is None:
+        given = [f"--{name}" for name, value in options.items() if value is not None]
+        if given:
+            raise ValueError(f"{', '.join(given)} belong to --subdomains DIR, which is not given")
+        return None
+    division = Division(store, **options)
+    if division.workers is not None and division.scheduler is not None:
+        raise ValueError("pass --workers for local processes or --scheduler for a cluster, not both")
+    if division.workers is not None and division.workers < 0:
+        raise ValueError(f"--workers must be 0 (this process) or more; got {division.workers}")
+    return division
+
+
+def solved_by_windows(
+    division: Division, scan: Scan, grains: Grains, noise: object, *, progress: StageProgress, **options: object
+) -> Solution:
+    """The solution by `invert_subdomains`, with the options that it shares with `invert`."""
+    sizes: Mapping[str, object] = {
+        name: getattr(division, name) for name in ("core", "buffer", "draws") if getattr(division, name) is not None
+    }
+    with _workers(division) as executor:
+        return invert_subdomains(
+            jax.random.key(0 if division.seed is None else division.seed),
+            scan,
+            grains,
+            noise,
+            store=division.store,
+            executor=executor,
+            progress=progress,
+            **sizes,
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _workers(division: Division) -> Iterator[Executor | None]:
+    if not division.workers and division.scheduler is None:
+        yield None
+        return
+    with connected(division.workers or 1, division.scheduler) as client:
+        yield client.get_executor()
