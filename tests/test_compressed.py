@@ -201,3 +201,21 @@ def test_derivative_with_a_plan_of_known_geometry():
     around = [float(product(2.0 + k * step, TiledGreen)) for k in (-2, -1, 1, 2)]
     expected = (around[0] - 8 * around[1] + 8 * around[2] - around[3]) / (12 * step)
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+def test_grains_far_from_all_sensors_are_polynomials_of_the_root():
+    """Half of the grains stand hundreds of µm beside the map; products and factors are those of the dense matrix."""
+    grains = GRAINS.translate(np.where(np.arange(len(GRAINS))[:, None] % 2, 0.0, [[600.0, -400.0, 0.0]]))
+    green = CompressedGreen(grains, GRID)
+    assert set(range(0, len(grains), 2)) >= set(green.levels[-1][0].far) >= {0, 4, 8}
+    dense = np.asarray(greens_matrix(grains, GRID))
+    peak = np.abs(dense).max(axis=0)
+    magnetizations = np.random.default_rng(4).normal(size=(2, green.unknowns)) / peak
+    fields = np.asarray(green.mv(magnetizations))
+    np.testing.assert_allclose(fields.reshape(2, -1), magnetizations @ dense.T, atol=1e-7)
+    np.testing.assert_allclose(green.rmv(fields), fields.reshape(2, -1) @ dense, rtol=1e-6, atol=1e-6 * peak.max())
+    scale = np.linalg.norm(dense, axis=0)
+    gram = dense.T @ dense / scale / scale[:, None]
+    np.testing.assert_allclose(green.gram() / scale / scale[:, None], gram, atol=1e-7)
+    root = np.asarray(green.root()) / scale
+    np.testing.assert_allclose(root.T @ root, gram, atol=1e-7)

@@ -254,7 +254,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, object], message:
 def test_grains_far_beside_the_map_are_named() -> None:
     scan, grains = sample()
     beside = grains.translate(np.where(np.arange(len(grains))[:, None] == 0, 1e4, 0.0) * np.array([1.0, 0, 0]))
-    with pytest.raises(ValueError, match=r"no sensor lies within 92.9\d* µm of 1 grains about x = 1"):
+    with pytest.raises(ValueError, match=r"no sensor lies within 113.9\d* µm of 1 grains about x = 1"):
         by_windows(scan, beside)
 
 

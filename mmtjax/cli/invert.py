@@ -200,7 +200,7 @@ def invert(
     core
         Edge of the part of a window that it answers for, µm; 6 times the depth of the deepest grain by default.
     buffer
-        Width of the frame about it in which grains are unknown too, µm; half of that by default.
+        Width of the frame about it in which grains are unknown too, µm; 3.5 times by default.
     draws
         Maps of noise that are solved beside the measured one, for the part of the radii that windows cannot know; 16
         by default.

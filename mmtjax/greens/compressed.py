@@ -105,7 +105,7 @@ class CompressedGreen(AbstractGreen):
         xp = self._namespace(magnetization)
         maps = magnetization.shape[:-1]
         vectors = xp.asarray(magnetization).reshape(*maps, -1, 3)
-        local = [xp.zeros((*maps, len(terms())))]
+        local = [vectors[..., self.levels[-1][0].far, :].reshape(*maps, -1) @ self.polynomials[-1][0]]
         for above, below, polynomials in zip(
             self.levels[:0:-1], self.levels[-2::-1], self.polynomials[-2::-1], strict=True
         ):
@@ -152,9 +152,9 @@ class CompressedGreen(AbstractGreen):
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
         """The matrix QᵀW²Q, with one weight for each sensor."""
-        total, levels = self._namespace().zeros((self.unknowns, self.unknowns)), self.levels
-        for level, number, rows in self._rotated_rows(weight, progress):
-            total = add_block(total, _unknowns(levels[level][number].near), rows @ rows.T)
+        total = self._namespace().zeros((self.unknowns, self.unknowns))
+        for _, grains, rows in self._rotated_rows(weight, progress):
+            total = add_block(total, _unknowns(grains), rows @ rows.T)
         upper = jnp.asarray(total)
         return jnp.triu(upper, 1).T + upper
 
@@ -165,10 +165,9 @@ class CompressedGreen(AbstractGreen):
         across = _unknowns(np.argsort(np.asarray(self.grains.position)[:, int(np.argmin(self.grid.shape))]))
         place = np.argsort(across)
         pieces: list[list[Piece]] = [[] for _ in self.levels]
-        for level, number, rows in self._rotated_rows(weight, progress):
+        for level, grains, rows in self._rotated_rows(weight, progress):
             if rows.size:
-                near = _unknowns(self.levels[level][number].near)
-                pieces[level].append(piece_of(place[near], rows.T))
+                pieces[level].append(piece_of(place[_unknowns(grains)], rows.T))
         gathered: list[Piece] = []
         for own in pieces:
             held, count = sum(len(piece.place) for piece in own), len(own)
@@ -180,8 +179,8 @@ class CompressedGreen(AbstractGreen):
 
     def _rotated_rows(
         self, weight: Float[Array, "ny nx"] | None, progress: Progress | None
-    ) -> Iterator[tuple[int, int, AnyArray]]:
-        """Level and number of each square, those within it first, and its rows as (3 · near grains, row).
+    ) -> Iterator[tuple[int, Int[np.ndarray, " part"], AnyArray]]:
+        """Level of each square, those within it first, and its rows as (3 · part, row) with the grains in them.
 
         All rows together are an orthonormal rotation of those of W Q.
         """
@@ -194,7 +193,7 @@ class CompressedGreen(AbstractGreen):
         found = bases(levels, leaf_vandermonde(), weights)
         finished = 0
 
-        def descend(level: int, number: int) -> Generator[tuple[int, int, AnyArray], None, AnyArray]:
+        def descend(level: int, number: int) -> Generator[tuple[int, np.ndarray, AnyArray], None, AnyArray]:
             nonlocal finished
             square, basis = levels[level][number], found[level][number]
             if level == 0:
@@ -207,13 +206,14 @@ class CompressedGreen(AbstractGreen):
                 columns = xp.concatenate(parts, axis=1)
             inside = columns @ basis.orthonormal
             outside = columns - inside @ basis.orthonormal.T
-            yield level, number, xp.concatenate([outside, inside], axis=1) if level == len(levels) - 1 else outside
+            yield level, square.near, outside
             if progress is not None:
                 progress(finished * grid.size // len(leaves), grid.size)
             both = xp.concatenate([inside, polynomials[level][number] @ basis.triangle.T])
             return both[np.argsort(_unknowns(np.concatenate([square.near, square.far])))]
 
-        yield from descend(len(levels) - 1, 0)
+        rest = yield from descend(len(levels) - 1, 0)
+        yield len(levels) - 1, np.arange(self.unknowns // 3), rest
 
     def _namespace(self, *values: object) -> ModuleType:
         """NumPy where all is known and in main memory, for its BLAS and LAPACK and the many sizes; JAX elsewhere."""

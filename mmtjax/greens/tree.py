@@ -30,7 +30,7 @@ class Square:
     near
         Grains whose columns on this square are more than a polynomial, ascending.
     far
-        Grains that are near the square above this one, and whose columns on this square are polynomials.
+        Grains that are near the square above this one, all for the root, and whose columns here are polynomials.
     form
         The number of the series that holds for each of `far`.
     children
@@ -69,9 +69,8 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
     """
     shape = plan.grid.shape
     top = max(0, int(np.ceil(np.log2(max(shape) / LEAF))))
-    everything = np.arange(len(plan.reference))
-    above, grown = [Square(top, 0, 0, everything, everything[:0], everything[:0])], []
     bodies = _Bodies(plan)
+    above, grown = _divide(bodies, top, [(0, 0)], [np.arange(len(plan.reference))]), []
     for level in range(top - 1, -1, -1):
         edge, places, candidates, parents = LEAF << level, [], [], []
         for square in above:

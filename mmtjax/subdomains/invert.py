@@ -29,9 +29,9 @@ from mmtjax.uncertainty.confidence import confidence_radius
 
 #: Sizes in depths of the deepest grain. Buffer and core where none are given: what takes least work and disk. Sensors
 #: beyond the buffer: all that grains of the window are seen by, or the correction would be of another matrix.
-_BUFFER = 3.0
+_BUFFER = 3.5
 _CORE = 6.0
-_MARGIN = 4.5
+_MARGIN = 6.0
 
 
 def invert_subdomains(
@@ -66,7 +66,7 @@ def invert_subdomains(
     scan, grains, noise, prior, method, level, tolerance, throw
         As for `mmtjax.invert`; a prior needs the noise as a number or a map.
     core, buffer
-        Edge of the cores and width of the buffer, µm. By default 6 and 3 times the depth of the deepest grain. A
+        Edge of the cores and width of the buffer, µm. By default 6 and 3.5 times the depth of the deepest grain. A
         smaller buffer takes more rounds and gives a coarser correction; larger windows take more memory.
     draws
         Maps of noise. The error of a radius shrinks with the square root of their number, see
