@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import shutil
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -225,6 +226,16 @@ def test_a_store_of_another_problem_is_refused(tmp_path: Path) -> None:
         by_windows(scan, grains, store=store, draws=17)
     with pytest.raises(ValueError, match="holds work on another problem: its field"):
         by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, store=store)
+
+
+def test_a_store_that_was_removed_and_made_anew_is_of_the_new_problem(tmp_path: Path) -> None:
+    scan, grains = sample()
+    store = tmp_path / "store"
+    by_windows(scan, grains, store=store)
+    shutil.rmtree(store)
+    again = by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, store=store)
+    away = np.linalg.norm(again.magnetization - 2 * whole().magnetization, axis=1)
+    assert np.max(away / np.asarray(whole().confidence_radius)) < 1e-2
 
 
 def test_windows_that_do_not_agree_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field
-from mmtjax.field.polynomial import terms, transfer, vandermonde
+from mmtjax.field.polynomial import transfer, vandermonde
 from mmtjax.greens.blocks import add_block
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress

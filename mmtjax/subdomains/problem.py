@@ -116,9 +116,14 @@ def keep(problem: Problem, place: Path) -> None:
         partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
-@lru_cache(maxsize=1)
 def kept(place: Path) -> Problem:
     """The problem of a directory; arrays are read from the disk as they are used."""
+    # A directory may have been removed and made anew for another problem.
+    return _read(place, (place / _DESCRIPTION).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read(place: Path, _: int) -> Problem:
     description = json.loads((place / _DESCRIPTION).read_text(encoding="utf-8"))
     check_worker(description["version"])
     arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in description["arrays"]}
