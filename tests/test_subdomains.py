@@ -233,7 +233,7 @@ def test_a_store_that_was_removed_and_made_anew_is_of_the_new_problem(tmp_path: 
     store = tmp_path / "store"
     by_windows(scan, grains, store=store)
     shutil.rmtree(store)
-    again = by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, store=store)
+    again = by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, 2 * NOISE, store=store)
     away = np.linalg.norm(again.magnetization - 2 * whole().magnetization, axis=1)
     assert np.max(away / np.asarray(whole().confidence_radius)) < 1e-2
 

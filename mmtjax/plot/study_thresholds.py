@@ -73,6 +73,6 @@ def _draw_limits(axes: Axes, models: pandas.DataFrame, limits: list[float], dens
         line = rows_of(models, limit=limit).sort_values("density")
         ssr = np.where(np.isfinite(line["ssr"]), line["ssr"], np.nan)
         axes.plot(line["density"], ssr, marker=marker, color=colour, linewidth=1.1, markersize=5, label=percent(limit))
-    axes.set_xticks(densities, [thousands(density) for density in densities], fontsize="small")
+    axes.set_xticks(densities, [thousands(density) for density in densities], fontsize="x-small")
     axes.set_xticks([], minor=True)
     axes.grid(axis="y", color="0.9", linewidth=0.6)
