@@ -1,6 +1,5 @@
 """The inversion against NumPy and 50 digits, its choice of a solver, its gradients, and what it refuses."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from mmtjax import (
     greens_matrix,
     invert,
 )
+from mmtjax.inversion import reduce
 from tests.samples import small_sample
 
 GRID = SensorGrid(origin=(-4, -4), spacing=1.0, shape=(33, 33), height=1.0)
@@ -95,12 +95,10 @@ def test_compressed_and_dense_inversions_agree(monkeypatch):
     scan = Scan(
         np.random.default_rng(0).normal(size=grid.shape) * 5 + forward(grains, np.full((12, 3), 9e3), grid), grid
     )
-    # The function hides the module of its name as an attribute of the package.
-    module = importlib.import_module("mmtjax.inversion.invert")
     for method in ("cholesky", "orthogonal"):
         dense = invert(scan, grains, noise=5.0, method=method)
         with monkeypatch.context() as context:
-            context.setattr(module, "DENSE_BYTES", 0)
+            context.setattr(reduce, "DENSE_BYTES", 0)
             compressed = invert(scan, grains, noise=5.0, method=method)
         away = np.linalg.norm(compressed.magnetization - dense.magnetization, axis=1)
         assert np.all(away < 1e-4 * np.asarray(dense.confidence_radius))
