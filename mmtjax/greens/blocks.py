@@ -1,10 +1,15 @@
-"""Sums of blocks of a matrix, in place in main memory and by JAX elsewhere."""
+"""Blocks of a matrix of unknowns: which they are, and sums of them in place in main memory and by JAX elsewhere."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 AnyArray = np.ndarray | Array
+
+
+def unknowns_of(grains: Int[np.ndarray, " part"]) -> Int[np.ndarray, " unknown"]:
+    """The unknowns of some grains, three for each."""
+    return (3 * grains[:, None] + np.arange(3)).ravel()
 
 
 def add_block(

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field
 from mmtjax.field.polynomial import transfer, vandermonde
-from mmtjax.greens.blocks import add_block
+from mmtjax.greens.blocks import add_block, unknowns_of
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.rotation import bases
@@ -154,7 +154,7 @@ class CompressedGreen(AbstractGreen):
         """The matrix QᵀW²Q, with one weight for each sensor."""
         total = self._namespace().zeros((self.unknowns, self.unknowns))
         for _, grains, rows in self._rotated_rows(weight, progress):
-            total = add_block(total, _unknowns(grains), rows @ rows.T)
+            total = add_block(total, unknowns_of(grains), rows @ rows.T)
         upper = jnp.asarray(total)
         return jnp.triu(upper, 1).T + upper
 
@@ -162,12 +162,12 @@ class CompressedGreen(AbstractGreen):
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
         """A triangular factor of the weighted rows: those of each level of the tree are swept across the map."""
-        across = _unknowns(np.argsort(np.asarray(self.grains.position)[:, int(np.argmin(self.grid.shape))]))
+        across = unknowns_of(np.argsort(np.asarray(self.grains.position)[:, int(np.argmin(self.grid.shape))]))
         place = np.argsort(across)
         pieces: list[list[Piece]] = [[] for _ in self.levels]
         for level, grains, rows in self._rotated_rows(weight, progress):
             if rows.size:
-                pieces[level].append(piece_of(place[_unknowns(grains)], rows.T))
+                pieces[level].append(piece_of(place[unknowns_of(grains)], rows.T))
         gathered: list[Piece] = []
         for own in pieces:
             held, count = sum(len(piece.place) for piece in own), len(own)
@@ -210,7 +210,7 @@ class CompressedGreen(AbstractGreen):
             if progress is not None:
                 progress(finished * grid.size // len(leaves), grid.size)
             both = xp.concatenate([inside, polynomials[level][number] @ basis.triangle.T])
-            return both[np.argsort(_unknowns(np.concatenate([square.near, square.far])))]
+            return both[np.argsort(unknowns_of(np.concatenate([square.near, square.far])))]
 
         rest = yield from descend(len(levels) - 1, 0)
         yield len(levels) - 1, np.arange(self.unknowns // 3), rest
@@ -239,10 +239,6 @@ def leaf_vandermonde() -> np.ndarray:
     """Polynomials at the sensors of a leaf."""
     row, column = (leaf_places() + 0.5) * 2 / LEAF - 1
     return vandermonde(column, row)
-
-
-def _unknowns(grains: np.ndarray) -> np.ndarray:
-    return (3 * grains[:, None] + np.arange(3)).ravel()
 
 
 def _add(total: AnyArray, index: np.ndarray, values: AnyArray) -> AnyArray:

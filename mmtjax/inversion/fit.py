@@ -40,10 +40,13 @@ class Factored(eqx.Module):
     @property
     def effective_unknowns(self) -> Float[Array, ""]:
         """Number of unknowns that the data determine."""
-        count = jnp.asarray(3.0 * len(self.blocks))
-        if self.ridge is None:
-            return count
-        return count - self.ridge * jnp.trace(self.blocks, axis1=1, axis2=2).sum()
+        return effective_unknowns(self.blocks, self.ridge)
+
+
+def effective_unknowns(blocks: Float[Array, "grain 3 3"], ridge: Float[Array, ""] | None) -> Float[Array, ""]:
+    """Number of unknowns that the data determine, from the blocks of the covariance for noise of variance one."""
+    count = jnp.asarray(3.0 * len(blocks))
+    return count if ridge is None else count - ridge * jnp.trace(blocks, axis1=1, axis2=2).sum()
 
 
 def factored(solver: AbstractSolver, state: Array, ridge: Float[Array, ""] | None) -> Factored:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.files import writing_alone
+from mmtjax.inversion.fit import effective_unknowns
 from mmtjax.inversion.judge import judge
 from mmtjax.inversion.options import check_counts, checked_options, weights_of
 from mmtjax.inversion.reduce import SOLVERS, StageProgress
@@ -151,7 +152,7 @@ def invert_subdomains(
     failure = None if forward is not None else _disagreement(state)
     forward = np.zeros(scan.grid.shape) if forward is None else forward
     correction = _correction(state)
-    effective = _effective_unknowns(windows.blocks + correction, problem.ridge)
+    effective = float(effective_unknowns(jnp.asarray(windows.blocks + correction), problem.ridge))
     mean_square = float(np.sum((problem.weight * (problem.field - forward)) ** 2) / (scan.used - effective))
     variance = mean_square if sigma is None else options.variance
     covariance = variance * (windows.blocks + correction)
@@ -208,11 +209,6 @@ def _correction(state: State) -> Float[np.ndarray, "grain 3 3"]:
     """
     moved = (state.magnetization - state.alone)[1:].reshape(len(state.alone) - 1, -1, 3)
     return np.einsum("dgi,dgj->gij", moved, moved) / len(moved)
-
-
-def _effective_unknowns(blocks: Float[np.ndarray, "grain 3 3"], ridge: Float[Array, ""] | None) -> float:
-    lost = 0.0 if ridge is None else float(ridge) * float(np.trace(blocks, axis1=1, axis2=2).sum())
-    return 3.0 * len(blocks) - lost
 
 
 def _disagreement(state: State) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.files import beside
+from mmtjax.greens.blocks import unknowns_of
 from mmtjax.subdomains.crew import Crew
 from mmtjax.subdomains.problem import Problem
 from mmtjax.subdomains.work import (
@@ -17,7 +18,6 @@ from mmtjax.subdomains.work import (
     form_block,
     residual_file,
     solve_window,
-    unknowns_of,
 )
 
 #: Errors that may be left, as a share of the confidence radius: of the map's magnetizations, and of those of maps of

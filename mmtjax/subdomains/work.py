@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.linalg.lapack import dtpttr, dtrttp
 
 from mmtjax.files import beside
+from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.inversion.crowd import is_crowded
 from mmtjax.inversion.judge import REMEDIES
@@ -124,11 +125,6 @@ def compare_block(place: Path, number: int) -> Misfit:
 
 def _green(place: Path, number: int) -> CompressedGreen:
     return thaw(_of_block(place, number))
-
-
-def unknowns_of(grains: np.ndarray) -> np.ndarray:
-    """The unknowns of some grains."""
-    return (3 * grains[:, None] + np.arange(3)).ravel()
 
 
 def residual_file(place: Path) -> Path:
