@@ -6,12 +6,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.inversion.crowd import is_crowded
 from mmtjax.inversion.fit import Factored, Fit, factored, fit_map
 from mmtjax.inversion.judge import judge
 from mmtjax.inversion.memory import require_memory
 from mmtjax.inversion.options import check_common, check_counts, checked_options, ridge_of, weights_of
-from mmtjax.inversion.reduce import SOLVERS, StageProgress, green_operator, reduce_rows, stage
+from mmtjax.inversion.reduce import SOLVERS, StageProgress, green_operator, method_for, reduce_rows, stage
 from mmtjax.inversion.solution import Solution
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
@@ -171,8 +170,8 @@ def invert_series(
     if method == "auto" and (not concrete or (prior is not None and any(sigma is None for sigma in sigmas))):
         # Traced numbers cannot be looked at, and the ridge of an unknown noise is not known yet.
         method = "orthogonal"
-    elif method == "auto" and prior is None and is_crowded(grains, scans[0].grid):
-        method = "orthogonal"
+    else:
+        method = method_for(method, grains, scans[0].grid, prior=prior)
     green = green_operator(
         grains, scans[0].grid, method=method, tolerance=tolerance, progress=stage(progress, "Green's matrix")
     )

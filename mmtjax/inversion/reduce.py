@@ -9,6 +9,7 @@ from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion.cholesky import Cholesky
+from mmtjax.inversion.crowd import is_crowded
 from mmtjax.inversion.memory import DENSE_BYTES, FEW_ROWS
 from mmtjax.inversion.orthogonal import Orthogonal
 from mmtjax.inversion.solver import AbstractSolver
@@ -25,6 +26,11 @@ StageProgress = Callable[[str, int, int], None]
 def stage(progress: StageProgress | None, name: str) -> Progress | None:
     """The progress of one stage."""
     return None if progress is None else lambda done, total: progress(name, done, total)
+
+
+def method_for(method: str, grains: Grains, grid: SensorGrid, *, prior: float | None) -> str:
+    """The method to try: QR at once where one is to be chosen and normal equations are not worth the attempt."""
+    return "orthogonal" if method == "auto" and prior is None and is_crowded(grains, grid) else method
 
 
 def green_operator(

@@ -11,9 +11,8 @@ from scipy.linalg.lapack import dtpttr, dtrttp
 from mmtjax.files import beside
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
-from mmtjax.inversion.crowd import is_crowded
 from mmtjax.inversion.judge import REMEDIES
-from mmtjax.inversion.reduce import SOLVERS, green_operator, reduce_rows
+from mmtjax.inversion.reduce import SOLVERS, green_operator, method_for, reduce_rows
 from mmtjax.inversion.solution import InversionError
 from mmtjax.subdomains.frozen import freeze, thaw
 from mmtjax.subdomains.problem import kept
@@ -45,9 +44,7 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         problem = kept(place)
         window, options = problem.windows[number], problem.options
         grains, grid = problem.grains.select(window.grains), problem.grid.window(window.rows, window.columns)
-        method = options.method
-        if method == "auto" and options.prior is None and is_crowded(grains, grid):
-            method = "orthogonal"
+        method = method_for(options.method, grains, grid, prior=options.prior)
         green = green_operator(grains, grid, method=method, tolerance=options.tolerance)
         weight = jnp.asarray(problem.weight[window.rows, window.columns])
         name, state = reduce_rows(green, weight, problem.ridge, method=method)
