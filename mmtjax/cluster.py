@@ -70,6 +70,14 @@ def _environment_kept() -> Iterator[None]:
         os.environ.update(before)
 
 
+def check_helpers(workers: int | None, scheduler: str | None) -> None:
+    """Raise `ValueError` for numbers of workers that cannot be, and for workers together with a scheduler."""
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers must be 0 (this process) or more; got {workers}")
+    if workers is not None and scheduler is not None:
+        raise ValueError("pass workers for local processes or scheduler for a cluster, not both")
+
+
 def check_worker(version: str) -> None:
     """Raise in a worker that would compute other numbers than the process that asks it, of that version of mmtjax."""
     if (here := importlib.metadata.version("mmtjax")) != version:

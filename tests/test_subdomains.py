@@ -150,7 +150,7 @@ def test_options_mean_what_they_mean_for_the_whole(case: str) -> None:
 def test_a_run_that_was_ended_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan, grains = sample()
     undisturbed = by_windows(scan, grains, store=tmp_path / "undisturbed")
-    moments = {"windows": 2, "columns": 3, "corrections": 12, "directions": 5, "comparison": 1}
+    moments = {"columns": 3, "windows": 2, "corrections": 12, "directions": 5, "comparison": 1}
     for stage, moment in moments.items():
         heard: list[int] = []
 

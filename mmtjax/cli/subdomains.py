@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 
-from mmtjax.cluster import connected
+from mmtjax.cluster import check_helpers, connected
 from mmtjax.inversion.reduce import StageProgress
 from mmtjax.inversion.solution import Solution
 from mmtjax.rock.grains import Grains
@@ -42,10 +42,7 @@ def chosen_division(store: Path | None, **options: object) -> Division | None:
             raise ValueError(f"{', '.join(given)} belong to --subdomains DIR, which is not given")
         return None
     division = Division(store, **options)
-    if division.workers is not None and division.scheduler is not None:
-        raise ValueError("pass --workers for local processes or --scheduler for a cluster, not both")
-    if division.workers is not None and division.workers < 0:
-        raise ValueError(f"--workers must be 0 (this process) or more; got {division.workers}")
+    check_helpers(division.workers, division.scheduler)
     return division
 
 

@@ -149,11 +149,16 @@ class CompressedGreen(AbstractGreen):
         return jnp.asarray(total.reshape(*maps, -1))
 
     def gram(
-        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
+        self,
+        weight: Float[Array, "ny nx"] | None = None,
+        *,
+        among: Int[np.ndarray, " part"] | None = None,
+        progress: Progress | None = None,
     ) -> Float[Array, "unknown unknown"]:
-        """The matrix QᵀW²Q, with one weight for each sensor."""
-        total = self._namespace().zeros((self.unknowns, self.unknowns))
-        for _, grains, rows in self._rotated_rows(weight, progress):
+        """The matrix QᵀW²Q, with one weight for each sensor; of some grains only, ascending, if they are given."""
+        size = self.unknowns if among is None else 3 * len(among)
+        total = self._namespace().zeros((size, size))
+        for _, grains, rows in self._rotated_rows(weight, among, progress):
             total = add_block(total, unknowns_of(grains), rows @ rows.T)
         upper = jnp.asarray(total)
         return jnp.triu(upper, 1).T + upper
@@ -163,9 +168,20 @@ class CompressedGreen(AbstractGreen):
     ) -> Float[Array, "unknown unknown"]:
         """A triangular factor of the weighted rows: those of each level of the tree are swept across the map."""
         across = unknowns_of(np.argsort(np.asarray(self.grains.position)[:, int(np.argmin(self.grid.shape))]))
+        return triangular(self.pieces(across, weight, progress=progress), across)
+
+    def pieces(
+        self,
+        across: Int[np.ndarray, " unknown"],
+        weight: Float[Array, "ny nx"] | None = None,
+        *,
+        among: Int[np.ndarray, " part"] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Piece]:
+        """The weighted rows as pieces, of some grains only if they are given, with unknowns in the order `across`."""
         place = np.argsort(across)
         pieces: list[list[Piece]] = [[] for _ in self.levels]
-        for level, grains, rows in self._rotated_rows(weight, progress):
+        for level, grains, rows in self._rotated_rows(weight, among, progress):
             if rows.size:
                 pieces[level].append(piece_of(place[unknowns_of(grains)], rows.T))
         gathered: list[Piece] = []
@@ -173,12 +189,12 @@ class CompressedGreen(AbstractGreen):
             held, count = sum(len(piece.place) for piece in own), len(own)
             gathered += own
             own.clear()
-            if held < _SWEPT * self.unknowns * count:
+            if held < _SWEPT * len(across) * count:
                 gathered = swept(gathered)
-        return triangular(gathered, across)
+        return gathered
 
     def _rotated_rows(
-        self, weight: Float[Array, "ny nx"] | None, progress: Progress | None
+        self, weight: Float[Array, "ny nx"] | None, among: Int[np.ndarray, " part"] | None, progress: Progress | None
     ) -> Iterator[tuple[int, Int[np.ndarray, " part"], AnyArray]]:
         """Level of each square, those within it first, and its rows as (3 · part, row) with the grains in them.
 
@@ -187,7 +203,8 @@ class CompressedGreen(AbstractGreen):
         weight = np.ones(self.grid.shape) if weight is None else weight
         if not is_concrete(weight):
             raise ValueError("weights of sensors are being traced, which a rotation of rows cannot be; use TiledGreen")
-        xp, levels, leaves, polynomials, grid = self._namespace(), self.levels, self.leaves, self.polynomials, self.grid
+        levels, leaves, polynomials = self._held(among)
+        xp, grid = self._namespace(), self.grid
         padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         weights = [padded[sensor] for sensor in self.sensors]
         found = bases(levels, leaf_vandermonde(), weights)
@@ -213,7 +230,26 @@ class CompressedGreen(AbstractGreen):
             return both[np.argsort(unknowns_of(np.concatenate([square.near, square.far])))]
 
         rest = yield from descend(len(levels) - 1, 0)
-        yield len(levels) - 1, np.arange(self.unknowns // 3), rest
+        yield len(levels) - 1, np.arange(len(rest) // 3), rest
+
+    def _held(
+        self, grains: Int[np.ndarray, " part"] | None
+    ) -> tuple[list[list[Square]], list[AnyArray], list[list[AnyArray]]]:
+        """Squares, columns of leaves and polynomials: of all grains, or of some, which are numbered anew."""
+        if grains is None:
+            return self.levels, self.leaves, self.polynomials
+        place = np.full(len(self.grains), -1)
+        place[grains] = np.arange(len(grains))
+        levels = [[square.among(place) for square in level] for level in self.levels]
+        leaves = [
+            columns[unknowns_of(np.flatnonzero(place[leaf.near] >= 0))]
+            for leaf, columns in zip(self.levels[0], self.leaves, strict=True)
+        ]
+        polynomials = [
+            [held[unknowns_of(np.flatnonzero(place[square.far] >= 0))] for square, held in zip(level, own, strict=True)]
+            for level, own in zip(self.levels, self.polynomials, strict=True)
+        ]
+        return levels, leaves, polynomials
 
     def _namespace(self, *values: object) -> ModuleType:
         """NumPy where all is known and in main memory, for its BLAS and LAPACK and the many sizes; JAX elsewhere."""

@@ -60,6 +60,11 @@ class Square:
         """Indices [row, column] of the first sensor."""
         return np.array([self.row, self.column]) * self.count
 
+    def among(self, place: Int[np.ndarray, " grain"]) -> "Square":
+        """The square with some of the grains, under new numbers that ascend as the old; those left out have -1."""
+        near, far = place[self.near], place[self.far]
+        return dataclasses.replace(self, near=near[near >= 0], far=far[far >= 0], form=self.form[far >= 0])
+
 
 def grow_tree(plan: FieldPlan) -> list[list[Square]]:
     """Squares by level, leaves first, one root last.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import xarray
 from distributed import Client, KilledWorker, as_completed
 
-from mmtjax.cluster import DEATHS, check_worker, connected, cores
+from mmtjax.cluster import DEATHS, check_helpers, check_worker, connected, cores
 from mmtjax.inversion.memory import available_memory, estimate_memory
 from mmtjax.precision import require_float64
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -98,10 +98,7 @@ def run_study(
     RuntimeError
         If this process is to compute and JAX is not set to double precision.
     """
-    if workers is not None and workers < 0:
-        raise ValueError(f"workers must be 0 (this process) or more; got {workers}")
-    if workers is not None and scheduler is not None:
-        raise ValueError("pass workers for local processes or scheduler for a cluster, not both")
+    check_helpers(workers, scheduler)
     if workers == 0:
         require_float64()
     with writing(store, config, provenance=provenance) as place:

@@ -24,14 +24,14 @@ from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
 from mmtjax.subdomains.crew import Crew
 from mmtjax.subdomains.problem import Options, Problem, keep
-from mmtjax.subdomains.rounds import State, agree
+from mmtjax.subdomains.rounds import State, agree, right_sides
 from mmtjax.subdomains.work import factor_window
 from mmtjax.uncertainty.confidence import confidence_radius
 
 #: Sizes in depths of the deepest grain. Buffer and core where none are given: what takes least work and disk. Sensors
 #: beyond the buffer: all that grains of the window are seen by, or the correction would be of another matrix.
 _BUFFER = 3.5
-_CORE = 6.0
+_CORE = 7.0
 _MARGIN = 6.0
 
 
@@ -140,12 +140,14 @@ def invert_subdomains(
     with _directory(store) as place:
         keep(problem, place)
         crew = Crew(place, executor, progress)
+        rights = right_sides(problem, place, crew)
         windows = _answers(problem, crew)
         freedom = scan.used - problem.unknowns
         state, forward = agree(
             problem,
             place,
             crew,
+            rights,
             radius=np.asarray(confidence_radius(windows.blocks, level)),
             noise=lambda square: np.sqrt(square / freedom if sigma is None else options.variance),
         )

@@ -70,10 +70,25 @@ class Agreement(NamedTuple):
     forward: Float[np.ndarray, "ny nx"] | None
 
 
+def right_sides(problem: Problem, place: Path, crew: Crew) -> Float[np.ndarray, "map unknown"]:
+    """QᵀW²φ of the measured map, and of maps of noise with what a prior adds to them; makes the columns of blocks."""
+    done = place / "rights.npy"
+    if done.exists():
+        return np.load(done)
+    total = sum(crew.results("columns", form_block, len(problem.blocks)))
+    if problem.ridge is not None:
+        for draw in range(1, len(total)):
+            total[draw] += np.sqrt(float(problem.ridge)) * problem.prior_deviates(draw)
+    with beside(done) as partial, partial.open("wb") as file:
+        np.save(file, total)
+    return total
+
+
 def agree(
     problem: Problem,
     place: Path,
     crew: Crew,
+    rights: Float[np.ndarray, "map unknown"],
     *,
     radius: Float[np.ndarray, " grain"],
     noise: Callable[[float], float],
@@ -89,13 +104,14 @@ def agree(
     ----------
     problem, place, crew
         The problem, the directory of its work, and who does it.
+    rights
+        The `right_sides`.
     radius
         Confidence radii of the windows by themselves, for noise of one.
     noise
         The standard deviation of a sensor of weight one, from the weighted sum of squares of the misfit.
     """
     measured = float(np.sum((problem.weight * problem.field) ** 2))
-    rights = _right_sides(problem, crew)
     state = _load(place) or _beginning(rights)
     allowed = np.append(SETTLED, np.full(problem.options.draws, SETTLED_DRAW))
     forward = None
@@ -123,15 +139,6 @@ def agree(
             state = _moved(problem, place, crew, state, corrections)
         _save(place, state)
     return Agreement(state, forward)
-
-
-def _right_sides(problem: Problem, crew: Crew) -> Float[np.ndarray, "map unknown"]:
-    """QᵀW²φ of the measured map, and of maps of noise with what a prior adds to them."""
-    total = sum(crew.results("columns", form_block, len(problem.blocks)))
-    if problem.ridge is not None:
-        for draw in range(1, len(total)):
-            total[draw] += np.sqrt(float(problem.ridge)) * problem.prior_deviates(draw)
-    return total
 
 
 def _corrections(

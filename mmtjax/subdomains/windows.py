@@ -18,13 +18,22 @@ class Window(NamedTuple):
     core
         Which of them this window answers for; the others are its buffer.
     rows, columns
-        The sensors that it looks at.
+        The sensors that it looks at, at least.
     """
 
     grains: Int[np.ndarray, " own"]
     core: Bool[np.ndarray, " own"]
     rows: slice
     columns: slice
+
+    def sees(self, blocks: list[tuple[slice, slice]]) -> list[int]:
+        """Numbers of the blocks of sensors that hold some of those that it looks at."""
+        own = self.rows, self.columns
+        return [
+            number
+            for number, block in enumerate(blocks)
+            if all(a.start < b.stop and b.start < a.stop for a, b in zip(own, block, strict=True))
+        ]
 
 
 def divide_sample(
@@ -39,7 +48,7 @@ def divide_sample(
     grid
         The sensors.
     core
-        Edge of the square cores, at most, µm.
+        Edge of the cores, about, µm: what divides the sample evenly and is next to it.
     buffer
         Width of the frame about a core in which grains are unknown too, µm.
     margin
@@ -58,7 +67,7 @@ def divide_sample(
     [[0, 1], [1, 2]]
     """
     low, high = position[:, :2].min(axis=0), position[:, :2].max(axis=0)
-    count = np.maximum(1, np.ceil((high - low) / core)).astype(int)
+    count = np.maximum(1, np.rint((high - low) / core)).astype(int)
     edge = np.where(high > low, (high - low) / count, 1.0)
     cell = np.minimum((position[:, :2] - low) // edge, count - 1).astype(int)
     windows = []

@@ -6,18 +6,18 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg.lapack import dtpttr, dtrttp
 
 from mmtjax.files import beside
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.inversion.judge import REMEDIES
-from mmtjax.inversion.reduce import SOLVERS, green_operator, method_for, reduce_rows
+from mmtjax.inversion.reduce import SOLVERS, method_for, reduce_rows
 from mmtjax.inversion.solution import InversionError
 from mmtjax.subdomains.frozen import freeze, thaw
+from mmtjax.subdomains.mosaic import Mosaic
 from mmtjax.subdomains.problem import kept
 from mmtjax.uncertainty.covariance import covariance_blocks
-from mmtjax.uncertainty.triangle import solve_many
+from mmtjax.uncertainty.packed import pack, solve_packed
 
 #: Condition number up to which a factor is kept in single precision: what it gives is improved by rounds anyway.
 _SINGLE = 1e6
@@ -32,7 +32,7 @@ class WindowSummary(NamedTuple):
 
 
 def factor_window(place: Path, number: int) -> WindowSummary:
-    """Factor a window and keep the factor.
+    """Factor a window, from the columns of the blocks near it, and keep the factor.
 
     Raises
     ------
@@ -45,10 +45,14 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         window, options = problem.windows[number], problem.options
         grains, grid = problem.grains.select(window.grains), problem.grid.window(window.rows, window.columns)
         method = method_for(options.method, grains, grid, prior=options.prior)
-        green = green_operator(grains, grid, method=method, tolerance=options.tolerance)
-        weight = jnp.asarray(problem.weight[window.rows, window.columns])
-        name, state = reduce_rows(green, weight, problem.ridge, method=method)
-        del green
+        green = Mosaic(
+            problem.grid,
+            window.grains,
+            blocks={block: problem.blocks[block] for block in window.sees(problem.blocks)},
+            read=lambda block: _green(place, block),
+            across=unknowns_of(np.argsort(np.asarray(grains.position)[:, 0])),
+        )
+        name, state = reduce_rows(green, jnp.asarray(problem.weight), problem.ridge, method=method)
         reduced = SOLVERS[name].compute(state, problem.ridge)
         if not np.isfinite(reduced.condition):
             middle = np.asarray(grains.position)[window.core].mean(axis=0)
@@ -57,16 +61,11 @@ def factor_window(place: Path, number: int) -> WindowSummary:
                 f"y = {middle[1]:.4g} µm: {REMEDIES}"
             )
         blocks = np.asarray(covariance_blocks(reduced.factor, reduced.scale, variance=1.0))[window.core]
-        packed, _ = dtrttp(np.asarray(reduced.factor), uplo="U")
+        precision = np.float32 if reduced.condition < _SINGLE else np.float64
+        with beside(_factor_of_window(place, number)) as partial, partial.open("wb") as file:
+            np.save(file, pack(np.asarray(reduced.factor), precision))
         with beside(done) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                factor=packed.astype(np.float32 if reduced.condition < _SINGLE else np.float64),
-                scale=reduced.scale,
-                blocks=blocks,
-                condition=reduced.condition,
-                method=name,
-            )
+            np.savez(file, scale=reduced.scale, blocks=blocks, condition=reduced.condition, method=name)
     with np.load(done) as arrays:
         return WindowSummary(arrays["blocks"], float(arrays["condition"]), str(arrays["method"]))
 
@@ -75,11 +74,10 @@ def solve_window(place: Path, number: int) -> Float[np.ndarray, "map own_unknown
     """What the grains of a window change when all others stay, from the residuals of the normal equations."""
     window = kept(place).windows[number]
     with np.load(_of_window(place, number)) as arrays:
-        scale, packed = arrays["scale"], arrays["factor"].astype(np.float64)
-    factor, _ = dtpttr(len(scale), packed, uplo="U")
+        scale = arrays["scale"]
+    factor = np.load(_factor_of_window(place, number), mmap_mode="r")
     residual = np.load(residual_file(place), mmap_mode="r")[:, unknowns_of(window.grains)]
-    half = solve_many(factor, (residual / scale).T, transposed=True)
-    return np.asarray(solve_many(factor, half)).T / scale
+    return solve_packed(factor, (residual / scale).T).T / scale
 
 
 def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
@@ -136,6 +134,10 @@ def directions_file(place: Path) -> Path:
 
 def _of_window(place: Path, number: int) -> Path:
     return place / f"window-{number:05d}.npz"
+
+
+def _factor_of_window(place: Path, number: int) -> Path:
+    return place / f"window-{number:05d}.factor.npy"
 
 
 def _of_block(place: Path, number: int) -> Path:

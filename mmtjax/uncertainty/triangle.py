@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
-from scipy.linalg.blas import dtrmv, dtrsm, dtrsv
+from scipy.linalg.blas import dtrmv, dtrsv
 from scipy.linalg.lapack import dtrtri
 
 from mmtjax.precision import in_main_memory, is_concrete
@@ -41,21 +41,6 @@ def solve(
     if in_main_memory(factor) and is_concrete(vector):
         return jnp.asarray(dtrsv(_lower(factor), np.asarray(vector), lower=1, trans=int(not transposed)))
     return solve_triangular(factor, vector, trans="T" if transposed else "N")
-
-
-def solve_many(
-    factor: Float[AnyArray, "size size"], columns: Float[AnyArray, "size column"], *, transposed: bool = False
-) -> Float[AnyArray, "size column"]:
-    """`solve` for several vectors, which are columns.
-
-    Examples
-    --------
-    >>> solve_many(np.array([[2.0, 1.0], [0.0, 4.0]]), np.array([[3.0], [4.0]])).tolist()
-    [[1.0], [1.0]]
-    """
-    if in_main_memory(factor) and is_concrete(columns):
-        return dtrsm(1.0, _lower(factor), np.asarray(columns), lower=1, trans_a=int(not transposed))
-    return solve_triangular(factor, columns, trans="T" if transposed else "N")
 
 
 def inverse_blocks(factor: Float[AnyArray, "size size"]) -> Float[Array, "grain 3 3"]:

@@ -1,0 +1,77 @@
+"""The Green's operator of a window, from the columns that blocks of sensors hold."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mmtjax.greens.blocks import unknowns_of
+from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.greens.operator import AbstractGreen, Progress
+from mmtjax.greens.sweep import Piece, triangular
+from mmtjax.scan.grid import SensorGrid
+
+
+class Mosaic(AbstractGreen):
+    """Columns of some grains over the blocks of sensors that are near them; the map is taken as zero elsewhere.
+
+    Attributes
+    ----------
+    grid
+        The sensors of the whole map.
+    grains
+        Which of all grains, ascending.
+    blocks
+        Numbers, rows and columns of the blocks.
+    read
+        The operator of all grains over a block, by its number.
+    across
+        Order of the unknowns in which a triangular factor is worked out.
+    """
+
+    grid: SensorGrid
+    grains: Int[np.ndarray, " part"]
+    blocks: dict[int, tuple[slice, slice]] = eqx.field(static=True)
+    read: Callable[[int], CompressedGreen] = eqx.field(static=True)
+    across: Int[np.ndarray, " unknown"]
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknowns, three for each grain."""
+        return 3 * len(self.grains)
+
+    def mv(self, magnetization: Float[Array, " unknown"], *, progress: Progress | None = None) -> Float[Array, "ny nx"]:
+        """The field Q M of a magnetization, nT."""
+        field = np.zeros(self.grid.shape)
+        for number, part in self.blocks.items():
+            green = self.read(number)
+            everywhere = np.zeros(green.unknowns)
+            everywhere[unknowns_of(self.grains)] = magnetization
+            field[part] = green.mv(everywhere)
+        return jnp.asarray(field)
+
+    def rmv(self, field: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Float[Array, " unknown"]:
+        """The product Qᵀφ with a field."""
+        own = unknowns_of(self.grains)
+        return sum(self.read(number).rmv(field[part])[own] for number, part in self.blocks.items())
+
+    def gram(
+        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
+    ) -> Float[Array, "unknown unknown"]:
+        """The matrix QᵀW²Q, with one weight for each sensor."""
+        return sum(
+            self.read(number).gram(None if weight is None else weight[part], among=self.grains)
+            for number, part in self.blocks.items()
+        )
+
+    def root(
+        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
+    ) -> Float[Array, "unknown unknown"]:
+        """A triangular factor of the weighted rows of all blocks."""
+        gathered: list[Piece] = []
+        for number, part in self.blocks.items():
+            own = None if weight is None else weight[part]
+            gathered += self.read(number).pieces(self.across, own, among=self.grains)
+        return triangular(gathered, self.across)
