@@ -124,10 +124,11 @@ def test_one_window_is_the_whole() -> None:
     assert worst(solution, whole()) < 1e-2
 
 
-@pytest.mark.parametrize("case", ["mask", "noise map", "residual", "prior"])
+@pytest.mark.parametrize("case", ["mask", "noise map", "residual", "prior", "orthogonal"])
 def test_options_mean_what_they_mean_for_the_whole(case: str) -> None:
     scan, grains = sample()
     noise, prior = NOISE, None
+    method = "orthogonal" if case == "orthogonal" else "auto"
     if case == "mask":
         rng = np.random.default_rng(1)
         mask = rng.uniform(size=scan.grid.shape) > 0.4
@@ -136,10 +137,10 @@ def test_options_mean_what_they_mean_for_the_whole(case: str) -> None:
         noise = NOISE * np.random.default_rng(2).uniform(0.5, 2, scan.grid.shape)
     elif case == "residual":
         noise = "residual"
-    else:
+    elif case == "prior":
         prior = 3e3
     exact = mmtjax.invert(scan, grains, noise, prior=prior, method="orthogonal")
-    solution = by_windows(scan, grains, noise, prior=prior, draws=64)
+    solution = by_windows(scan, grains, noise, prior=prior, draws=64, method=method)
     assert worst(solution, exact) < 1e-2
     ratio = np.asarray(solution.confidence_radius / exact.confidence_radius)
     assert np.abs(ratio - 1).max() < 0.05

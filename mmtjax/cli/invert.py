@@ -198,7 +198,7 @@ def invert(
         Solve by overlapping windows, for samples too large to factor whole, and keep the work in this directory: the
         same command goes on with it. It may be removed when the results are there.
     core
-        Edge of the part of a window that it answers for, µm; 6 times the depth of the deepest grain by default.
+        Edge of the part of a window that it answers for, µm; 7 times the depth of the deepest grain by default.
     buffer
         Width of the frame about it in which grains are unknown too, µm; 3.5 times by default.
     draws

@@ -18,6 +18,9 @@ def add_block(
     """Add the upper triangle of a symmetric block at ascending rows and columns, in place where the array allows it."""
     if not isinstance(total, np.ndarray):
         return total.at[np.ix_(place, place)].add(jnp.triu(block))
+    if len(place) == len(total):
+        total += np.triu(block)
+        return total
     # Picking elements from one row at a time is six times as fast as picking them from all rows and columns at once.
     for number, row in enumerate(place):
         total[row, place[number:]] += block[number, number:]

@@ -113,7 +113,8 @@ def _stacked(
 def triangular(pieces: list[Piece], unknown: Int[np.ndarray, " size"]) -> Float[AnyArray, "size size"]:
     """The square triangular factor of all pieces in another order of the unknowns, the place of each in which is given.
 
-    Rows of zeros stand at its end where there are too few.
+    Rows of zeros stand at its end where there are too few. The list is emptied, so that rows are given back as soon as
+    they are stacked.
     """
     size = len(unknown)
     pieces = pieces or [Piece(np.arange(size), np.arange(0), np.zeros((0, size)))]
@@ -121,8 +122,8 @@ def triangular(pieces: list[Piece], unknown: Int[np.ndarray, " size"]) -> Float[
     stack = _stacked(
         [piece.rows for piece in pieces], [unknown[piece.place] for piece in pieces], size, np.arange(count)
     )
-    reduced = triangularize(stack, np.zeros(count, int), [size])[0]
-    factor = jnp.asarray(reduced.copy())
+    pieces.clear()
+    factor = jnp.asarray(triangularize(stack, np.zeros(count, int), [size])[0])
     return factor if len(factor) == size else jnp.zeros((size, size)).at[: len(factor)].set(factor)
 
 

@@ -60,5 +60,6 @@ def require_memory(grains: int, sensors: int, *, method: str, limit: int | None)
         whose = "free on this machine" if limit is None else "allowed by memory_limit"
         raise MemoryError(
             f"inverting for {grains} grains from {sensors} sensors takes about {needed / _GIB:.3g} GiB, and "
-            f"{there / _GIB:.3g} GiB are {whose}; crop the scan and the grains, or bin the scan"
+            f"{there / _GIB:.3g} GiB are {whose}; crop the scan and the grains, or bin the "
+            "scan, or invert it window by window (invert_subdomains; --subdomains DIR)"
         )

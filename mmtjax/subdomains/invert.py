@@ -28,8 +28,9 @@ from mmtjax.subdomains.rounds import State, agree, right_sides
 from mmtjax.subdomains.work import factor_window
 from mmtjax.uncertainty.confidence import confidence_radius
 
-#: Sizes in depths of the deepest grain. Buffer and core where none are given: what takes least work and disk. Sensors
-#: beyond the buffer: all that grains of the window are seen by, or the correction would be of another matrix.
+#: Sizes in depths of the deepest grain. Buffer and core where none are given: no more than four windows share a grain,
+#: for rounds grow with their number. Sensors beyond the buffer: all that grains of the window are seen by, or the
+#: correction would be of another matrix.
 _BUFFER = 3.5
 _CORE = 7.0
 _MARGIN = 6.0
@@ -67,8 +68,9 @@ def invert_subdomains(
     scan, grains, noise, prior, method, level, tolerance, throw
         As for `mmtjax.invert`; a prior needs the noise as a number or a map.
     core, buffer
-        Edge of the cores and width of the buffer, µm. By default 6 and 3.5 times the depth of the deepest grain. A
-        smaller buffer takes more rounds and gives a coarser correction; larger windows take more memory.
+        Edge of the cores, about, and width of the buffer, µm. By default 7 and 3.5 times the depth of the deepest
+        grain. A smaller buffer gives a coarser correction, cores narrower than two buffers take more rounds; larger
+        windows take more memory.
     draws
         Maps of noise. The error of a radius shrinks with the square root of their number, see
         ``Solution.radius_error``.
@@ -143,16 +145,15 @@ def invert_subdomains(
         rights = right_sides(problem, place, crew)
         windows = _answers(problem, crew)
         freedom = scan.used - problem.unknowns
-        state, forward = agree(
+        state = agree(
             problem,
             place,
             crew,
             rights,
-            radius=np.asarray(confidence_radius(windows.blocks, level)),
             noise=lambda square: np.sqrt(square / freedom if sigma is None else options.variance),
         )
-    failure = None if forward is not None else _disagreement(state)
-    forward = np.zeros(scan.grid.shape) if forward is None else forward
+    failure = None if state.forward.size else _disagreement(state)
+    forward = state.forward if state.forward.size else np.zeros(scan.grid.shape)
     correction = _correction(state)
     effective = float(effective_unknowns(jnp.asarray(windows.blocks + correction), problem.ridge))
     mean_square = float(np.sum((problem.weight * (problem.field - forward)) ** 2) / (scan.used - effective))
@@ -215,8 +216,8 @@ def _correction(state: State) -> Float[np.ndarray, "grain 3 3"]:
 
 def _disagreement(state: State) -> str:
     return (
-        f"the windows do not come to agree: after {state.rounds} rounds they still correct grains by up to "
-        f"{np.max(state.errors[-1]):.2g} of their confidence radius; pass a larger buffer"
+        f"the windows do not come to agree: after {state.rounds} rounds grains may still be "
+        f"{np.max(state.moves[-1]):.2g} standard deviations from their solution; pass a larger buffer"
     )
 
 

@@ -10,8 +10,11 @@ from jaxtyping import Array, Float, Int
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.greens.sweep import Piece, triangular
+from mmtjax.greens.sweep import Piece, swept, triangular
 from mmtjax.scan.grid import SensorGrid
+
+#: Share of the unknowns that rows may hold to be swept.
+_WIDE = 0.7
 
 
 class Mosaic(AbstractGreen):
@@ -69,9 +72,11 @@ class Mosaic(AbstractGreen):
     def root(
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
-        """A triangular factor of the weighted rows of all blocks."""
-        gathered: list[Piece] = []
+        """A triangular factor of the weighted rows: those of few unknowns are swept across all blocks together."""
+        narrow: list[Piece] = []
+        wide: list[Piece] = []
         for number, part in self.blocks.items():
             own = None if weight is None else weight[part]
-            gathered += self.read(number).pieces(self.across, own, among=self.grains)
-        return triangular(gathered, self.across)
+            for piece in self.read(number).pieces(self.across, own, among=self.grains):
+                (wide if len(piece.place) > _WIDE * self.unknowns else narrow).append(piece)
+        return triangular(swept(narrow) + wide, self.across)

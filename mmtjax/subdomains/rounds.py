@@ -20,10 +20,11 @@ from mmtjax.subdomains.work import (
     solve_window,
 )
 
-#: Errors that may be left, as a share of the confidence radius: of the map's magnetizations, and of those of maps of
-#: noise. What is held against them are the corrections of the windows, which are two to ten times the errors.
-SETTLED = 1e-2
-SETTLED_DRAW = 5e-2
+#: How far a round may still move the measured map and maps of noise when they count as settled: the root of the energy
+#: of the move, in units of the noise. No grain is then further from its solution than this many of its standard
+#: deviations, 1.96 of which or more are a confidence radius of 95 %.
+SETTLED = 2e-2
+SETTLED_DRAW = 1e-1
 
 #: Rounds at most, and how many of them a new direction is made conjugate to; in exact arithmetic one would do.
 _ROUNDS = 200
@@ -46,8 +47,10 @@ class State(NamedTuple):
         What is left of the right sides of the normal equations.
     directions, images
         Directions of the last rounds, conjugate and of energy one, and QᵀW²Q times them.
-    errors
-        Largest correction of a grain by the windows as a share of its confidence radius, (round, map).
+    moves
+        The root of the energy of the move of each round, in units of the noise.
+    forward
+        The field of the solution, nT, once all maps have settled; empty before.
     """
 
     magnetization: Float[np.ndarray, "map unknown"]
@@ -55,19 +58,13 @@ class State(NamedTuple):
     residual: Float[np.ndarray, "map unknown"]
     directions: Float[np.ndarray, "direction unknown"]
     images: Float[np.ndarray, "direction unknown"]
-    errors: Float[np.ndarray, "round map"]
+    moves: Float[np.ndarray, "round map"]
+    forward: Float[np.ndarray, "ny nx"]
 
     @property
     def rounds(self) -> int:
         """Number of rounds so far."""
-        return len(self.errors)
-
-
-class Agreement(NamedTuple):
-    """The last state, and the field of its solution, (ny, nx), nT; None if the windows did not come to agree."""
-
-    state: State
-    forward: Float[np.ndarray, "ny nx"] | None
+        return len(self.moves)
 
 
 def right_sides(problem: Problem, place: Path, crew: Crew) -> Float[np.ndarray, "map unknown"]:
@@ -90,10 +87,9 @@ def agree(
     crew: Crew,
     rights: Float[np.ndarray, "map unknown"],
     *,
-    radius: Float[np.ndarray, " grain"],
     noise: Callable[[float], float],
-) -> Agreement:
-    """Rounds until all maps have settled.
+) -> State:
+    """Rounds until all maps have settled; the last state, without a field if they do not.
 
     Each round, windows turn the residuals into corrections, which are made conjugate to those before. All maps are
     then moved along all of these directions to where the misfit is least, for the equations differ in their right
@@ -106,39 +102,24 @@ def agree(
         The problem, the directory of its work, and who does it.
     rights
         The `right_sides`.
-    radius
-        Confidence radii of the windows by themselves, for noise of one.
     noise
         The standard deviation of a sensor of weight one, from the weighted sum of squares of the misfit.
     """
     measured = float(np.sum((problem.weight * problem.field) ** 2))
     state = _load(place) or _beginning(rights)
     allowed = np.append(SETTLED, np.full(problem.options.draws, SETTLED_DRAW))
-    forward = None
     while state.rounds < _ROUNDS:
-        corrections, alone = _corrections(problem, place, crew, state)
-        square = max(measured - float(state.magnetization[0] @ (rights[0] + state.residual[0])), 0.0)
-        scale = np.where(np.arange(len(corrections)) == 0, noise(square), 1.0)[:, None] * radius
-        sizes = np.linalg.norm(corrections.reshape(len(corrections), -1, 3), axis=2)
-        errors = np.max(sizes / np.maximum(scale, np.finfo(float).tiny), axis=1)
-        state = state._replace(errors=np.vstack([state.errors, errors]))
-        if state.rounds == 1:
-            state = state._replace(alone=alone)
-        crew.tell("maps that agree", int(np.sum(errors <= allowed)), len(errors))
-        if np.all(errors <= allowed):
-            if forward is not None:
-                break
-            # Rounding has built up in the residual that was carried along: what counts is that of the map itself.
-            forward, residual = _compared(problem, place, crew, state)
-            nothing = np.zeros((0, problem.unknowns))
-            state = state._replace(
-                residual=np.vstack([residual, state.residual[1:]]), directions=nothing, images=nothing
-            )
-        else:
-            forward = None
-            state = _moved(problem, place, crew, state, corrections)
+        moved = _moved(problem, place, crew, state)
+        square = max(measured - float(moved.magnetization[0] @ (rights[0] + moved.residual[0])), 0.0)
+        moved.moves[-1, 0] /= noise(square)
+        settled = moved.moves[-1] <= allowed
+        crew.tell("maps that agree", int(np.sum(settled)), len(settled))
+        if np.all(settled) and state.forward.size:
+            # The move is not made: it has shown how right the solution before it is, whose field is known.
+            break
+        state = _compared(problem, place, crew, moved) if np.all(settled) else moved
         _save(place, state)
-    return Agreement(state, forward)
+    return state
 
 
 def _corrections(
@@ -154,10 +135,9 @@ def _corrections(
     return together, alone
 
 
-def _moved(
-    problem: Problem, place: Path, crew: Crew, state: State, corrections: Float[np.ndarray, "map unknown"]
-) -> State:
+def _moved(problem: Problem, place: Path, crew: Crew, state: State) -> State:
     """All maps moved to the least misfit along the corrections of all maps."""
+    corrections, alone = _corrections(problem, place, crew, state)
     # Conjugate in exact arithmetic before the new images are known, so that these lose no digits.
     lengths = np.linalg.norm(corrections, axis=1)
     new = corrections[lengths > 0] / lengths[lengths > 0, None]
@@ -174,16 +154,20 @@ def _moved(
     last = slice(-_REMEMBERED * len(state.residual), None)
     return state._replace(
         magnetization=state.magnetization + along @ directions,
+        alone=state.alone if state.rounds else alone,
         residual=state.residual - along @ images,
         directions=np.concatenate([state.directions, directions])[last],
         images=np.concatenate([state.images, images])[last],
+        moves=np.vstack([state.moves, np.linalg.norm(along, axis=1)]),
+        forward=np.zeros((0, 0)),
     )
 
 
-def _compared(
-    problem: Problem, place: Path, crew: Crew, state: State
-) -> tuple[Float[np.ndarray, "ny nx"], Float[np.ndarray, " unknown"]]:
-    """The field of the solution, and the gradient that its misfit leaves."""
+def _compared(problem: Problem, place: Path, crew: Crew, state: State) -> State:
+    """The state with the field of its solution, and with the residual of the map itself.
+
+    Rounding has built up in the one that was carried along.
+    """
     np.save(directions_file(place), state.magnetization[:1])
     forward, gradient = np.zeros(problem.grid.shape), np.zeros(problem.unknowns)
     results = crew.results("comparison", compare_block, len(problem.blocks))
@@ -192,7 +176,9 @@ def _compared(
         gradient += found.gradient
     if problem.ridge is not None:
         gradient -= float(problem.ridge) * state.magnetization[0]
-    return forward, gradient
+    nothing = np.zeros((0, problem.unknowns))
+    residual = np.vstack([gradient, state.residual[1:]])
+    return state._replace(residual=residual, directions=nothing, images=nothing, forward=forward)
 
 
 def _beginning(rights: Float[np.ndarray, "map unknown"]) -> State:
@@ -203,7 +189,8 @@ def _beginning(rights: Float[np.ndarray, "map unknown"]) -> State:
         residual=rights,
         directions=nothing,
         images=nothing,
-        errors=np.zeros((0, len(rights))),
+        moves=np.zeros((0, len(rights))),
+        forward=np.zeros((0, 0)),
     )
 
 
