@@ -16,10 +16,12 @@ import pytest
 
 import mmtjax
 from mmtjax.cluster import connected
+from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.inversion.solution import InversionError, InversionWarning
 from mmtjax.subdomains import rounds, work
 from mmtjax.subdomains.frozen import freeze, thaw
 from mmtjax.subdomains.invert import invert_subdomains
+from mmtjax.subdomains.mosaic import Mosaic
 from mmtjax.subdomains.windows import divide_sample, divide_sensors
 
 KEY = jax.random.key(3)
@@ -79,6 +81,28 @@ def test_every_grain_has_one_core_and_every_sensor_one_block() -> None:
     for part in divide_sensors(scan.grid, edge=40):
         seen[part] += 1
     assert np.all(seen == 1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_operator_of_a_window_is_that_of_its_grains(weighted: bool) -> None:
+    scan, grains = sample()
+    own = np.arange(3, 200, 4)
+    halves = {0: (slice(0, 60), slice(0, 101)), 1: (slice(60, 101), slice(0, 101))}
+    made = [CompressedGreen(grains, scan.grid.window(*part)) for part in halves.values()]
+    green = Mosaic(scan.grid, own, halves, made.__getitem__, np.random.default_rng(0).permutation(3 * len(own)))
+    columns = np.asarray(mmtjax.greens_matrix(grains.select(own), scan.grid))
+    rng = np.random.default_rng(1)
+    magnetization, field = (jnp.asarray(rng.normal(size=size)) for size in (green.unknowns, scan.grid.shape))
+    peak = np.abs(columns).max()
+    np.testing.assert_allclose(green.mv(magnetization).ravel(), columns @ np.asarray(magnetization), atol=1e-6 * peak)
+    np.testing.assert_allclose(green.rmv(field), np.ravel(field) @ columns, atol=1e-5 * peak)
+    weight = jnp.asarray(rng.uniform(0.5, 2, scan.grid.shape)) if weighted else None
+    rows = columns if weight is None else columns * np.asarray(weight).ravel()[:, None]
+    gram = rows.T @ rows
+    np.testing.assert_allclose(green.gram(weight), gram, atol=1e-7 * gram.max())
+    root = np.asarray(green.root(weight))
+    np.testing.assert_array_equal(root, np.triu(root))
+    np.testing.assert_allclose(root.T @ root, gram, atol=1e-7 * gram.max())
 
 
 def test_magnetizations_and_radii_are_those_of_the_whole() -> None:
