@@ -322,7 +322,8 @@ def test_fewer_sensors_than_unknowns():
 def test_memory_is_asked_for_before_the_start():
     grains = small_sample(grains=4)
     _, scan = noisy_scan(grains)
-    with pytest.raises(MemoryError, match="bin the scan, or invert it window by window"):
+    remedies = "crop the scan and the grains, or bin the scan, or invert it window by window"
+    with pytest.raises(MemoryError, match=remedies):
         invert(scan, grains, noise=5.0, memory_limit=1000)
     assert 6 * 2**30 < estimate_memory(4347, 733_221, method="cholesky") < 9 * 2**30
 

@@ -16,16 +16,13 @@ from mmtjax.greens.blocks import add_block, unknowns_of
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.rotation import bases
-from mmtjax.greens.sweep import Piece, piece_of, swept, triangular
+from mmtjax.greens.sweep import SWEPT, Piece, piece_of, swept, triangular
 from mmtjax.greens.tree import LEAF, LEAF_TILES, Square, grow_tree
 from mmtjax.precision import is_concrete
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
 AnyArray = np.ndarray | Array
-
-#: Share of the unknowns that rows of a level hold up to which it pays to sweep them before all rows are reduced.
-_SWEPT = 0.7
 
 
 class CompressedGreen(AbstractGreen):
@@ -189,7 +186,7 @@ class CompressedGreen(AbstractGreen):
             held, count = sum(len(piece.place) for piece in own), len(own)
             gathered += own
             own.clear()
-            if held < _SWEPT * len(across) * count:
+            if held < SWEPT * len(across) * count:
                 gathered = swept(gathered)
         return gathered
 
@@ -240,13 +237,14 @@ class CompressedGreen(AbstractGreen):
             return self.levels, self.leaves, self.polynomials
         place = np.full(len(self.grains), -1)
         place[grains] = np.arange(len(grains))
+
+        def rows_of(own: Int[np.ndarray, " own"]) -> Int[np.ndarray, " unknown"]:
+            return unknowns_of(np.flatnonzero(place[own] >= 0))
+
         levels = [[square.among(place) for square in level] for level in self.levels]
-        leaves = [
-            columns[unknowns_of(np.flatnonzero(place[leaf.near] >= 0))]
-            for leaf, columns in zip(self.levels[0], self.leaves, strict=True)
-        ]
+        leaves = [columns[rows_of(leaf.near)] for leaf, columns in zip(self.levels[0], self.leaves, strict=True)]
         polynomials = [
-            [held[unknowns_of(np.flatnonzero(place[square.far] >= 0))] for square, held in zip(level, own, strict=True)]
+            [held[rows_of(square.far)] for square, held in zip(level, own, strict=True)]
             for level, own in zip(self.levels, self.polynomials, strict=True)
         ]
         return levels, leaves, polynomials

@@ -13,6 +13,9 @@ from threadpoolctl import ThreadpoolController
 
 AnyArray = np.ndarray | Array
 
+#: Share of the unknowns that pieces hold up to which it pays to sweep them before all rows are reduced.
+SWEPT = 0.7
+
 #: Columns that are reduced before the others are updated: fewer make thin products, more a slow panel.
 _PANEL = 192
 

@@ -152,8 +152,8 @@ def invert_subdomains(
             rights,
             noise=lambda square: np.sqrt(square / freedom if sigma is None else options.variance),
         )
-    failure = None if state.forward.size else _disagreement(state)
-    forward = state.forward if state.forward.size else np.zeros(scan.grid.shape)
+    failure = None if state.settled else _disagreement(state)
+    forward = state.forward if state.settled else np.zeros(scan.grid.shape)
     correction = _correction(state)
     effective = float(effective_unknowns(jnp.asarray(windows.blocks + correction), problem.ridge))
     mean_square = float(np.sum((problem.weight * (problem.field - forward)) ** 2) / (scan.used - effective))

@@ -10,11 +10,8 @@ from jaxtyping import Array, Float, Int
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.greens.sweep import Piece, swept, triangular
+from mmtjax.greens.sweep import SWEPT, Piece, swept, triangular
 from mmtjax.scan.grid import SensorGrid
-
-#: Share of the unknowns that rows may hold to be swept.
-_WIDE = 0.7
 
 
 class Mosaic(AbstractGreen):
@@ -78,5 +75,5 @@ class Mosaic(AbstractGreen):
         for number, part in self.blocks.items():
             own = None if weight is None else weight[part]
             for piece in self.read(number).pieces(self.across, own, among=self.grains):
-                (wide if len(piece.place) > _WIDE * self.unknowns else narrow).append(piece)
+                (narrow if len(piece.place) < SWEPT * self.unknowns else wide).append(piece)
         return triangular(swept(narrow) + wide, self.across)

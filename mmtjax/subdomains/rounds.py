@@ -66,6 +66,11 @@ class State(NamedTuple):
         """Number of rounds so far."""
         return len(self.moves)
 
+    @property
+    def settled(self) -> bool:
+        """Whether all maps have settled, so that the field is known."""
+        return self.forward.size > 0
+
 
 def right_sides(problem: Problem, place: Path, crew: Crew) -> Float[np.ndarray, "map unknown"]:
     """QᵀW²φ of the measured map, and of maps of noise with what a prior adds to them; makes the columns of blocks."""
@@ -114,7 +119,7 @@ def agree(
         moved.moves[-1, 0] /= noise(square)
         settled = moved.moves[-1] <= allowed
         crew.tell("maps that agree", int(np.sum(settled)), len(settled))
-        if np.all(settled) and state.forward.size:
+        if np.all(settled) and state.settled:
             # The move is not made: it has shown how right the solution before it is, whose field is known.
             break
         state = _compared(problem, place, crew, moved) if np.all(settled) else moved

@@ -17,7 +17,7 @@ from mmtjax.subdomains.frozen import freeze, thaw
 from mmtjax.subdomains.mosaic import Mosaic
 from mmtjax.subdomains.problem import kept
 from mmtjax.uncertainty.covariance import covariance_blocks
-from mmtjax.uncertainty.packed import pack, solve_packed
+from mmtjax.uncertainty.triangle import pack, solve_packed
 
 #: Condition number up to which a factor is kept in single precision: what it gives is improved by rounds anyway.
 _SINGLE = 1e6

@@ -1,4 +1,4 @@
-"""What is asked of a triangular factor: solves, its condition, the blocks of the inverse of the matrix it belongs to.
+"""What is asked of a triangular factor: solves, condition, blocks of the inverse of its matrix; a form to keep it in.
 
 BLAS and LAPACK where the factor is a number in main memory, JAX elsewhere. XLA's solve for one vector copies the factor
 and takes twenty times as long as `dtrsv`.
@@ -12,7 +12,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 from scipy.linalg.blas import dtrmv, dtrsv
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dtfsm, dtrtri, dtrttf
 
 from mmtjax.precision import in_main_memory, is_concrete
 
@@ -41,6 +41,37 @@ def solve(
     if in_main_memory(factor) and is_concrete(vector):
         return jnp.asarray(dtrsv(_lower(factor), np.asarray(vector), lower=1, trans=int(not transposed)))
     return solve_triangular(factor, vector, trans="T" if transposed else "N")
+
+
+def pack(factor: Float[np.ndarray, "size size"], dtype: type[np.floating]) -> Float[np.ndarray, " packed"]:
+    """An upper triangular R in rectangular full packed form, half as large; what lies below its diagonal is not read.
+
+    References
+    ----------
+    Gustavson et al. (2010), Rectangular full packed format for Cholesky's algorithm, ACM TOMS 37.
+
+    Examples
+    --------
+    >>> pack(np.eye(3), np.float32).shape
+    (6,)
+    """
+    packed, _ = dtrttf(_lower(factor), uplo="L")
+    return packed.astype(dtype)
+
+
+def solve_packed(
+    packed: Float[np.ndarray, " packed"], columns: Float[np.ndarray, "size column"]
+) -> Float[np.ndarray, "size column"]:
+    """``(RᵀR)⁻¹ B`` of a factor that `pack` made, in double precision whatever it is kept in.
+
+    Examples
+    --------
+    >>> solve_packed(pack(2 * np.eye(3), np.float64), np.ones((3, 1)))[:, 0].tolist()
+    [0.25, 0.25, 0.25]
+    """
+    double = packed.astype(np.float64, copy=False)
+    half = dtfsm(1.0, double, columns, uplo="L")
+    return dtfsm(1.0, double, half, uplo="L", trans="T", overwrite_b=1)
 
 
 def inverse_blocks(factor: Float[AnyArray, "size size"]) -> Float[Array, "grain 3 3"]:
