@@ -5,12 +5,20 @@ from pathlib import Path
 
 import jax
 import pytest
+import scipy.linalg  # noqa: F401  the limit below reaches the libraries that are loaded
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 from tests import typecheck
 
 jax.config.update("jax_enable_x64", True)
 install_import_hook("mmtjax", f"{typecheck.__name__}.check")
+
+
+def pytest_configure() -> None:
+    """Processes of pytest-xdist share out the cores: threads of BLAS that wait for a busy one spin."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    threadpool_limits(max(1, (os.cpu_count() or 1) // processes))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from mmtjax.field.polynomial import interpolation, nodes, transfer, truncation_e
 from mmtjax.greens import CompressedGreen, DenseGreen, TiledGreen
 from mmtjax.greens.blocks import add_block
 from mmtjax.greens.rotation import bases
-from mmtjax.greens.tree import LEAF, grow_tree
+from mmtjax.greens.tree import LEAF, grow_tree, leaf_vandermonde
 from tests.samples import small_sample
 
 #: Several leaves in each direction, none of the edges at a leaf's, and sensors that are not square.
@@ -92,9 +92,9 @@ def test_rotated_rows_are_orthonormal():
     plan = plan_field(GRAINS, GRID)
     levels = grow_tree(plan)
     rng = np.random.default_rng(1)
-    polynomials = vandermonde(*rng.uniform(-1, 1, (2, LEAF**2)))
+    polynomials = leaf_vandermonde()
     weights = [rng.uniform(size=LEAF**2) * (rng.uniform(size=LEAF**2) > 0.4) for _ in levels[0]]
-    found = bases(levels, polynomials, weights)
+    found = bases(levels, weights)
     for level in found:
         for basis in level:
             count = basis.orthonormal.shape[1]

@@ -310,3 +310,15 @@ def test_squares_of_wide_tiles_are_those_of_narrow_ones():
     assert np.all(np.abs(wide - narrow) <= 2 * DEFAULT_TOLERANCE * peak)
     other = SensorGrid(origin=(-5, -5), spacing=4, shape=(26, 25), height=1, side=2)
     assert np.abs(np.asarray(greens_matrix(grains, other)) - wide).max() > 1e-3 * np.abs(wide).max()
+
+
+def test_a_plan_of_other_sensors_gives_its_shapes_but_not_its_series():
+    grains = small_sample()
+    grid = SensorGrid(origin=(-20, -20), spacing=1, shape=(40, 40), height=2)
+    decided = plan_field(grains, grid)
+    again = plan_field(grains, grid, decided=decided)
+    assert eqx.tree_equal(again.coefficients, decided.coefficients)
+    wider = SensorGrid(origin=(-20, -20), spacing=1, shape=(40, 40), height=2, side=2)
+    other = plan_field(grains, wider, decided=decided)
+    assert other.shapes is decided.shapes
+    assert eqx.tree_equal(other.coefficients, plan_field(grains, wider).coefficients)

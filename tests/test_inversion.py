@@ -319,6 +319,16 @@ def test_fewer_sensors_than_unknowns():
         invert(scan, grains, noise=5.0)
 
 
+def test_every_stage_is_told_to_its_end():
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    told: dict[str, list[tuple[int, int]]] = {}
+    invert(scan, grains, noise=5.0, progress=lambda name, *done: told.setdefault(name, []).append(done))
+    assert list(told) == ["shapes of grains", "Green's matrix", "normal equations", "solution"]
+    assert told["shapes of grains"] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert all(steps[-1][0] == steps[-1][1] for steps in told.values())
+
+
 def test_memory_is_asked_for_before_the_start():
     grains = small_sample(grains=4)
     _, scan = noisy_scan(grains)

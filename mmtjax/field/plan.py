@@ -1,6 +1,7 @@
 """Which form of the field is used where: tiles of sensors, series and where they hold, near corners."""
 
 import dataclasses
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -115,7 +116,12 @@ class FieldPlan(eqx.Module):
 
 
 def plan_field(
-    grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE, decided: FieldPlan | None = None
+    grains: Grains,
+    grid: SensorGrid,
+    *,
+    tolerance: float = DEFAULT_TOLERANCE,
+    decided: FieldPlan | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> FieldPlan:
     """Shapes, series and their bounds of `grains` for sensors like those of `grid`.
 
@@ -126,8 +132,11 @@ def plan_field(
     tolerance
         Error allowed as a share of the peak coefficient of each grain.
     decided
-        A plan of the same grains close by, whose choice of forms is taken over. With it, geometry that is traced costs
-        no more than geometry that is known; the tolerance holds as far as distances are those of that plan.
+        A plan of the same grains close by, whose shapes and choice of forms are taken over. With it, geometry that is
+        traced costs no more than geometry that is known; the tolerance holds as far as distances are those of that
+        plan.
+    progress
+        Called with the grains whose shapes are worked out and all of them.
 
     Raises
     ------
@@ -143,11 +152,12 @@ def plan_field(
             "positions by Grains.translate, the standoff, the magnetization"
         )
     refuse_grains_above(grains, grid)
-    shapes = shapes_of(grains)
-    coefficients = series_coefficients(shapes.moments, grid.side)
+    shapes = shapes_of(grains, progress=progress) if decided is None else decided.shapes
+    known = is_concrete(grains, grid)
+    same = decided is not None and decided.decided and known and np.array_equal(grid.side, decided.grid.side)
+    coefficients = decided.coefficients if same else series_coefficients(shapes.moments, grid.side)
     side = np.asarray(grid.side) if is_concrete(grid.side) else grid.side
     reach = shapes.bounding_radius + (side[0] ** 2 + side[1] ** 2) ** 0.5 / 2
-    known = is_concrete(grains, grid)
     reference = np.asarray(grains.position) if known else None
     if decided is not None:
         reference, known_grid = decided.reference, decided.grid

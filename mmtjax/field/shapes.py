@@ -1,5 +1,6 @@
 """What the field needs of the shapes of grains: moments and corners of each shape and of the parts it is cut in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,8 +58,11 @@ class Shapes:
         return [part] if below[0] < 0 else self.uncut(int(below[0])) + self.uncut(int(below[1]))
 
 
-def shapes_of(grains: Grains) -> Shapes:
-    """The shapes of grains; each is worked out once, however many grains have it."""
+def shapes_of(grains: Grains, *, progress: Callable[[int, int], None] | None = None) -> Shapes:
+    """The shapes of grains; each is worked out once, however many grains have it.
+
+    `progress` is called with the grains that are done and all of them.
+    """
     bounds = np.searchsorted(grains.corner_grain, np.arange(len(grains) + 1))
     corners = np.column_stack([grains.corner_offset, grains.corner_weight])
     first: dict[bytes, int] = {}
@@ -71,6 +75,8 @@ def shapes_of(grains: Grains) -> Shapes:
             found.append(_shape(key))
             count += len(found[-1].volume)
         root.append(first[key])
+        if progress is not None:
+            progress(len(root), len(grains))
     begin = np.cumsum([0] + [len(shape.volume) for shape in found[:-1]])
     halves = [np.where(shape.halves < 0, -1, shape.halves + b) for shape, b in zip(found, begin, strict=True)]
     rows = [shape.row_part + b for shape, b in zip(found, begin, strict=True)]

@@ -1,7 +1,6 @@
 """The Green's operator with distant columns as polynomials on squares of sensors, the larger the more distant."""
 
 from collections.abc import Generator, Iterator
-from functools import cache
 from types import ModuleType
 
 import equinox as eqx
@@ -10,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field
-from mmtjax.field.polynomial import transfer, vandermonde
+from mmtjax.field.plan import DEFAULT_TOLERANCE, FieldPlan, plan_field
+from mmtjax.field.polynomial import transfer
 from mmtjax.greens.blocks import add_block, unknowns_of
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.rotation import bases
 from mmtjax.greens.sweep import SWEPT, Piece, piece_of, swept, triangular
-from mmtjax.greens.tree import LEAF, LEAF_TILES, Square, grow_tree
+from mmtjax.greens.tree import Square, grow_tree, leaf_places, leaf_vandermonde
 from mmtjax.precision import is_concrete
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
@@ -204,7 +203,7 @@ class CompressedGreen(AbstractGreen):
         xp, grid = self._namespace(), self.grid
         padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         weights = [padded[sensor] for sensor in self.sensors]
-        found = bases(levels, leaf_vandermonde(), weights)
+        found = bases(levels, weights)
         finished = 0
 
         def descend(level: int, number: int) -> Generator[tuple[int, np.ndarray, AnyArray], None, AnyArray]:
@@ -259,20 +258,6 @@ def _sensors(grid: SensorGrid, leaf: Square) -> np.ndarray:
     place = leaf.first[:, None] + leaf_places()
     inside = np.all(place < np.array(grid.shape)[:, None], axis=0)
     return np.where(inside, place[0] * grid.shape[1] + place[1], grid.size)
-
-
-@cache
-def leaf_places() -> np.ndarray:
-    """Rows and columns of the sensors of a leaf, tile by tile, (2, sensor)."""
-    tile_row, tile_column, row, column = np.indices((LEAF_TILES, LEAF_TILES, TILE, TILE)).reshape(4, -1)
-    return np.stack([tile_row * TILE + row, tile_column * TILE + column])
-
-
-@cache
-def leaf_vandermonde() -> np.ndarray:
-    """Polynomials at the sensors of a leaf."""
-    row, column = (leaf_places() + 0.5) * 2 / LEAF - 1
-    return vandermonde(column, row)
 
 
 def _add(total: AnyArray, index: np.ndarray, values: AnyArray) -> AnyArray:

@@ -1,16 +1,20 @@
 """Orthonormal bases on the tree of squares, in which most rows of the Green's matrix hold nearby grains only."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
 from mmtjax.field.polynomial import transfer
-from mmtjax.greens.tree import Square
+from mmtjax.greens.tree import Square, leaf_vandermonde
+
+#: Bases that are remembered of leaves and of squares above, 1.3 MB each. A map of uniform weights has a few of each,
+#: which the blocks of a large sample and all its windows share.
+_LEAVES, _ABOVE = 16, 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Basis:
     """Orthonormal weighted polynomials of a square.
 
@@ -26,11 +30,7 @@ class Basis:
     triangle: Float[np.ndarray, "term term"]
 
 
-def bases(
-    levels: list[list[Square]],
-    polynomials: Float[np.ndarray, "sensor term"],
-    weights: list[Float[np.ndarray, " sensor"]],
-) -> list[list[Basis]]:
+def bases(levels: list[list[Square]], weights: list[Float[np.ndarray, " sensor"]]) -> list[list[Basis]]:
     """Bases of all squares by level, for the weights of the sensors of each leaf.
 
     The polynomials of a square are among those of the squares within it. So the weighted rows of Q turn, without any
@@ -38,26 +38,19 @@ def bases(
     larger one but none of the larger, and in the end into those along the polynomials of the root. A distant grain is
     a polynomial and has no part in the others.
     """
-    # Squares with the same weights have the same basis; most of them do.
-    known: dict[object, tuple[int, Basis]] = {}
-
-    def shared(key: object, rows: Callable[[], np.ndarray]) -> tuple[int, Basis]:
-        if key not in known:
-            known[key] = len(known), Basis(*np.linalg.qr(rows()))
-        return known[key]
-
-    grown = [[shared(weight.tobytes(), lambda w=weight: w[:, None] * polynomials) for weight in weights]]
+    grown = [[_of_leaf(weight.tobytes()) for weight in weights]]
     for below, level in zip(levels, levels[1:], strict=False):
-        previous = grown[-1]
-        grown.append(
-            [
-                shared(
-                    tuple((previous[child][0], below[child].quarter) for child in square.children),
-                    lambda square=square, below=below, previous=previous: np.concatenate(
-                        [previous[child][1].triangle @ transfer(*below[child].quarter) for child in square.children]
-                    ),
-                )
-                for square in level
-            ]
-        )
-    return [[basis for _, basis in level] for level in grown]
+        found = list(zip(grown[-1], (square.quarter for square in below), strict=True))
+        grown.append([_above(tuple(found[own] for own in square.children)) for square in level])
+    return grown
+
+
+@lru_cache(_LEAVES)
+def _of_leaf(weights: bytes) -> Basis:
+    return Basis(*np.linalg.qr(np.frombuffer(weights)[:, None] * leaf_vandermonde()))
+
+
+@lru_cache(_ABOVE)
+def _above(children: tuple[tuple[Basis, tuple[int, int]], ...]) -> Basis:
+    """From the bases of the squares within, told apart by identity, and which quarters they are."""
+    return Basis(*np.linalg.qr(np.concatenate([basis.triangle @ transfer(*quarter) for basis, quarter in children])))

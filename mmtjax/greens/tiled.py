@@ -42,6 +42,8 @@ class TiledGreen(AbstractRows):
         Error of a coefficient as a share of the peak of its grain.
     block_bytes
         Size of the columns that are held at a time; by default what is fastest.
+    decided
+        As for `plan_field`.
 
     Examples
     --------
@@ -63,10 +65,11 @@ class TiledGreen(AbstractRows):
         *,
         tolerance: float = DEFAULT_TOLERANCE,
         block_bytes: int | None = None,
+        decided: FieldPlan | None = None,
     ) -> None:
         self.grains = grains
         self.grid = grid
-        self.plan = plan_field(grains, grid, tolerance=tolerance)
+        self.plan = plan_field(grains, grid, tolerance=tolerance, decided=decided)
         self.block_tiles = block_tiles_for(len(grains), block_bytes=block_bytes, most=tile_count(grid))
 
     @property

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from mmtjax.field.plan import NEAR, TILE, FieldPlan, distance_beside
-from mmtjax.field.polynomial import truncation_error
+from mmtjax.field.polynomial import truncation_error, vandermonde
 
 #: Tiles along an edge of the smallest squares.
 LEAF_TILES = 2
@@ -149,3 +150,17 @@ def batches(size: list[int], limit: int) -> Iterator[slice]:
             start, total = number, 0
         total += count
     yield slice(start, len(size))
+
+
+@cache
+def leaf_places() -> Int[np.ndarray, "2 sensor"]:
+    """Rows and columns of the sensors of a leaf, tile by tile."""
+    tile_row, tile_column, row, column = np.indices((LEAF_TILES, LEAF_TILES, TILE, TILE)).reshape(4, -1)
+    return np.stack([tile_row * TILE + row, tile_column * TILE + column])
+
+
+@cache
+def leaf_vandermonde() -> Float[np.ndarray, "sensor term"]:
+    """Polynomials at the sensors of a leaf."""
+    row, column = (leaf_places() + 0.5) * 2 / LEAF - 1
+    return vandermonde(column, row)

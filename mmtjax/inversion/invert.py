@@ -172,9 +172,7 @@ def invert_series(
         method = "orthogonal"
     else:
         method = method_for(method, grains, scans[0].grid, prior=prior)
-    green = green_operator(
-        grains, scans[0].grid, method=method, tolerance=tolerance, progress=stage(progress, "Green's matrix")
-    )
+    green = green_operator(grains, scans[0].grid, method=method, tolerance=tolerance, progress=progress)
     least = min(variances) if concrete else variances[0]
     name, state = reduce_rows(green, weight, ridge_of(least, prior), method=method, progress=progress)
     shared = factored(SOLVERS[name], state, None) if prior is None else None

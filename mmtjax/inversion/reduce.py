@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from jaxtyping import Array, Float
 
+from mmtjax.field.plan import plan_field
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
@@ -34,15 +35,20 @@ def method_for(method: str, grains: Grains, grid: SensorGrid, *, prior: float | 
 
 
 def green_operator(
-    grains: Grains, grid: SensorGrid, *, method: str, tolerance: float, progress: Progress | None = None
+    grains: Grains, grid: SensorGrid, *, method: str, tolerance: float, progress: StageProgress | None = None
 ) -> AbstractGreen:
     """Whole where the other forms save nothing; else compressed, or tile by tile if geometry is traced."""
+    known = is_concrete(grains, grid)
+    shapes = stage(progress, "shapes of grains")
+    decided = plan_field(grains, grid, tolerance=tolerance, progress=shapes) if known else None
+    columns = stage(progress, "Green's matrix")
     small = 24 * len(grains) * grid.size <= DENSE_BYTES
-    few = method == "orthogonal" and grid.size <= FEW_ROWS * 3 * len(grains) and is_concrete(grains, grid)
+    few = method == "orthogonal" and grid.size <= FEW_ROWS * 3 * len(grains) and known
     if small or few:
-        return DenseGreen.from_operator(TiledGreen(grains, grid, tolerance=tolerance), progress=progress)
-    if is_concrete(grains, grid):
-        return CompressedGreen(grains, grid, tolerance=tolerance, progress=progress)
+        tiled = TiledGreen(grains, grid, tolerance=tolerance, decided=decided)
+        return DenseGreen.from_operator(tiled, progress=columns)
+    if known:
+        return CompressedGreen(grains, grid, tolerance=tolerance, decided=decided, progress=columns)
     return TiledGreen(grains, grid, tolerance=tolerance)
 
 

@@ -49,6 +49,8 @@ def plot_profiles(optimum: Optimum, table: pandas.DataFrame, trials: list[Trial]
         axes.set_xlabel(f"{knob.replace('_', ' ')} ({UNITS[knob]})")
         letter(axes, number, knob.replace("_", " "))
     places[0].set_ylabel(axis_label(optimum))
+    if _spans_decades(table["objective"]):
+        places[0].set_yscale("log")
     handles, labels = places[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     caption = f"{_what(optimum).capitalize()} along each knob, the others at the optimum."
@@ -71,14 +73,15 @@ def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFra
     grid = table.pivot(index=second, columns=first, values="objective")
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    shades = axes.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap="cividis", shading="gouraud")
+    norm = "log" if _spans_decades(table["objective"]) else None
+    shades = axes.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap="cividis", norm=norm, shading="gouraud")
     figure.colorbar(shades, ax=axes, label=axis_label(optimum))
     for number, steps in path.groupby("start"):
         axes.plot(steps[first], steps[second], "-", color="white", linewidth=2.4)
         label = "steps of each start" if number == 0 else None
         axes.plot(steps[first], steps[second], ".-", color=_ACCENT, linewidth=1, markersize=4, label=label)
         axes.plot(steps[first].iloc[0], steps[second].iloc[0], "o", color="white", markeredgecolor="black")
-    axes.plot(optimum.chosen[first], optimum.chosen[second], "*", color="white", markeredgecolor="black", markersize=14)
+    axes.plot(optimum.chosen[first], optimum.chosen[second], "*", color="white", mec="black", ms=14, clip_on=False)
     for name, setter in ((first, axes.set_xlabel), (second, axes.set_ylabel)):
         setter(f"{name.replace('_', ' ')} ({UNITS[name]})")
     axes.legend(loc="upper right", fontsize="small")
@@ -137,6 +140,11 @@ def axis_label(optimum: Optimum) -> str:
     objective = optimum.problem.objective
     name = objective.name.replace("_", " ")
     return f"{name} ({objective.unit})" if objective.unit and objective.unit != name else name
+
+
+def _spans_decades(values: pandas.Series) -> bool:
+    """Whether small values would vanish beside large ones on a linear axis."""
+    return bool(0 < 5 * values.min() < values.max())
 
 
 def _what(optimum: Optimum) -> str:
