@@ -49,7 +49,7 @@ def plot_profiles(optimum: Optimum, table: pandas.DataFrame, trials: list[Trial]
         axes.set_xlabel(f"{knob.replace('_', ' ')} ({UNITS[knob]})")
         letter(axes, number, knob.replace("_", " "))
     places[0].set_ylabel(axis_label(optimum))
-    if _spans_decades(table["objective"]):
+    if _varies_much(table["objective"]):
         places[0].set_yscale("log")
     handles, labels = places[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
@@ -73,7 +73,7 @@ def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFra
     grid = table.pivot(index=second, columns=first, values="objective")
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    norm = "log" if _spans_decades(table["objective"]) else None
+    norm = "log" if _varies_much(table["objective"]) else None
     shades = axes.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap="cividis", norm=norm, shading="gouraud")
     figure.colorbar(shades, ax=axes, label=axis_label(optimum))
     for number, steps in path.groupby("start"):
@@ -142,7 +142,7 @@ def axis_label(optimum: Optimum) -> str:
     return f"{name} ({objective.unit})" if objective.unit and objective.unit != name else name
 
 
-def _spans_decades(values: pandas.Series) -> bool:
+def _varies_much(values: pandas.Series) -> bool:
     """Whether small values would vanish beside large ones on a linear axis."""
     return bool(0 < 5 * values.min() < values.max())
 
