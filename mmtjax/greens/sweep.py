@@ -22,6 +22,9 @@ _PANEL = 192
 #: Rows that are updated at a time: the product of more comes in memory fresh from the system.
 _CHUNK = 512
 
+#: Bytes that the addresses of what JAX takes over are multiples of.
+_ALIGNED = 64
+
 
 class Piece(NamedTuple):
     """Rows that are zero but for some unknowns.
@@ -106,7 +109,7 @@ def _stacked(
             jnp.zeros((len(part), size)).at[:, place].set(part) for part, place in zip(parts, columns, strict=True)
         ]
         return jnp.concatenate(spread)[order]
-    stack, target, start = np.zeros((len(order), size)), np.argsort(order), 0
+    stack, target, start = _zeros(len(order), size), np.argsort(order), 0
     for part, place in zip(parts, columns, strict=True):
         stack[target[start : start + len(part), None], place] = part
         start += len(part)
@@ -126,8 +129,18 @@ def triangular(pieces: list[Piece], unknown: Int[np.ndarray, " size"]) -> Float[
         [piece.rows for piece in pieces], [unknown[piece.place] for piece in pieces], size, np.arange(count)
     )
     pieces.clear()
-    factor = jnp.asarray(triangularize(stack, np.zeros(count, int), [size])[0])
+    factor = triangularize(stack, np.zeros(count, int), [size])[0]
+    if isinstance(factor, np.ndarray):
+        # A copy would be held beside the stack, which JAX gives back when it likes.
+        factor = jnp.from_dlpack(factor)
     return factor if len(factor) == size else jnp.zeros((size, size)).at[: len(factor)].set(factor)
+
+
+def _zeros(rows: int, size: int) -> Float[np.ndarray, "row size"]:
+    """Zeros at an address at which JAX takes them over without a copy."""
+    memory = np.zeros(8 * rows * size + _ALIGNED, np.uint8)
+    first = -memory.ctypes.data % _ALIGNED
+    return memory[first : first + 8 * rows * size].view(np.float64).reshape(rows, size)
 
 
 def triangularize(

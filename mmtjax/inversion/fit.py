@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.inversion.judge import REMEDIES
@@ -49,7 +49,7 @@ def effective_unknowns(blocks: Float[Array, "grain 3 3"], ridge: Float[Array, ""
     return count if ridge is None else count - ridge * jnp.trace(blocks, axis1=1, axis2=2).sum()
 
 
-def factored(solver: AbstractSolver, state: Array, ridge: Float[Array, ""] | None) -> Factored:
+def factored(solver: AbstractSolver, state: PyTree[Array], ridge: Float[Array, ""] | None) -> Factored:
     """Factor what a solver has of the rows.
 
     Raises

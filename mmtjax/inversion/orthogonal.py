@@ -16,22 +16,29 @@ class Orthogonal(AbstractSolver):
 
     limit: ClassVar[float] = 1e12
 
-    def init(self, green: AbstractGreen, weight: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Array:
-        """The triangular factor of the weighted rows."""
-        return green.root(weight, progress=progress)
+    def init(
+        self, green: AbstractGreen, weight: Float[Array, "ny nx"], *, progress: Progress | None = None
+    ) -> tuple[Array, Array]:
+        """The triangular factor of the weighted rows, with columns of norm one, and their norms."""
+        return _equilibrated(green.root(weight, progress=progress))
 
-    def compute(self, state: Array, ridge: Float[Array, ""] | None) -> Reduced:
-        """The factor with columns scaled to norm one, the rows of the prior added."""
-        factor, scale = _equilibrated(state, ridge)
+    def compute(self, state: tuple[Array, Array], ridge: Float[Array, ""] | None) -> Reduced:
+        """The factor, to which the rows of the prior are added."""
+        factor, scale = state if ridge is None else _with_prior(*state, ridge)
         return Reduced(factor, scale, condition_number(factor))
 
 
 @eqx.filter_jit
-def _equilibrated(state: Array, ridge: Float[Array, ""] | None) -> tuple[Array, Array]:
-    square = jnp.sum(state**2, axis=0)
-    if ridge is None:
-        scale = jnp.sqrt(square)
-        return state / scale, scale
-    scale = jnp.sqrt(square + ridge)
+def _equilibrated(factor: Float[Array, "unknown unknown"]) -> tuple[Array, Array]:
+    square = jnp.sum(factor**2, axis=0)
+    norm = jnp.sqrt(jnp.where(square > 0, square, 1.0))
+    return factor / norm, norm
+
+
+@eqx.filter_jit
+def _with_prior(
+    factor: Float[Array, "unknown unknown"], norm: Float[Array, " unknown"], ridge: Float[Array, ""]
+) -> tuple[Array, Array]:
+    scale = jnp.sqrt(jnp.sum(factor**2, axis=0) * norm**2 + ridge)
     prior = jnp.sqrt(ridge) * jnp.eye(len(scale)) / scale
-    return jnp.linalg.qr(jnp.concatenate([state / scale, prior]), mode="r"), scale
+    return jnp.linalg.qr(jnp.concatenate([factor * (norm / scale), prior]), mode="r"), scale

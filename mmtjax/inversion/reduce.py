@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from mmtjax.field.plan import plan_field
 from mmtjax.greens.compressed import CompressedGreen
@@ -59,7 +59,7 @@ def reduce_rows(
     *,
     method: str,
     progress: StageProgress | None = None,
-) -> tuple[str, Array]:
+) -> tuple[str, PyTree[Array]]:
     """The solver to use and what it needs of the rows: Cholesky if the condition allows it, unless one is named."""
     if method != "orthogonal":
         solver = SOLVERS["cholesky"]

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 
 import equinox as eqx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.uncertainty.triangle import solve
@@ -46,9 +46,11 @@ class AbstractSolver(eqx.Module):
     limit: eqx.AbstractClassVar[float]
 
     @abstractmethod
-    def init(self, green: AbstractGreen, weight: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Array:
+    def init(
+        self, green: AbstractGreen, weight: Float[Array, "ny nx"], *, progress: Progress | None = None
+    ) -> PyTree[Array]:
         """Everything the solver needs of the rows."""
 
     @abstractmethod
-    def compute(self, state: Array, ridge: Float[Array, ""] | None) -> Reduced:
+    def compute(self, state: PyTree[Array], ridge: Float[Array, ""] | None) -> Reduced:
         """The reduced problem for a ridge."""
