@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pyarrow.parquet
@@ -49,6 +51,14 @@ def test_provenance(tmp_path, record):
     assert json.loads(json.dumps(record)) == record
     with pytest.raises(FileNotFoundError, match=r"none\.txt"):
         provenance(inputs=[tmp_path / "none.txt"])
+
+
+@pytest.mark.parametrize(("float64", "precision"), [(True, "float64"), (False, "float32")])
+def test_provenance_tells_where_and_how_jax_computes(float64, precision):
+    with jax.enable_x64(float64):
+        record, computed = provenance(), jnp.ones(1)
+    assert record["precision"] == precision == computed.dtype
+    assert {record["backend"]} == {device.platform for device in computed.devices()}
 
 
 def test_results_are_read_back(tmp_path, table, maps, record):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
+import jax
 import numpy as np
 
 from mmtjax.io.text import AnyPath, require_file
@@ -28,8 +29,9 @@ def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | N
     Returns
     -------
     dict
-        ``versions`` of the packages, ``python``, ``platform``, ``time`` (UTC, ISO 8601), ``options``, and ``inputs``:
-        for each file its ``path`` as given, ``bytes`` and ``sha256``.
+        ``versions`` of the packages, ``python``, ``platform``, ``backend`` (``cpu``, ``gpu`` or ``tpu``) and
+        ``precision`` in which JAX computes, ``time`` (UTC, ISO 8601), ``options``, and ``inputs``: for each file its
+        ``path`` as given, ``bytes`` and ``sha256``.
 
     Raises
     ------
@@ -40,12 +42,14 @@ def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | N
     --------
     >>> record = provenance(options={"noise": 20.0})
     >>> record["options"], sorted(record)
-    ({'noise': 20.0}, ['inputs', 'options', 'platform', 'python', 'time', 'versions'])
+    ({'noise': 20.0}, ['backend', 'inputs', 'options', 'platform', 'precision', 'python', 'time', 'versions'])
     """
     return {
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "backend": jax.default_backend(),
+        "precision": jax.dtypes.canonicalize_dtype(np.float64).name,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "options": json.loads(json.dumps(dict(options or {}), default=_plain)),
         "inputs": [_fingerprint(path) for path in inputs],
