@@ -9,11 +9,13 @@ import pytest
 
 from mmtjax import SensorGrid
 from mmtjax.cli import main
+from mmtjax.cli.design import sensitivity_table
 from mmtjax.design import (
     OBJECTIVES,
     DesignProblem,
     DesignWarning,
     Objective,
+    Optimum,
     QuantumDiamondMicroscope,
     ScanningSquid,
     Setting,
@@ -203,6 +205,52 @@ def test_search_finds_the_best_of_a_fine_scan():
     assert len(trials) == 2
     assert {trial.chosen["interval"] % 0.5 for trial in trials} == {0.0}
     assert trials[0].mean >= trials[1].mean
+
+
+def seconds_of_a_scan(interval):
+    """Of TIMED, a point takes 0.12 s."""
+    return 1e5 / interval**2 * 0.12
+
+
+TIMED = DesignProblem(
+    SQUID,
+    5e4,
+    1e5,
+    {"interval": (2.0, 6.0), "standoff": 1.0, "thickness": 40.0, "sensor_side": 1.0, "dwell": 0.1},
+    samples=1,
+    grains=5,
+)
+
+
+@pytest.mark.parametrize("size", [1.0, -1.0])
+@pytest.mark.parametrize("relative", [True, False])
+def test_sensitivities_keep_the_sign_of_the_change(size, relative):
+    """Of an objective whose derivative is known, above and below zero."""
+    objective = Objective("time", lambda outcome: size * outcome.seconds, maximize=False, relative=relative)
+    problem, chosen = with_objective(objective, TIMED), {"interval": 3.0}
+    change, _ = sensitivities(Optimum(problem, chosen, evaluate_with_gradient(problem, chosen), []))["interval"]
+    # Seconds go with the interval to the power −2.
+    expected = -2 / 3.0 * size * (1.0 if relative else seconds_of_a_scan(3.0))
+    assert change == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("objective", "unit"), [("d", "nat"), ("share", "%")])
+def test_sensitivities_are_told_with_their_unit(objective, unit):
+    problem, chosen = with_objective(objective, TIMED), {"interval": 3.0}
+    table = sensitivity_table(Optimum(problem, chosen, evaluate_with_gradient(problem, chosen), []))
+    assert table.attrs["units"]["change"] == f"{unit} per µm, or s"
+    expected = difference(problem, chosen, "interval", 1e-3)
+    if unit == "%":
+        expected *= 100 / abs(evaluate(problem, chosen).mean)
+    assert table["change"][0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_search_converges_where_the_best_value_is_zero():
+    """The largest value of −(log of seconds over 1000)² is zero; no share of it could be small."""
+    problem = with_objective(lambda outcome: -(jnp.log(outcome.seconds / 1000.0) ** 2), TIMED)
+    optimum = optimize(problem, starts=1, steps=25)
+    assert optimum.starts[0].converged
+    assert seconds_of_a_scan(optimum.chosen["interval"]) == pytest.approx(1000.0, rel=0.02)
 
 
 def test_trials_are_the_same_for_the_same_seed():

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.design.discrete import Trial, nearest_trials
+from mmtjax.design.objectives import Objective
 from mmtjax.design.optimize import Optimum, optimize, pareto_front, sensitivities
 from mmtjax.design.profile import UNITS, path_of, profiles, surface
 from mmtjax.io.output import output_directory
@@ -96,20 +97,30 @@ def setting_table(optimum: Optimum, trials: list[Trial]) -> pandas.DataFrame:
 
 
 def sensitivity_table(optimum: Optimum) -> pandas.DataFrame:
-    """Change of the objective by one unit more of each knob, in per cent, with its spread over the samples."""
+    """Change of the objective by one unit more of each knob, with its spread over the samples.
+
+    Both are per cent, or in the unit of an objective whose zero means nothing.
+    """
+    factor = 100.0 if optimum.problem.objective.relative else 1.0
     rows = [
         {
             "knob": name,
             "optimum": optimum.chosen[name],
-            "change": 100 * change,
-            "spread": 100 * spread,
+            "change": factor * change,
+            "spread": factor * spread,
             "at_bound": optimum.at_bound(name),
         }
         for name, (change, spread) in sensitivities(optimum).items()
     ]
     table = pandas.DataFrame(rows)
-    table.attrs["units"] = {"change": "% per µm, or s", "spread": "% per µm, or s"}
+    unit = f"{change_unit(optimum.problem.objective)} per µm, or s"
+    table.attrs["units"] = {"change": unit, "spread": unit}
     return table
+
+
+def change_unit(objective: Objective) -> str:
+    """Unit in which changes of an objective are told."""
+    return "%" if objective.relative else objective.unit or "1"
 
 
 def _dwell(optimum: Optimum, chosen: dict[str, float]) -> float:
@@ -130,10 +141,12 @@ def _show(
         value = f"{row['objective']:.4g}" + (f" ± {error:.2g}" if np.isfinite(error) else "")
         table.add_row(row["setting"], *(f"{row[name]:.3g}" for name in dict.fromkeys(names)), value)
     screen.print(table)
+    unit = f" {change_unit(objective)}" if objective.relative or objective.unit else ""
     for row in slopes.to_dict("records"):
         spread = f" ± {row['spread']:.1g}" if np.isfinite(row["spread"]) else ""
         end = "; the optimum lies at the end of what is allowed" if row["at_bound"] else ""
         step = f"+1 {UNITS[row['knob']]} of {row['knob'].replace('_', ' ')}"
-        screen.print(f"{step} changes it by {row['change']:+.2g}{spread} %{end}", highlight=False, markup=False)
+        change = f"{row['change']:+.2g}{spread}{unit}{end}"
+        screen.print(f"{step} changes it by {change}", highlight=False, markup=False)
     for message in warned:
         screen.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -27,6 +27,16 @@ class Objective:
         Of the value, empty for none.
     meaning
         What it is, for reports.
+    relative
+        Whether its zero means something, so that changes are told as shares of the value. Changes of others, as of
+        logarithms, are told in their unit.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> worst = Objective("worst", lambda outcome: jnp.max(outcome.uncertainty_ratio()), maximize=False, relative=True)
+    >>> worst.relative, OBJECTIVES["d"].relative
+    (True, False)
     """
 
     name: str
@@ -34,6 +44,7 @@ class Objective:
     maximize: bool
     unit: str = ""
     meaning: str = ""
+    relative: bool = False
 
 
 def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
@@ -50,6 +61,7 @@ def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
         maximize=False,
         unit="(A/m)²",
         meaning="variance of a weighted sum of magnetizations",
+        relative=True,
     )
 
 
@@ -75,16 +87,27 @@ def _information_gain(outcome: Outcome) -> Float[Array, ""]:
 OBJECTIVES = {
     objective.name: objective
     for objective in (
-        Objective("a", _trace, False, "(A/m)²", "A-optimality: trace of the covariance of all magnetizations"),
+        Objective(
+            "a", _trace, False, "(A/m)²", "A-optimality: trace of the covariance of all magnetizations", relative=True
+        ),
         Objective(
             "d",
             lambda outcome: -outcome.log_determinant(),
             False,
-            "",
+            "nat",
             "D-optimality: logarithm of the determinant of the covariance in (A/m)²",
         ),
-        Objective("e", _largest_variance, False, "(A/m)²", "E-optimality: largest eigenvalue of the covariance"),
-        Objective("c", _mean_moment, False, "(A/m)²", "c-optimality of the mean magnetization, its components added"),
+        Objective(
+            "e", _largest_variance, False, "(A/m)²", "E-optimality: largest eigenvalue of the covariance", relative=True
+        ),
+        Objective(
+            "c",
+            _mean_moment,
+            False,
+            "(A/m)²",
+            "c-optimality of the mean magnetization, its components added",
+            relative=True,
+        ),
         Objective(
             "information",
             _information_gain,
@@ -99,15 +122,31 @@ OBJECTIVES = {
             False,
             "",
             "median uncertainty ratio of grains with the median magnetization of their volume",
+            relative=True,
         ),
-        Objective("share", Outcome.share_within_limit, True, "", "expected share of grains within the limit"),
-        Objective("grains", Outcome.grains_within_limit, True, "grains", "expected number of grains within the limit"),
+        Objective(
+            "share",
+            Outcome.share_within_limit,
+            True,
+            "",
+            "expected share of grains within the limit",
+            relative=True,
+        ),
+        Objective(
+            "grains",
+            Outcome.grains_within_limit,
+            True,
+            "grains",
+            "expected number of grains within the limit",
+            relative=True,
+        ),
         Objective(
             "grains_per_hour",
             lambda outcome: outcome.grains_within_limit() / outcome.seconds * _SECONDS_PER_HOUR,
             True,
             "1/h",
             "expected number of grains within the limit for each hour of scanning",
+            relative=True,
         ),
     )
 }
@@ -115,6 +154,8 @@ OBJECTIVES = {
 
 def objective_of(objective: str | Objective | Callable[[Outcome], Float[Array, ""]]) -> Objective:
     """An objective by its name, or of a function of an `Outcome`, which is made as large as can be.
+
+    Nothing is known of the zero of a function: its changes are told in its own unit.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from mmtjax.design.chain import Value, evaluate_with_gradient
 from mmtjax.design.problem import DesignProblem
@@ -18,9 +18,14 @@ from mmtjax.design.problem import DesignProblem
 _RATE = 0.16
 _MEMORY = {"b1": 0.8, "b2": 0.9}
 
-#: A start has converged where a step along the gradient to the edge of what is allowed promises to change the
-#: objective by less than this share of it.
+#: A start has converged where a step of this share of the way between the ends of a knob, along the gradient and within
+#: the bounds, promises to change the objective by less than `_CONVERGED` of it, or, where its zero means nothing, of
+#: the span of its values at all steps.
+_REACH = 0.05
 _CONVERGED = 2e-3
+
+#: Keeps quotients finite; smaller than anything of which the square is a number.
+_TINY = 1e-150
 
 
 class DesignWarning(UserWarning):
@@ -159,7 +164,8 @@ def _climb(
 ) -> Start:
     """One start. Knobs are shares of the way between their ends, on a logarithmic scale where that is possible."""
     sign = -1.0 if problem.objective.maximize else 1.0
-    adam = optax.adam(optax.cosine_decay_schedule(_RATE, steps), **_MEMORY)
+    # The objective may be anything in size: Adam minds only the direction, but for its smallest number.
+    adam = optax.adam(optax.cosine_decay_schedule(_RATE, steps), eps=_TINY, **_MEMORY)
     place, chosen, values, gains = jnp.asarray(begin), [], [], []
     state = adam.init(place)
     for step in range(steps + 1):
@@ -168,15 +174,20 @@ def _climb(
         chosen.append(here)
         values.append(value.mean)
         gradient = jnp.asarray([sign * value.gradient[name] * slope[name] for name in problem.free])
-        # The objective may be anything in size; Adam minds only the direction, but for its smallest number.
-        gradient = gradient / max(abs(value.mean), np.finfo(float).tiny)
-        gains.append(
-            float(jnp.abs(optax.projections.projection_box(place - gradient, 0.0, 1.0) - place) @ jnp.abs(gradient))
-        )
+        if problem.objective.relative:
+            gradient = gradient / max(abs(value.mean), _TINY)
+        gains.append(_promise(place, gradient))
         update, state = adam.update(gradient, state)
         place = optax.projections.projection_box(place + update, 0.0, 1.0)
     best = int(np.argmin(sign * np.array(values)))
-    return Start(chosen, values, converged=gains[best] < _CONVERGED or gains[-1] < _CONVERGED)
+    enough = _CONVERGED if problem.objective.relative else _CONVERGED * float(np.ptp(values))
+    return Start(chosen, values, converged=min(gains[best], gains[-1]) < enough)
+
+
+def _promise(place: Float[Array, " knob"], gradient: Float[Array, " knob"]) -> float:
+    """What the gradient promises of a step of `_REACH` down along it, as far as the bounds allow."""
+    step = _REACH * gradient / jnp.maximum(jnp.linalg.norm(gradient), _TINY)
+    return float((place - optax.projections.projection_box(place - step, 0.0, 1.0)) @ gradient)
 
 
 def _beginnings(
@@ -228,16 +239,18 @@ def _refuse_or_warn(problem: DesignProblem, slopes: list[dict[str, float]]) -> N
 
 
 def sensitivities(optimum: Optimum) -> dict[str, tuple[float, float]]:
-    """Relative change of the objective for each free knob by one unit more (µm or s), and its spread over samples.
+    """Change of the objective for each free knob by one unit more (µm or s), and its spread over samples.
 
-    Both are shares of the objective: (−0.03, 0.01) for the standoff reads "1 µm more costs 3 ± 1 %" of an objective
-    that is to be large.
+    Both are shares of the size of the objective where that is `relative`: (−0.03, 0.01) for the standoff reads "1 µm
+    more costs 3 ± 1 %" of an objective that is to be large. Of others, as logarithms and functions that a user wrote,
+    both are in the unit of the objective.
     """
     value = optimum.value
-    share = {name: slope / value.values for name, slope in value.slopes.items()}
+    size = np.abs(value.values) if optimum.problem.objective.relative else 1.0
+    change = {name: slope / size for name, slope in value.slopes.items()}
     return {
         name: (float(each.mean()), float(each.std(ddof=1)) if len(each) > 1 else float("nan"))
-        for name, each in share.items()
+        for name, each in change.items()
     }
 
 
