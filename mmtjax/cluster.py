@@ -23,18 +23,31 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def start_jax_with_one_thread() -> None:
+    """Start JAX with one thread on the CPU; without effect where it has computed in this process before.
+
+    XLA cuts sums by the number of its threads, and rounds otherwise with each.
+    """
+    with _environment_kept():
+        os.environ["NPROC"] = "1"
+        jax.devices()
+
+
 @contextlib.contextmanager
-def connected(workers: int, scheduler: str | None) -> Iterator[Client]:
-    """Context with a client of a scheduler at that address, or of so many local processes, which share the cores."""
+def connected(workers: int, scheduler: str | None, *, threads: int | None = None) -> Iterator[Client]:
+    """Context with a client of a scheduler at that address, or of so many local processes.
+
+    Each local process has so many threads; by default they share the cores.
+    """
     if scheduler is not None:
         with Client(scheduler) as client:
             yield client
         return
-    threads = str(max(1, cores() // workers))
+    count = str(max(1, cores() // workers) if threads is None else threads)
     # Among what Dask sets by itself is that freed memory goes back to the system.
     usual = dask.config.get("distributed.nanny.pre-spawn-environ")
     # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
-    environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
+    environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, count)
     settings = {
         "distributed.nanny.pre-spawn-environ": environment,
         "distributed.scheduler.allowed-failures": DEATHS - 1,

@@ -63,6 +63,8 @@ def run_made_up(
 
 def work_made_up(config: StudyConfig, geometry: Geometry, intervals: Sequence[float], version: str) -> list[object]:
     """In place of what a worker does; the second repeat takes long enough to be killed over."""
+    if os.environ["NPROC"] != "1":
+        raise RuntimeError("a worker has more than one thread")
     time.sleep(0.5 if geometry.repeat == 1 else 0.0)
     run.run_geometry = run_made_up
     return run._work(config, geometry, list(intervals), version)

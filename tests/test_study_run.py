@@ -12,7 +12,9 @@ import jax
 import numpy as np
 import psutil
 import pytest
+from threadpoolctl import threadpool_limits
 
+from mmtjax import cluster
 from mmtjax.study import Cell, geometry, open_study, run
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.run import StudyError, StudyProgress, run_study
@@ -101,6 +103,41 @@ def test_a_cell_alone_or_in_a_smaller_study_is_the_same(undisturbed: Path, tmp_p
     np.testing.assert_allclose(alone["confidence_radius"][0], both["confidence_radius"][1], rtol=1e-9)
 
 
+def test_the_threads_that_blas_may_use_change_no_byte() -> None:
+    """The sample is large enough that products are shared out: without the limit, four of the variables differ."""
+    config = dataclasses.replace(SMALL, side=(100,), thickness=(50,), density=(3.2e5,), noise=(5.0,))
+    datasets = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            [(_, data)] = run_geometry(config, config.geometries()[0], [2.0])
+        datasets.append(data)
+    one, two = datasets
+    assert one.sizes["grain"] == 160
+    assert {str(name): values.values.tobytes() for name, values in one.variables.items()} == {
+        str(name): values.values.tobytes() for name, values in two.variables.items()
+    }
+
+
+def test_jax_starts_with_one_thread_whatever_the_environment_says() -> None:
+    """Sums as a process gives them that has one thread from its start; those of two differ, on more than one core."""
+    code = (
+        "import os, sys, jax, numpy as np; jax.config.update('jax_enable_x64', True)\n"
+        "from mmtjax.cluster import start_jax_with_one_thread\n"
+        "start_jax_with_one_thread() if sys.argv[1] == 'start' else None\n"
+        "values = np.random.default_rng(0).normal(size=(600, 2000))\n"
+        "print(os.environ['NPROC'], np.asarray(jax.numpy.sum(values**2, axis=0)).tobytes().hex())"
+    )
+
+    def told(how: str, threads: str) -> list[str]:
+        command = [sys.executable, "-c", code, how]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "NPROC": threads}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    before, sums = told("start", "2")
+    assert before == "2"
+    assert sums == told("plain", "1")[1]
+
+
 def test_a_complete_study_is_not_computed_again(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "run_geometry", lambda *_: pytest.fail("it was computed again"))
     told: list[StudyProgress] = []
@@ -177,6 +214,8 @@ def test_a_study_killed_twenty_times_ends_as_an_undisturbed_one(
 
 def test_a_worker_that_dies_is_replaced(made_up_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_work", study_process.work_made_up)
+    # As if one worker had many cores to itself.
+    monkeypatch.setattr(cluster, "cores", lambda: 4)
     me, killed = psutil.Process(), []
 
     def kill_one(progress: StudyProgress) -> None:

@@ -54,11 +54,11 @@ def run(
     out
         Zarr store to make, or to go on with.
     workers
-        Local processes, which share the cores; 0 computes in this process. By default one for each core, as far
-        as the memory goes.
+        Local processes of one thread; 0 computes in this process. By default one for each core, as far as the
+        memory goes; with fewer, cores idle.
     scheduler
         Address of the scheduler of a Dask cluster that computes instead, `tcp://host:8786`; its workers need the
-        environment variable `JAX_ENABLE_X64=1`.
+        environment variables `JAX_ENABLE_X64=1` and `NPROC=1`.
     """
     voice, screen = Console(stderr=True), Console()
     wanted = read_config(config)

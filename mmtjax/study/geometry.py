@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from mmtjax.inversion.invert import invert_series
 from mmtjax.inversion.solution import InversionError, InversionWarning, Solution
@@ -16,7 +17,11 @@ from mmtjax.simulation import Simulation, simulate
 from mmtjax.study.cell import Geometry, geometry_key
 from mmtjax.study.config import StudyConfig
 
+#: Threads of BLAS add up in an order that depends on their number, by which ill-conditioned results change visibly.
+_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
+
+@_one_thread
 def sample_of(config: StudyConfig, geometry: Geometry) -> Simulation:
     """A sample of a study, with the random key that belongs to its values."""
     return simulate(
@@ -35,7 +40,8 @@ def run_geometry(
     """Make one sample and invert its maps of some sampling intervals, each at all noise levels.
 
     The numbers depend on the values of the sample, the interval and the noise, and on the seed; not on what else the
-    configuration holds.
+    configuration holds, nor on the threads that BLAS may use, for it gets one. Those of JAX are settled when it starts,
+    see `mmtjax.cluster.start_jax_with_one_thread`.
 
     Parameters
     ----------
@@ -57,6 +63,7 @@ def run_geometry(
         yield interval, _records(config, geometry, sample, interval)
 
 
+@_one_thread
 def _records(config: StudyConfig, geometry: Geometry, sample: Simulation, interval: float) -> xarray.Dataset:
     maps = [sample.sample(spacing=interval, noise=noise) for noise in config.noise]
     solutions, failure = solved_maps(maps, sample.grains, config)

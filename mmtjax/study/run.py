@@ -10,7 +10,7 @@ from typing import NamedTuple
 import xarray
 from distributed import Client, KilledWorker, as_completed
 
-from mmtjax.cluster import DEATHS, check_helpers, check_worker, connected, cores
+from mmtjax.cluster import DEATHS, check_helpers, check_worker, connected, cores, start_jax_with_one_thread
 from mmtjax.inversion.memory import available_memory, estimate_memory
 from mmtjax.precision import require_float64
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -62,8 +62,9 @@ def run_study(
 ) -> Study:
     """Compute the cells of a study that its store lacks.
 
-    A run that ends early, by whatever cause, leaves the cells that were complete; the next run computes the others. The
-    numbers do not depend on the order, nor on who computes them.
+    A run that ends early, by whatever cause, leaves the cells that were complete; the next run computes the others. On
+    processors of one kind the numbers are the same to the last bit, in any order and whoever computes them: each cell
+    is computed by one thread.
 
     Parameters
     ----------
@@ -72,11 +73,13 @@ def run_study(
     store
         Directory to make, or to go on with.
     workers
-        Local processes, which share the cores; 0 computes in this process. By default one for each core, as far as the
-        memory goes.
+        Local processes of one thread; 0 computes in this process. By default one for each core, as far as the memory
+        goes; with fewer, cores idle. Where this process has used JAX before it computes, and was not started with the
+        environment variable ``NPROC=1``, JAX keeps its threads, and last digits may differ from those of workers.
     scheduler
         Address of the scheduler of a Dask cluster that computes instead, ``tcp://host:8786``. Its workers need this
-        version of mmtjax and the environment variable ``JAX_ENABLE_X64=1``; only this process writes to the store.
+        version of mmtjax and the environment variables ``JAX_ENABLE_X64=1`` and ``NPROC=1``; only this process writes
+        to the store.
     provenance
         Record of this run for the store, of values that JSON can hold.
     progress
@@ -101,12 +104,14 @@ def run_study(
     check_helpers(workers, scheduler)
     if workers == 0:
         require_float64()
+        start_jax_with_one_thread()
     with writing(store, config, provenance=provenance) as place:
         missing = _missing(config, place)
         if workers == 0 or not missing:
             _store(_computed_here(config, missing), config, place, workers=1, progress=progress)
         else:
-            with connected(default_workers(config) if workers is None else workers, scheduler) as client:
+            count = default_workers(config) if workers is None else workers
+            with connected(count, scheduler, threads=1) as client:
                 together = max(1, sum(client.nthreads().values()))
                 results = _computed_by(client, config, missing)
                 _store(results, config, place, workers=together, progress=progress)
