@@ -1,5 +1,6 @@
 """A small study as a process of its own, which a test may kill; results that are made up, and work that goes wrong."""
 
+import dataclasses
 import os
 import sys
 import time
@@ -23,6 +24,9 @@ SMALL = StudyConfig(
     noise=(5, 20),
     repeats=3,
 )
+
+#: The same with enough cells to be killed over.
+LONGER = dataclasses.replace(SMALL, repeats=30)
 
 
 def made_up(cell: Cell, *, noise: Sequence[float] = (5, 20), grains: int = 7, failure: str = "") -> xarray.Dataset:
@@ -84,4 +88,4 @@ if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     if sys.argv[2] == "made up":
         run.run_geometry = run_made_up
-    run_study(SMALL, sys.argv[1], workers=0, progress=tell)
+    run_study(LONGER, sys.argv[1], workers=int(sys.argv[3]), progress=tell)

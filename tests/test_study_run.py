@@ -18,8 +18,9 @@ from mmtjax import cluster
 from mmtjax.study import Cell, geometry, open_study, run
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.run import StudyError, StudyProgress, run_study
+from mmtjax.study.store import complete_cells, log_of
 from tests import study_process
-from tests.study_process import SMALL, files_of
+from tests.study_process import LONGER, SMALL, files_of
 
 CELLS = len(SMALL.cells())
 
@@ -147,11 +148,11 @@ def test_a_complete_study_is_not_computed_again(undisturbed: Path, monkeypatch: 
 
 @pytest.fixture(scope="module")
 def made_up_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of a run that nothing disturbed, of results that are made up."""
+    """The store of a run of the longer study that nothing disturbed, of results that are made up."""
     store = tmp_path_factory.mktemp("made_up") / "store.zarr"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "run_geometry", study_process.run_made_up)
-        run_study(SMALL, store, workers=0)
+        run_study(LONGER, store, workers=0)
     return store
 
 
@@ -168,48 +169,64 @@ def test_a_run_that_ends_early_is_continued_with_more_repeats(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_study(dataclasses.replace(SMALL, repeats=2), store, workers=0, progress=stop)
+        run_study(SMALL, store, workers=0, progress=stop)
     assert [progress.done for progress in told] == [0, 1, 2, 3]
     assert told[0].seconds_left is None
     assert 0.01 < told[3].seconds_left < 1
     assert open_study(store).cells() == sorted(SMALL.cells()[:3])
-    run_study(SMALL, store, workers=0, progress=told.append)
-    assert [progress.done for progress in told] == [*range(4), *range(3, CELLS + 1)]
+    run_study(LONGER, store, workers=0, progress=told.append)
+    assert [progress.done for progress in told] == [*range(4), *range(3, len(LONGER.cells()) + 1)]
     assert files_of(store) == files_of(made_up_store)
 
 
-def _killed_again_and_again(store: Path, *, kills: int, seed: int, results: str) -> None:
-    """Start the study in a process, kill it after a random time, and so on; then let it end."""
+def _killed_again_and_again(store: Path, *, kills: int, seed: int, results: str, workers: int, moment: float) -> None:
+    """Start the study in a process, kill it, and so on; then let it end.
+
+    A fifth of the kills fall before the study has begun, the others a moment after so many of its cells were completed.
+    Some cells must have been completed between the kills, and some be left after the last.
+    """
     rng = np.random.default_rng(seed)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "tests.study_process", str(store), results]
+    command = [sys.executable, "-m", "tests.study_process", str(store), results, str(workers)]
+    counts = [0]
     for number in range(kills + 1):
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
             if number < kills:
-                # Most kills fall among the cells; some before the study has begun.
-                if rng.random() < 0.8:
-                    process.stdout.readline()
-                time.sleep(rng.uniform(0, 0.4))
+                if rng.random() < 0.2:
+                    time.sleep(rng.uniform(0, 2))
+                else:
+                    for _ in range(1 + rng.integers(0, 4)):
+                        process.stdout.readline()
+                    time.sleep(rng.uniform(0, moment))
                 process.send_signal(signal.SIGKILL)
             lines = process.stdout.read().split()
             process.wait()
+        counts.append(len(complete_cells(store)))
     assert process.returncode == 0
-    assert int(lines[-1]) == CELLS
+    assert int(lines[-1]) == counts[-1] == len(LONGER.cells())
+    completed = np.diff(counts)
+    assert np.count_nonzero(completed[:-1]) >= kills / 3
+    assert completed[-1] > 0
+
+
+def _moment(store: Path) -> float:
+    """Seconds in which a process completes a cell, or not."""
+    return 2 * float(np.median([entry["seconds"] for entry in log_of(store) if "seconds" in entry]))
 
 
 def test_a_study_killed_three_times_ends_as_an_undisturbed_one(made_up_store: Path, tmp_path: Path) -> None:
-    _killed_again_and_again(tmp_path / "store.zarr", kills=3, seed=1, results="made up")
-    assert files_of(tmp_path / "store.zarr") == files_of(made_up_store)
+    store = tmp_path / "store.zarr"
+    _killed_again_and_again(store, kills=3, seed=1, results="made up", workers=0, moment=_moment(made_up_store))
+    assert files_of(store) == files_of(made_up_store)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("results", ["made up", "computed"])
-def test_a_study_killed_twenty_times_ends_as_an_undisturbed_one(
-    results: str, undisturbed: Path, made_up_store: Path, tmp_path: Path
-) -> None:
-    _killed_again_and_again(tmp_path / "store.zarr", kills=20, seed=2, results=results)
-    expected = undisturbed if results == "computed" else made_up_store
-    assert files_of(tmp_path / "store.zarr") == files_of(expected)
+@pytest.mark.parametrize(("workers", "kills"), [(0, 20), (1, 6)])
+def test_a_study_killed_while_it_computes_ends_as_an_undisturbed_one(workers: int, kills: int, tmp_path: Path) -> None:
+    run_study(LONGER, tmp_path / "undisturbed.zarr", workers=0)
+    store, moment = tmp_path / "store.zarr", _moment(tmp_path / "undisturbed.zarr")
+    _killed_again_and_again(store, kills=kills, seed=2, results="computed", workers=workers, moment=moment)
+    assert files_of(store) == files_of(tmp_path / "undisturbed.zarr")
 
 
 def test_a_worker_that_dies_is_replaced(made_up_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +244,7 @@ def test_a_worker_that_dies_is_replaced(made_up_store: Path, tmp_path: Path, mon
             killed.append(workers[0].pid)
 
     before = dict(os.environ)
-    run_study(SMALL, tmp_path / "store.zarr", workers=1, progress=kill_one)
+    run_study(LONGER, tmp_path / "store.zarr", workers=1, progress=kill_one)
     assert killed
     assert dict(os.environ) == before
     assert files_of(tmp_path / "store.zarr") == files_of(made_up_store)
