@@ -45,9 +45,17 @@ def fitted_geometry(
     prior: float | None,
     level: float,
     tolerance: float,
+    memory_limit: int | None = None,
     progress: StageProgress,
 ) -> Geometry:
-    """Fit, and fit again with what is determined alone, so that it is not bent by what is not."""
+    """Fit, and fit again with what is determined alone, so that it is not bent by what is not.
+
+    Raises
+    ------
+    MemoryError
+        Before the fit, if it or the inversion after it would take more bytes than `memory_limit`, by default what is
+        free.
+    """
     left, attempts = fit, []
     while left:
         found = fit_registration(
@@ -58,6 +66,7 @@ def fitted_geometry(
             prior=MAGNETITE_SATURATION if prior is None else prior,
             level=level,
             tolerance=tolerance,
+            memory_limit=memory_limit,
             progress=progress,
         )
         attempts.append(found)
@@ -95,4 +104,5 @@ def _as_record(found: Registration) -> dict[str, object]:
         "reduced_chi_square": found.reduced_chi_square,
         "residual_correlation": found.residual_correlation,
         "log_evidence": list(found.log_evidence),
+        "converged": found.converged,
     }

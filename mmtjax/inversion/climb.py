@@ -53,7 +53,8 @@ class Optimum(eqx.Module):
     """Where the objective is largest: the change, the linear part there, its slopes and curvature.
 
     `curvature` is minus the matrix of second derivatives; a slice holds, for each free parameter with the others at
-    their best, values and how far the objective lies below that of the optimum.
+    their best, values and how far the objective lies below that of the optimum. `converged` tells whether the climb
+    came to an end there and no slice has a better place.
     """
 
     change: Float[np.ndarray, "4"]
@@ -62,21 +63,37 @@ class Optimum(eqx.Module):
     curvature: Float[np.ndarray, "param param"]
     slice_values: Float[np.ndarray, "param point"]
     slice_drops: Float[np.ndarray, "param point"]
+    converged: bool = eqx.field(static=True)
+
+
+class Climb(eqx.Module):
+    """Where a climb stopped: the change, the linear part there, and whether it had come to an end."""
+
+    change: Float[np.ndarray, "4"]
+    part: LinearPart
+    ended: bool = eqx.field(static=True)
 
 
 def find_optimum(problem: Problem, *, points: int, report: Callable[[int], None]) -> Optimum:
     """Climb from no change; wherever a slice of the whole range finds better, climb from there."""
-    change, variance = np.zeros(4), problem.measured_variance(np.zeros(4), _power(problem))
-    change = np.clip(change, problem.low, problem.high)
+    start, variance = np.zeros(4), problem.measured_variance(np.zeros(4), _power(problem))
     for _ in range(1 + _RESTARTS):
-        change, part = _climb_with_noise(problem, change, variance, report)
-        variance = part.variance
-        values, drops, best = _slices(problem, change, part, points, report)
-        if best is None:
+        top = _climb_with_noise(problem, start, variance, report)
+        variance = top.part.variance
+        values, drops, better = _slices(problem, top, points, report)
+        if better is None:
             break
-        change = best
-    slopes = problem.slopes(change, part)
-    return Optimum(change, part, slopes, _curvature(problem, change, part, slopes, report), values, drops)
+        start = better
+    slopes = problem.slopes(top.change, top.part)
+    return Optimum(
+        change=top.change,
+        part=top.part,
+        slopes=slopes,
+        curvature=_curvature(problem, top, slopes, report),
+        slice_values=values,
+        slice_drops=drops,
+        converged=top.ended and better is None,
+    )
 
 
 def _power(problem: Problem) -> float:
@@ -86,19 +103,17 @@ def _power(problem: Problem) -> float:
 
 def _climb_with_noise(
     problem: Problem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
-) -> tuple[Float[np.ndarray, "4"], LinearPart]:
+) -> Climb:
     """Climb, and again with the noise that the residual shows at the top, until that stays."""
     for _ in range(_ROUNDS_OF_NOISE):
-        change, part = _climb(problem, change, variance, report)
-        previous, variance = variance, problem.measured_variance(change, variance)
+        top = _climb(problem, change, variance, report)
+        change, previous, variance = top.change, variance, problem.measured_variance(top.change, variance)
         if abs(variance / previous - 1) < _CONVERGED:
-            break
-    return change, part
+            return top
+    return Climb(top.change, top.part, ended=False)
 
 
-def _climb(
-    problem: Problem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
-) -> tuple[Float[np.ndarray, "4"], LinearPart]:
+def _climb(problem: Problem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]) -> Climb:
     """Levenberg–Marquardt on the objective, with steps cut at the bounds."""
     free, part, damping = list(problem.free), problem.part(change, variance), 1e-3
     reach = (problem.high - problem.low)[free] / 4
@@ -107,14 +122,14 @@ def _climb(
         report(1 + len(free))
         scale = np.diagonal(slopes.information).copy()
         if not np.all(scale > 0):
-            break
+            return Climb(change, part, ended=True)
         # A parameter at a bound that is pushed outward stays; the others must not be led astray by it.
         held = ((change >= problem.high)[free] & (slopes.gradient > 0)) | (
             (change <= problem.low)[free] & (slopes.gradient < 0)
         )
         inner = np.flatnonzero(~held)
         if len(inner) == 0:
-            break
+            return Climb(change, part, ended=True)
         while True:
             damped = slopes.information + damping * np.diag(scale)
             step = np.zeros(len(free))
@@ -123,20 +138,21 @@ def _climb(
             following = problem.with_free(change, change[free] + step)
             length = float(np.max(np.abs(following - change)[free] * np.sqrt(scale)))
             if length < _CONVERGED:
-                return change, part
+                return Climb(change, part, ended=True)
             trial = problem.part(following, variance)
             report(1)
             if trial.objective >= part.objective:
                 break
             damping = 10 * max(damping, 1e-3)
         change, part, damping = following, trial, damping / 10
-    return change, part
+    return Climb(change, part, ended=False)
 
 
 def _slices(
-    problem: Problem, change: Float[np.ndarray, "4"], part: LinearPart, points: int, report: Callable[[int], None]
+    problem: Problem, top: Climb, points: int, report: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """The objective along each parameter over its whole range, and the best place if it beats the optimum."""
+    """The objective along each parameter over its whole range, and the best place if it beats the top of a climb."""
+    change, part = top.change, top.part
     values = np.array([np.linspace(problem.low[number], problem.high[number], points) for number in problem.free])
     drops, best, highest = np.zeros(values.shape), None, part.objective + _CONVERGED
     for row, number in enumerate(problem.free):
@@ -152,14 +168,14 @@ def _slices(
 
 
 def _curvature(
-    problem: Problem, change: Float[np.ndarray, "4"], part: LinearPart, slopes: Slopes, report: Callable[[int], None]
+    problem: Problem, top: Climb, slopes: Slopes, report: Callable[[int], None]
 ) -> Float[np.ndarray, "param param"]:
     """Central differences of the gradient, which have what Gauss–Newton leaves out.
 
     Where magnetizations are poorly known their noise passes for signal in the Gauss–Newton form, and it promises too
     much.
     """
-    free, scale = list(problem.free), np.diagonal(slopes.information)
+    change, part, free, scale = top.change, top.part, list(problem.free), np.diagonal(slopes.information)
     if not np.all(scale > 0):
         return slopes.information
     rows = []

@@ -31,6 +31,11 @@ _DISAGREE = 1e-3
 def shared_reasons(problem: Problem, optimum: Optimum, noise: ResidualNoise) -> Iterator[str]:
     """Why none of the parameters is determined."""
     part, survey = optimum.part, problem.survey
+    if not optimum.converged:
+        yield (
+            "the search ran out of steps before it found the best place in its ranges; fit again from a geometry that "
+            "is nearer, or with ranges that leave out what cannot be"
+        )
     field = np.where(survey.scan.mask, survey.scan.field, 0.0) * survey.weight
     unknowns = part.effective_unknowns
     explained = float(np.sum(field**2)) / part.variance - part.misfit

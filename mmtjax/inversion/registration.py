@@ -13,6 +13,7 @@ from mmtjax.inversion.alignment import NAMES, PARAMETERS, UNITS, moved_grains, m
 from mmtjax.inversion.climb import Optimum, Problem, find_optimum
 from mmtjax.inversion.determined import own_reasons, shared_reasons
 from mmtjax.inversion.linear_part import LinearPart, Survey, maps_of
+from mmtjax.inversion.memory import require_memory
 from mmtjax.inversion.options import checked_options, weights_of
 from mmtjax.inversion.reduce import StageProgress
 from mmtjax.inversion.residual_noise import residual_noise
@@ -58,8 +59,10 @@ class Registration(eqx.Module):
     log_evidence
         Before and after the fit, with the prior: logarithm of the density of the map, magnetizations integrated out.
     slice_values, slice_drops
-        For each of `names`, values over the whole range with the others at their best, and by how much the objective
-        (minus half of misfit and effective unknowns) is less there than at the optimum, (param, point).
+        For each of `names`, values over the whole range with the others as fitted, and by how much the objective
+        (minus half of misfit and effective unknowns) is less there than at `change`, (param, point).
+    converged
+        Whether the search came to an end, with no better place on the slices; nothing is determined otherwise.
     reasons
         For each of `names`, why it is not determined; empty where it is.
     level
@@ -79,6 +82,7 @@ class Registration(eqx.Module):
     log_evidence: tuple[float, float]
     slice_values: Float[np.ndarray, "param point"]
     slice_drops: Float[np.ndarray, "param point"]
+    converged: bool = eqx.field(static=True)
     reasons: tuple[tuple[str, ...], ...] = eqx.field(static=True)
     level: float = eqx.field(static=True)
 
@@ -143,6 +147,7 @@ def fit_registration(
     level: float = 0.95,
     points: int = 11,
     tolerance: float = DEFAULT_TOLERANCE,
+    memory_limit: int | None = None,
     progress: StageProgress | None = None,
 ) -> Registration:
     """Fit the standoff, a shift and a rotation of a map against its grains.
@@ -172,6 +177,8 @@ def fit_registration(
         Number of values along each parameter at which the whole range is looked at.
     tolerance
         Error of a coefficient of Q as a share of the peak of its grain.
+    memory_limit
+        Bytes that may be used; by default what is free.
     progress
         Called as ``progress(stage, done, total)``, counted in passes over the map; the total is a guess.
 
@@ -181,6 +188,8 @@ def fit_registration(
         If JAX is not set to double precision.
     ValueError
         For a parameter of another name, ranges that are not positive, a traced map or geometry, and as `invert`.
+    MemoryError
+        If the problem would not fit, before any work is done.
 
     Examples
     --------
@@ -204,12 +213,23 @@ def fit_registration(
     free = _free_parameters(fit)
     if points < 3:
         raise ValueError(f"points must be at least 3, the ends of a range and its middle; got {points!r}")
+    _require_memory(scan, grains, limit=memory_limit)
     weight, variance = weights_of(scan, sigma)
     survey = Survey(scan, grains, weight=weight, tolerance=tolerance)
     low, high = _bounds(survey, ranges)
     problem = Problem(survey, None if sigma is None else float(variance), float(prior), free, low, high)
     optimum = find_optimum(problem, points=points, report=_counter(progress, len(free), points))
     return _registration(problem, optimum, level=level)
+
+
+def _require_memory(scan: Scan, grains: Grains, *, limit: int | None) -> None:
+    """A fit takes triangular factors of all unknowns as an orthogonal solve does."""
+    try:
+        require_memory(len(grains), scan.grid.size, method="orthogonal", limit=limit)
+    except MemoryError as error:
+        raise MemoryError(
+            f"a fit of the geometry takes what an inversion of the whole takes, windows or not: {error}"
+        ) from error
 
 
 def _registration(problem: Problem, optimum: Optimum, *, level: float) -> Registration:
@@ -248,6 +268,7 @@ def _registration(problem: Problem, optimum: Optimum, *, level: float) -> Regist
         log_evidence=(before.log_evidence(survey.weight), part.log_evidence(survey.weight)),
         slice_values=optimum.slice_values,
         slice_drops=optimum.slice_drops,
+        converged=optimum.converged,
         reasons=reasons,
         level=level,
     )
