@@ -19,6 +19,8 @@ from mmtjax.design import (
     QuantumDiamondMicroscope,
     ScanningSquid,
     Setting,
+    c_criterion,
+    discrete,
     evaluate,
     evaluate_with_gradient,
     nearest_trials,
@@ -29,6 +31,7 @@ from mmtjax.design import (
 from mmtjax.design.chain import objective_on
 from mmtjax.design.outcome import Outcome, outcome_of
 from mmtjax.design.population import draw_population
+from mmtjax.design.problem import require_whole
 from mmtjax.design.profile import profiles
 from mmtjax.rock.shapes import synthetic_library
 
@@ -153,6 +156,14 @@ def test_criteria_against_their_definitions(outcome):
         assert float(OBJECTIVES[name].value(outcome)) == pytest.approx(value, rel=1e-9), name
 
 
+def test_c_criterion_is_the_variance_of_a_weighted_sum(outcome):
+    contrast = np.random.default_rng(6).normal(size=12)
+    variance = contrast @ np.linalg.inv(np.asarray(outcome.information)) @ contrast
+    assert float(c_criterion(jnp.asarray(contrast)).value(outcome)) == pytest.approx(variance, rel=1e-9)
+    with pytest.raises(ValueError, match=r"contrast must hold .* of 4 grains, \(12,\); got the shape \(9,\)"):
+        c_criterion(jnp.ones(9)).value(outcome)
+
+
 def test_expected_grains_against_drawn_ones(outcome):
     """The share within the limit, for magnetizations drawn with their scatter and radii by drawing errors."""
     rng = np.random.default_rng(4)
@@ -183,6 +194,24 @@ def test_instruments():
     assert camera.noise_variance(binned) == pytest.approx(1e4 / 16 / 100)
     assert camera.seconds(binned, area=4e4) == pytest.approx(4 * 110)
     assert camera.sensor_side(binned) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("area", "fields"), [(1e3, 1), (1e4, 1), (1.0001e4, 2), (1.5e4, 2), (0.3e4, 1), (0.1e4 * 30, 3), (3.3e4, 4)]
+)
+def test_a_camera_takes_whole_fields(area, fields):
+    camera = QuantumDiamondMicroscope(noise=100.0, overhead=10.0, field_area=1e4)
+    setting = Setting(interval=4.0, standoff=1.0, thickness=30.0, sensor_side=1.0, dwell=100.0)
+    assert camera.seconds(setting, area=area) == 110 * fields
+    assert camera.dwell_within(110.0 * fields, interval=4.0, area=area) == pytest.approx(100.0)
+
+
+def test_a_number_of_fields_but_for_rounding_is_that_number():
+    area, field = 0.3, 0.1
+    assert area / field != 3
+    camera = QuantumDiamondMicroscope(noise=100.0, field_area=field)
+    setting = Setting(interval=4.0, standoff=1.0, thickness=30.0, sensor_side=1.0, dwell=1.0)
+    assert camera.seconds(setting, area=0.1 + 0.2) == 3
 
 
 def test_search_finds_the_best_of_a_fine_scan():
@@ -259,9 +288,51 @@ def test_trials_are_the_same_for_the_same_seed():
     assert one.values[0] != one.values[1]
 
 
+@pytest.mark.parametrize("interval", [0.7, 3.3, 4.5, 5.0])
+def test_trials_scan_whole_samples(monkeypatch, interval):
+    """The outermost sensors lie at the edges of the sample or beyond, equally far on all sides."""
+    grids = []
+    monkeypatch.setattr(discrete, "objective_on", lambda problem, setting, grains, grid: grids.append(grid) or 0.5)
+    try_setting(PROBLEM, CHOSEN | {"interval": interval}, side=30.0, repeats=1)
+    (grid,) = grids
+    first = np.array(grid.origin)
+    last = first + (np.array(grid.shape[::-1]) - 1) * interval
+    np.testing.assert_array_equal(grid.spacing, interval)
+    np.testing.assert_allclose(first + last, 30.0, rtol=1e-12)
+    assert np.all((-interval / 2 < first) & (first <= 1e-9))
+    if interval == 5.0:
+        assert grid.shape == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"side": 4.0}, "side must be two or more intervals of 2.3 µm long; got 4.0"),
+        ({"repeats": 0}, "repeats must be a whole number, 1 or more; got 0"),
+    ],
+)
+def test_trials_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        try_setting(PROBLEM, CHOSEN, **options)
+
+
 def test_infeasible_budget():
-    with pytest.raises(ValueError, match=r"a budget of 10 s is infeasible: at the longest interval, 6 µm"):
+    message = (
+        r"a budget of 10 s is infeasible: at the longest interval, 6 µm, it leaves a dwell of -0.0164 s after the "
+        "overhead; allow more time or a longer interval or a smaller area$"
+    )
+    with pytest.raises(ValueError, match=message):
         dataclasses.replace(PROBLEM, budget=10.0)
+
+
+@pytest.mark.parametrize(
+    ("area", "remedy"), [(2.5e6, "more time or a smaller area"), (1e6, "more time"), (1e5, "more time")]
+)
+def test_an_infeasible_budget_of_a_camera_is_not_mended_by_longer_intervals(area, remedy):
+    camera = QuantumDiamondMicroscope(noise=400.0, overhead=60.0)
+    knobs = {"interval": (1.2, 9.6), "standoff": 2.0, "thickness": 40.0}
+    with pytest.raises(ValueError, match=f"a budget of 50 s is infeasible: it leaves a dwell of .*; allow {remedy}$"):
+        DesignProblem(camera, density=5e4, area=area, knobs=knobs, budget=50.0)
 
 
 @pytest.mark.parametrize(
@@ -276,12 +347,40 @@ def test_infeasible_budget():
         ({"objective": "best"}, "objective must be one of a, d, e, c, .*got 'best'"),
         ({"density": -1.0}, "density must be positive; got -1.0"),
         ({"budget": None}, "knobs lack dwell"),
+        ({"samples": 0}, "samples must be a whole number, 1 or more; got 0"),
+        ({"grains": 0}, "grains must be a whole number, 1 or more; got 0"),
         ({"instrument": QuantumDiamondMicroscope(noise=1.0)}, "sensor_side changes nothing with a camera"),
     ],
 )
 def test_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(PROBLEM, **changes)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (CHOSEN | {"pixel": 1.0}, "a value for pixel would change nothing: give values for the free knobs, interval, "),
+        (CHOSEN | {"dwell": 1.0}, "a value for dwell would change nothing"),
+        ({"interval": 2.0, "standoff": 1.0}, "values must be given for all .*; thickness, sensor_side has none"),
+    ],
+)
+@pytest.mark.parametrize("use", [evaluate, lambda problem, chosen: optimize(problem, first=chosen)])
+def test_values_for_other_knobs_than_the_free_ones_are_refused(use, chosen, message):
+    with pytest.raises(ValueError, match=message):
+        use(PROBLEM, chosen)
+
+
+@pytest.mark.parametrize("name", ["starts", "steps"])
+def test_numbers_of_starts_and_steps_must_be_whole(name):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number, 1 or more; got 0"):
+        optimize(PROBLEM, **{name: 0})
+
+
+@pytest.mark.parametrize("number", [2.5, 4.0, True, "4", -1])
+def test_what_is_no_count_is_refused(number):
+    with pytest.raises(ValueError, match=f"samples must be a whole number, 1 or more; got {number!r}"):
+        require_whole(number, name="samples")
 
 
 def test_objective_with_steps_is_refused():

@@ -63,7 +63,7 @@ def even(problem):
     [
         ({"regions": (0, 2)}, "regions along y must be between 1 and the 14 sensors there; got 0"),
         ({"regions": (2, 18)}, "regions along x must be between 1 and the 17 sensors there; got 18"),
-        ({"steps": 0}, "steps must be 1 or more; got 0"),
+        ({"steps": 0}, "steps must be a whole number, 1 or more; got 0"),
     ],
 )
 def test_what_cannot_be_is_told(changed, message):

@@ -11,6 +11,7 @@ from mmtjax.design.instrument import ScanningSquid as ScanningSquid
 from mmtjax.design.instrument import Setting as Setting
 from mmtjax.design.objectives import OBJECTIVES as OBJECTIVES
 from mmtjax.design.objectives import Objective as Objective
+from mmtjax.design.objectives import c_criterion as c_criterion
 from mmtjax.design.optimize import DesignWarning as DesignWarning
 from mmtjax.design.optimize import Optimum as Optimum
 from mmtjax.design.optimize import optimize as optimize

@@ -72,6 +72,8 @@ def evaluate(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
     ------
     FloatingPointError
         If the objective is not finite; the message names the setting.
+    ValueError
+        If a free knob has no value, or there is a value for what is none.
 
     Examples
     --------

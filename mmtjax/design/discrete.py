@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from mmtjax.design.chain import objective_on
 from mmtjax.design.optimize import Optimum
-from mmtjax.design.problem import DesignProblem
+from mmtjax.design.problem import DesignProblem, require_whole
 from mmtjax.rock.placement import place_grains
 from mmtjax.scan.grid import SensorGrid
 
@@ -51,6 +51,9 @@ def try_setting(
 ) -> Trial:
     """Evaluate a setting above fresh samples of whole grains, on a grid from edge to edge.
 
+    Where the interval does not divide the side, the grid reaches equally far beyond all edges, by less than half an
+    interval: no part of a sample is left out, at any interval.
+
     Parameters
     ----------
     problem
@@ -69,7 +72,7 @@ def try_setting(
     Raises
     ------
     ValueError
-        For a side that is not several intervals long, and as `place_grains`.
+        For a side that is not two intervals long, for no repeats, and as `place_grains`.
 
     Examples
     --------
@@ -80,11 +83,12 @@ def try_setting(
     True
     """
     setting = problem.setting(**chosen)
-    count = int(np.floor(side / setting.interval + 1e-9)) + 1
-    if count < 3:
-        raise ValueError(f"side must be several intervals of {setting.interval:g} µm long; got {side!r}")
+    if side < 2 * setting.interval:
+        raise ValueError(f"side must be two or more intervals of {setting.interval:g} µm long; got {side!r}")
+    require_whole(repeats, name="repeats")
+    count = int(np.ceil(side / setting.interval - 1e-9)) + 1
     grid = SensorGrid(
-        origin=(0.0, 0.0),
+        origin=((side - (count - 1) * setting.interval) / 2,) * 2,
         spacing=setting.interval,
         shape=(count, count),
         height=setting.standoff,

@@ -127,7 +127,7 @@ class QuantumDiamondMicroscope(AbstractInstrument):
     pixel
         Edge of a pixel on the sample, µm.
     field_area
-        Area of one field, µm². Smaller maps take a whole field.
+        Area of one field, µm². A map takes whole fields.
     binning
         Pixels along an edge of a square that are averaged.
 
@@ -168,7 +168,8 @@ class QuantumDiamondMicroscope(AbstractInstrument):
         return every[(every >= low * (1 - 1e-9)) & (every <= high * (1 + 1e-9))]
 
     def _fields(self, area: float) -> float:
-        return max(1.0, area / self.field_area)
+        # An area that is a number of fields but for rounding is that number.
+        return float(max(1.0, np.ceil(area / self.field_area - 1e-9)))
 
 
 def _require_amounts(instrument: AbstractInstrument, *, positive: tuple[str, ...], others: tuple[str, ...]) -> None:

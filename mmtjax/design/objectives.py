@@ -48,16 +48,40 @@ class Objective:
 
 
 def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
-    """The variance of a weighted sum of all components of magnetization (c-optimality).
+    """The variance of a weighted sum of all components of magnetization (c-optimality), (A/m)².
+
+    The objective ``"c"`` is that of the mean of all grains, one component after the other.
 
     Parameters
     ----------
     contrast
-        Weights, (3 · grain,), for samples with as many grains.
+        Weights, (3 · grain,), grain by grain, for samples with as many grains.
+
+    Raises
+    ------
+    ValueError
+        Where it is used, if there is not one weight for each component.
+
+    Examples
+    --------
+    The vertical component of the first of two grains against that of the second.
+
+    >>> c_criterion(jnp.array([0.0, 0.0, 1.0, 0.0, 0.0, -1.0])).unit
+    '(A/m)²'
     """
+
+    def variance(outcome: Outcome) -> Float[Array, ""]:
+        unknowns = len(outcome.information)
+        if jnp.shape(contrast) != (unknowns,):
+            raise ValueError(
+                f"contrast must hold a weight for each of three components of {unknowns // 3} grains, ({unknowns},); "
+                f"got the shape {jnp.shape(contrast)}"
+            )
+        return contrast @ jnp.linalg.solve(outcome.information, contrast)
+
     return Objective(
         "c",
-        lambda outcome: contrast @ jnp.linalg.solve(outcome.information, contrast),
+        variance,
         maximize=False,
         unit="(A/m)²",
         meaning="variance of a weighted sum of magnetizations",

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float
 
 from mmtjax.design.chain import Value, evaluate_with_gradient
-from mmtjax.design.problem import DesignProblem
+from mmtjax.design.problem import DesignProblem, require_whole
 
 #: Size of the first steps of Adam, as a share of the way between the ends of a knob, and what it remembers of gradients
 #: and their squares from one step to the next. They are exact here: a long memory of those far from the optimum, ten
@@ -111,7 +111,8 @@ def optimize(
     Raises
     ------
     ValueError
-        For a number of starts or steps below one, and an objective that does not depend on any free knob.
+        For a number of starts or steps below one, an objective that does not depend on any free knob, and for a first
+        start that lacks a free knob or has another.
     FloatingPointError
         If the objective or a derivative is not finite.
 
@@ -130,8 +131,10 @@ def optimize(
     >>> 2 <= optimize(problem, starts=1, steps=2).chosen["interval"] <= 6
     True
     """
-    if starts < 1 or steps < 1:
-        raise ValueError(f"starts and steps must be 1 or more; got {starts!r} and {steps!r}")
+    for name, number in (("starts", starts), ("steps", steps)):
+        require_whole(number, name=name)
+    if first is not None:
+        problem.require_free(first)
     total = starts * (steps + 1)
     slopes: list[dict[str, float]] = []
 

@@ -99,9 +99,11 @@ class DesignProblem:
     def __post_init__(self) -> None:
         object.__setattr__(self, "objective", objective_of(self.objective))
         object.__setattr__(self, "knobs", {name: _checked_knob(name, value) for name, value in self.knobs.items()})
-        for name in ("density", "area", "limit", "prior", "samples", "grains"):
+        for name in ("density", "area", "limit", "prior"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)!r}")
+        for name in ("samples", "grains"):
+            require_whole(getattr(self, name), name=name)
         if not 0 < self.level < 1:
             raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
         self._check_knobs()
@@ -123,16 +125,30 @@ class DesignProblem:
         return bounds
 
     def setting(self, **chosen: Scalar) -> Setting:
-        """A setting: what was chosen, the fixed values, and the dwell that the budget leaves; values may be traced."""
+        """A setting: what was chosen, the fixed values, and the dwell that the budget leaves; values may be traced.
+
+        Raises
+        ------
+        ValueError
+            If a free knob has no value, or there is a value for what is none.
+        """
+        self.require_free(chosen)
         values = {name: chosen.get(name, self.knobs.get(name)) for name in KNOBS}
         if isinstance(self.instrument, QuantumDiamondMicroscope):
             values["sensor_side"] = values["interval"]
         if self.budget is not None:
             values["dwell"] = self.instrument.dwell_within(self.budget, interval=values["interval"], area=self.area)
-        missing = [name for name, value in values.items() if value is None or isinstance(value, tuple)]
-        if missing:
-            raise ValueError(f"the setting needs a value for {', '.join(missing)}; got {chosen!r}")
         return Setting(**values)
+
+    def require_free(self, chosen: Mapping[str, Scalar]) -> None:
+        """Raise a ValueError unless there is a value for each free knob, and for nothing else."""
+        free = ", ".join(self.free)
+        if unknown := [name for name in chosen if name not in self.free]:
+            raise ValueError(
+                f"a value for {', '.join(unknown)} would change nothing: give values for the free knobs, {free}, alone"
+            )
+        if missing := [name for name in self.free if name not in chosen]:
+            raise ValueError(f"values must be given for all free knobs, {free}; {', '.join(missing)} has none")
 
     @cached_property
     def populations(self) -> list[Population]:
@@ -183,9 +199,18 @@ class DesignProblem:
         longest = float(np.max(self.knobs["interval"]))
         dwell = self.instrument.dwell_within(self.budget, interval=longest, area=self.area)
         if dwell < _LEAST_DWELL:
+            # To a camera all intervals take the same time, and so do all areas within a field.
+            helps = {
+                "more time": True,
+                "a longer interval": self.instrument.dwell_within(self.budget, interval=2 * longest, area=self.area)
+                > dwell,
+                "a smaller area": self.instrument.dwell_within(self.budget, interval=longest, area=self.area / 2)
+                > dwell,
+            }
+            where = f"at the longest interval, {longest:g} µm, " if helps["a longer interval"] else ""
             raise ValueError(
-                f"a budget of {self.budget:g} s is infeasible: at the longest interval, {longest:g} µm, it leaves a "
-                f"dwell of {float(dwell):.3g} s after the overhead; allow more time or a longer interval, or scan less"
+                f"a budget of {self.budget:g} s is infeasible: {where}it leaves a dwell of {float(dwell):.3g} s after "
+                f"the overhead; allow {' or '.join(remedy for remedy, does in helps.items() if does)}"
             )
 
     def _check_thickness(self) -> None:
@@ -211,6 +236,12 @@ class DesignProblem:
             middle = (too_short + enough) / 2
             too_short, enough = (middle, enough) if short(middle) else (too_short, middle)
         return enough, high
+
+
+def require_whole(number: object, *, name: str) -> None:
+    """Raise a ValueError unless a count is a whole number, 1 or more."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or more; got {number!r}")
 
 
 def _checked_knob(name: str, value: object) -> float | tuple[float, float]:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from mmtjax.design.chain import Fixed, fixed_part, median_magnetization, objective_value
 from mmtjax.design.instrument import QuantumDiamondMicroscope, Setting, as_arrays, as_numbers
 from mmtjax.design.optimize import DesignWarning
-from mmtjax.design.problem import DesignProblem
+from mmtjax.design.problem import DesignProblem, require_whole
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
@@ -110,8 +110,7 @@ def divide_dwell(
         raise ValueError(
             "a camera sees all regions at once, so that its dwell cannot be divided; plan a scanning SQUID"
         )
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more; got {steps!r}")
+    require_whole(steps, name="steps")
     for name, count, sensors in zip("yx", regions, grid.shape, strict=True):
         if not 1 <= count <= sensors:
             raise ValueError(f"regions along {name} must be between 1 and the {sensors} sensors there; got {count!r}")
