@@ -175,9 +175,9 @@ def test_intervals_of_an_unknown_noise_are_those_of_the_known_one():
 @pytest.mark.parametrize("noise", [5.0, 50.0, 200.0])
 def test_intervals_hold_the_truth_as_often_as_they_say(noise):
     inside = covered(range(200), noise=noise)
-    counts = [*inside.sum(axis=0), inside.sum()]
+    counts = np.array([*inside.sum(axis=0), inside.sum()])
     trials = np.array([*[len(inside)] * inside.shape[1], inside.size])
-    told = f"held by {counts} of {trials.tolist()} intervals: standoff, shift x, shift y, all"
+    told = f"standoff, shift x, shift y and all are held by {counts.tolist()} of {trials.tolist()} intervals"
     # The exact test of whether 95 % can be so few; the same test of a parameter and of all.
     assert np.all(binom.cdf(counts, trials, 0.95) > 0.01), told
     # Correlated residuals can only widen intervals: they may be too wide by a little.
