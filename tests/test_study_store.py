@@ -1,11 +1,13 @@
 """The store of a study: cells are there whole or not at all, and belong to one configuration."""
 
+import contextlib
 import dataclasses
 import errno
 import json
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,15 @@ import pytest
 import xarray
 
 from mmtjax.study import Cell, StudyConfig, open_study
-from mmtjax.study.store import add_to_log, complete_cells, log_of, write_cell, writing
+from mmtjax.study.store import (
+    add_to_log,
+    code_fingerprint,
+    complete_cells,
+    log_of,
+    record_code,
+    write_cell,
+    writing,
+)
 from tests.study_process import files_of, made_up
 
 CONFIG = StudyConfig(
@@ -132,6 +142,36 @@ def test_a_store_of_another_version_is_refused(store: Path) -> None:
         pytest.fail("it was opened")
 
 
+def test_cells_of_another_state_of_the_code_are_told_of(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_code(store)
+    record_code(store)
+    assert open_study(store).status().states == 1
+    monkeypatch.setattr("mmtjax.study.store.code_fingerprint", lambda: "other")
+    with pytest.warns(UserWarning, match=r"store\.zarr were computed: it now gets cells of a 2\. state of the code"):
+        record_code(store)
+    # It is told once, and kept when the store goes on.
+    record_code(store)
+    with writing(store, dataclasses.replace(CONFIG, repeats=5)):
+        pass
+    assert open_study(store).status().states == 2
+    assert [entry["states"] for entry in log_of(store) if entry["event"] == "code"] == [2]
+
+
+def test_the_fingerprint_is_of_the_source_that_numbers_come_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "mmtjax"
+    for name, text in {"field/corner.py": "1", "plot/style.py": "2", "study/store.py": "3"}.items():
+        (package / name).parent.mkdir(parents=True)
+        (package / name).write_text(text)
+    monkeypatch.setattr("mmtjax.study.store.__file__", str(package / "study" / "store.py"))
+    told = []
+    for name, text in (("plot/style.py", "2"), ("plot/style.py", "other"), ("field/corner.py", "other")):
+        (package / name).write_text(text)
+        told.append(code_fingerprint.__wrapped__())
+    assert told[0] == told[1] != told[2]
+
+
 def test_a_store_goes_on_with_more_repeats_and_keeps_them(store: Path) -> None:
     with writing(store, dataclasses.replace(CONFIG, repeats=5, name="longer")):
         pass
@@ -208,16 +248,44 @@ def test_a_disk_that_is_full_leaves_no_half_cell(store: Path, monkeypatch: pytes
     xarray.testing.assert_identical(open_study(store).load(cell), made_up(cell))
 
 
-def test_a_system_that_takes_no_more_bytes_leaves_no_half_cell(store: Path) -> None:
-    """As a full disk, but by the system itself: files beyond a limit cannot be written."""
-    cell = CONFIG.cells()[-1]
-    large = made_up(cell, grains=20_000)
+@contextlib.contextmanager
+def _no_file_beyond(size: int) -> Iterator[None]:
+    """As a full disk, but by the system itself: it writes no more than so many bytes to a file."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        with pytest.raises(OSError, match="could not be written"):
-            write_cell(store, cell, large)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_system_that_takes_no_more_bytes_leaves_no_half_cell(store: Path) -> None:
+    cell = CONFIG.cells()[-1]
+    large = made_up(cell, grains=20_000)
+    with _no_file_beyond(100_000), pytest.raises(OSError, match="repeat 1, every 2 µm, could not be written to .*room"):
+        write_cell(store, cell, large)
     assert cell not in complete_cells(store)
     assert not list(store.rglob("*partial*"))
+
+
+def test_a_system_that_takes_no_more_bytes_ends_the_log_with_a_clear_error(store: Path) -> None:
+    size = (store / "log.jsonl").stat().st_size
+    with _no_file_beyond(size + 5), pytest.raises(OSError, match="a line of the log could not be written to .*room"):
+        add_to_log(store, {"event": "cell", "seconds": 1.0})
+    add_to_log(store, {"event": "cell", "seconds": 2.0})
+    assert [entry.get("seconds") for entry in log_of(store)] == [None, 2.0]
+
+
+def test_a_system_that_takes_no_more_bytes_leaves_the_old_description(store: Path, tmp_path: Path) -> None:
+    before = (store / "zarr.json").read_bytes()
+    for place, config in ((store, dataclasses.replace(CONFIG, repeats=5)), (tmp_path / "new.zarr", CONFIG)):
+        with (
+            _no_file_beyond(100),
+            pytest.raises(OSError, match="its description could not be written to .*room"),
+            writing(place, config),
+        ):
+            pytest.fail("it was opened")
+        assert not list(place.glob("*partial*"))
+    assert (store / "zarr.json").read_bytes() == before
+    with writing(tmp_path / "new.zarr", CONFIG):
+        pass

@@ -102,6 +102,8 @@ def _report(store: Path, screen: Console) -> None:
         "failures": str(len(found.failures)),
         "time left": _duration(left) + ("" if not found.missing else " with one worker"),
     }
+    if found.states > 1:
+        rows["code"] = f"cells of {found.states} states of the source; they may differ beyond the last digits"
     for cell, reason in list(found.failures.items())[:5]:
         rows[cell.words] = reason
     screen.print(listing(rows, title=f"Study in {store}"))

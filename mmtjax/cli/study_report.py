@@ -78,6 +78,7 @@ def _origin(opened: Study) -> str:
         f"study {opened.config.name}, seed {opened.config.seed}, mmtjax {attributes['version']}: "
         f"{status.done} of {status.total} cells"
     )
+    text += f", of {status.states} states of the source" if status.states > 1 else ""
     return text + (f", {len(status.failures)} of them with inversions that failed" if status.failures else "")
 
 

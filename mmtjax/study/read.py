@@ -12,7 +12,7 @@ import zarr
 
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
-from mmtjax.study.store import complete_cells, log_of, stored_config
+from mmtjax.study.store import attributes_of, complete_cells, log_of, stored_config
 
 _RECORD_UNITS = {
     **PARAMETERS,
@@ -45,12 +45,15 @@ class StudyStatus(NamedTuple):
         Cells that are not, in the order in which they will be computed.
     failures
         Cells of which the inversion failed, with the reason.
+    states
+        States of the source of mmtjax that computed cells.
     """
 
     total: int
     done: int
     missing: list[Cell]
     failures: dict[Cell, str]
+    states: int
 
 
 class Study:
@@ -110,7 +113,8 @@ class Study:
         there = set(self.cells())
         missing = [cell for cell in wanted if cell not in there]
         failures = {cell: reason for cell in sorted(there) if (reason := self.failure(cell))}
-        return StudyStatus(len(wanted), len(wanted) - len(missing), missing, failures)
+        states = len(attributes_of(self.path)["code"])
+        return StudyStatus(len(wanted), len(wanted) - len(missing), missing, failures, states)
 
     def log(self) -> list[dict[str, object]]:
         """Starts of runs, and the seconds that cells took."""

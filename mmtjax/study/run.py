@@ -18,7 +18,7 @@ from mmtjax.study.config import StudyConfig
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.read import Study, open_study
-from mmtjax.study.store import add_to_log, complete_cells, log_of, write_cell, writing
+from mmtjax.study.store import add_to_log, complete_cells, log_of, record_code, write_cell, writing
 
 
 class StudyError(RuntimeError):
@@ -100,6 +100,11 @@ def run_study(
         If a cell cannot be written, as on a full disk, or another process is writing to the store.
     RuntimeError
         If this process is to compute and JAX is not set to double precision.
+
+    Warns
+    -----
+    UserWarning
+        If cells of the store were computed by another state of the source of this version.
     """
     check_helpers(workers, scheduler)
     if workers == 0:
@@ -107,6 +112,8 @@ def run_study(
         start_jax_with_one_thread()
     with writing(store, config, provenance=provenance) as place:
         missing = _missing(config, place)
+        if missing:
+            record_code(place)
         if workers == 0 or not missing:
             _store(_computed_here(config, missing), config, place, workers=1, progress=progress)
         else:

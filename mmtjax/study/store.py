@@ -2,12 +2,15 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import xarray
@@ -19,6 +22,9 @@ from mmtjax.study.config import StudyConfig
 
 _KIND = "mmtjax study"
 _LOG, _ROOT = "log.jsonl", "zarr.json"
+
+#: Parts of mmtjax on which no number of a study depends.
+_ASIDE = ("cli", "design", "io", "plot", "subdomains")
 
 #: Names of the groups from the root down.
 _LEVELS = ("side", "thickness", "density", "repeat", "interval")
@@ -55,6 +61,8 @@ def writing(
         If there is something else of that name.
     BlockingIOError
         If another process writes to the store.
+    OSError
+        If the root or the log cannot be written, as on a full disk.
     """
     place = Path(store)
     if place.exists() and not (place / _ROOT).exists() and not _is_fresh(place):
@@ -69,6 +77,34 @@ def writing(
         yield place
 
 
+def record_code(store: Path) -> None:
+    """Record that the code of this process adds cells to a store, and warn if other code of the same version did."""
+    attributes, here = attributes_of(store), code_fingerprint()
+    states = [*attributes["code"], here]
+    if here in attributes["code"]:
+        return
+    _write_attributes(store, attributes | {"code": states})
+    if len(states) > 1:
+        add_to_log(store, {"event": "code", "time": _now(), "code": here, "states": len(states)})
+        warnings.warn(
+            f"the source of mmtjax has changed since cells of {store} were computed: it now gets cells of a "
+            f"{len(states)}. state of the code, and they may differ from the others beyond the last digits; for a "
+            "study of one state give another name",
+            stacklevel=2,
+        )
+
+
+@cache
+def code_fingerprint() -> str:
+    """Hash of the source that the numbers of a study come from."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package)
+        if name.parts[0] not in _ASIDE:
+            digest.update(name.as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def write_cell(store: Path, cell: Cell, dataset: xarray.Dataset) -> None:
     """Add a cell: it takes its name once all of it is on the disk.
 
@@ -79,28 +115,24 @@ def write_cell(store: Path, cell: Cell, dataset: xarray.Dataset) -> None:
     """
     final = store / str(cell)
     partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
-    try:
-        for parent in reversed(PurePosixPath(str(cell)).parents[:-1]):
-            if not (store / parent / _ROOT).exists():
-                zarr.create_group(store / parent, zarr_format=3, overwrite=False)
-        encoding = {
-            # One chunk as plain numbers: random digits do not compress, and NumPy reads it at once.
-            str(name): {"compressors": None, "chunks": values.shape or None, "_FillValue": None}
-            for name, values in dataset.variables.items()
-        }
-        dataset.to_zarr(
-            partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True
-        )
-        _flush(partial)
-        partial.rename(final)
-        _flush_entry(final.parent)
-    except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise OSError(
-                error.errno, f"{error.strerror or error}; {cell.words}, could not be written to {store}"
-            ) from error
-        raise
+    with _named(f"{cell.words},", store):
+        try:
+            for parent in reversed(PurePosixPath(str(cell)).parents[:-1]):
+                if not (store / parent / _ROOT).exists():
+                    zarr.create_group(store / parent, zarr_format=3, overwrite=False)
+            encoding = {
+                # One chunk as plain numbers: random digits do not compress, and NumPy reads it at once.
+                str(name): {"compressors": None, "chunks": values.shape or None, "_FillValue": None}
+                for name, values in dataset.variables.items()
+            }
+            dataset.to_zarr(
+                partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True
+            )
+            _flush(partial)
+            partial.rename(final)
+            _flush_entry(final.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def complete_cells(store: str | Path) -> list[Cell]:
@@ -126,7 +158,8 @@ def attributes_of(store: str | Path) -> dict[str, object]:
     attributes = json.loads(root.read_text(encoding="utf-8")).get("attributes", {})
     if attributes.get("kind") != _KIND:
         raise ValueError(f"{store} is a Zarr store, but not one of a study; give another name")
-    return attributes
+    # Stores that were begun before the state of the code was recorded have cells of one that is not known.
+    return {"code": ["unknown"]} | attributes
 
 
 def stored_config(store: str | Path) -> StudyConfig:
@@ -141,9 +174,15 @@ def stored_config(store: str | Path) -> StudyConfig:
 
 
 def add_to_log(store: Path, entry: Mapping[str, object]) -> None:
-    """Append one line to the log of a store."""
+    """Append one line to the log of a store.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, as on a full disk.
+    """
     line = json.dumps(entry) + "\n"
-    with (store / _LOG).open("ab+") as log:
+    with _named("a line of the log", store), (store / _LOG).open("ab+") as log:
         # A run that was killed may have left half a line.
         if log.tell() and _last_byte(log) != b"\n":
             line = "\n" + line
@@ -158,6 +197,17 @@ def log_of(store: str | Path) -> list[dict[str, object]]:
         with contextlib.suppress(json.JSONDecodeError):
             entries.append(json.loads(line))
     return entries
+
+
+@contextlib.contextmanager
+def _named(what: str, store: Path) -> Iterator[None]:
+    """Context in which an error of the system says what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{error.strerror or error}; {what} could not be written to {store}; make room and start again"
+        ) from error
 
 
 def _last_byte(log: object) -> bytes:
@@ -199,19 +249,28 @@ def _write_root(place: Path, config: StudyConfig, provenance: dict[str, object])
         "version": importlib.metadata.version("mmtjax"),
         "fingerprint": config.fingerprint,
         "config": config.to_dict(),
+        "code": [],
         "provenance": provenance,
     }
     if (place / _ROOT).exists():
         kept = attributes_of(place)
         most = max(kept["config"]["repeats"], config.repeats)
         attributes["config"] = dataclasses.replace(config, repeats=most).to_dict()
-        attributes["provenance"] = kept["provenance"]
+        attributes |= {name: kept[name] for name in ("code", "provenance")}
         if attributes == kept:
             return
+    _write_attributes(place, attributes)
+
+
+def _write_attributes(place: Path, attributes: Mapping[str, object]) -> None:
     text = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=2)
     partial = place / f"zarr.{os.getpid()}.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(place / _ROOT)
+    with _named("its description", place):
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(place / _ROOT)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _remove_leftovers(place: Path) -> None:
