@@ -2,14 +2,17 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 from mmtjax import Grains, SensorGrid, greens_matrix
 from mmtjax.design import DesignWarning, QuantumDiamondMicroscope, ScanningSquid, divide_dwell, regions
-from mmtjax.design.chain import objective_on
+from mmtjax.design.chain import fixed_part, median_magnetization, objective_on
+from mmtjax.design.instrument import as_arrays
 from mmtjax.design.problem import DesignProblem
+from mmtjax.greens.tiled import TiledGreen
 
 GRAINS = Grains.from_cuboids([[6, 6, -6, 1, 1, 1, 1], [24, 7, -14, 2, 1, 2, 2], [26, 20, -20, 2, 2, 1, 3]])
 GRID = SensorGrid(origin=(0, 0), spacing=2, shape=(14, 17), height=1, side=1)
@@ -52,6 +55,30 @@ def test_a_division_is_what_a_search_without_derivatives_finds(monkeypatch):
     np.testing.assert_allclose(found.dwell[0, 0] * 8 / (0.2 * 17), best, atol=1e-4)
     np.testing.assert_allclose(found.values[-1], trace(best), rtol=1e-6)
     np.testing.assert_allclose(found.values[0], float(even(problem)), rtol=1e-9)
+
+
+def test_worth_of_regions_against_central_differences():
+    """Derivatives of the trace of the covariance with respect to the dwell of six regions, by the dense matrix."""
+    problem = dataclasses.replace(PROBLEM, objective="a", instrument=ScanningSquid(noise=8.0, floor=6.0))
+    rows, columns = [slice(0, 7), slice(7, 14)], [slice(0, 5), slice(5, 11), slice(11, 17)]
+    relative = np.array([[1.3, 0.4, 0.9], [0.2, 1.7, 1.1]])
+
+    def trace(relative):
+        dwell = 0.2 * np.repeat(np.repeat(relative, 7, axis=0), [5, 6, 6], axis=1)
+        return np.trace(np.linalg.inv(information(64 / (64 / dwell + 36))))
+
+    grams = [
+        TiledGreen(GRAINS, GRID.window(row, column), tolerance=problem.tolerance).gram()
+        for row in rows
+        for column in columns
+    ]
+    setting = as_arrays(problem.setting(**CHOSEN))
+    arguments = jnp.asarray(relative.ravel()), jnp.stack(grams), median_magnetization(GRAINS)
+    value, slope = regions._worth(fixed_part(problem), setting, *arguments)
+    np.testing.assert_allclose(value, trace(relative), rtol=1e-9)
+    steps = 1e-4 * np.eye(6).reshape(6, 2, 3)
+    expected = [(trace(relative + step) - trace(relative - step)) / 2e-4 for step in steps]
+    np.testing.assert_allclose(slope, expected, rtol=1e-5)
 
 
 def even(problem):
