@@ -1,22 +1,30 @@
 """Runs of a small study: what they compute, and that it is the same however they are cut, ordered and shared out."""
 
 import dataclasses
+import functools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 import psutil
 import pytest
+import scipy.optimize
+import scipy.special
+from distributed import LocalCluster
 from threadpoolctl import threadpool_limits
 
-from mmtjax import cluster
+from mmtjax import cluster, greens_matrix
+from mmtjax.inversion.cholesky import Cholesky
+from mmtjax.inversion.orthogonal import Orthogonal
+from mmtjax.inversion.solver import AbstractSolver
 from mmtjax.study import Cell, geometry, open_study, run
-from mmtjax.study.geometry import run_geometry
+from mmtjax.study.geometry import run_geometry, sample_of
 from mmtjax.study.run import StudyError, StudyProgress, run_study
 from mmtjax.study.store import complete_cells, log_of
 from tests import study_process
@@ -43,20 +51,90 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_cell_holds_what_an_inversion_says(undisturbed: Path) -> None:
-    """Against C = σ²(QᵀQ)⁻¹ and the least squares of NumPy, and the noise that must be in the map."""
+    """Against C = σ²(QᵀQ)⁻¹ and the least squares of NumPy, from the sample that the key of the cell gives."""
     study = open_study(undisturbed)
     assert study.cells() == sorted(SMALL.cells())
     assert not study.status().failures
     for cell in study.cells():
         data = study.load(cell)
         assert data.attrs | cell._asdict() == data.attrs
-        magnitude = np.linalg.norm(data["magnetization"], axis=2)
-        np.testing.assert_allclose(data["uncertainty_ratio"] * magnitude, data["confidence_radius"])
+        sample = sample_of(SMALL, cell.geometry)
+        np.testing.assert_array_equal(data["position"], sample.grains.position)
+        np.testing.assert_array_equal(data["magnetization_true"], sample.magnetization)
+        scans = [sample.sample(spacing=cell.interval, noise=noise) for noise in SMALL.noise]
+        matrix = np.asarray(greens_matrix(sample.grains, scans[0].grid))
+        # Columns of norm one: deep and shallow grains differ by decades.
+        norm = np.linalg.norm(matrix, axis=0)
+        inverse = np.linalg.inv((matrix / norm).T @ (matrix / norm)) / np.outer(norm, norm)
+        blocks = np.array([inverse[at : at + 3, at : at + 3] for at in range(0, len(norm), 3)])
+        for level, (noise, scan) in enumerate(zip(SMALL.noise, scans, strict=True)):
+            reading = np.asarray(scan.field).ravel()
+            solved = np.linalg.lstsq(matrix / norm, reading)[0] / norm
+            found = data["magnetization"].values[level]
+            np.testing.assert_allclose(found, solved.reshape(-1, 3), atol=1e-6 * np.abs(solved).max())
+            radius = data["confidence_radius"].values[level]
+            np.testing.assert_allclose(radius, _radius(noise**2 * blocks), rtol=1e-6)
+            np.testing.assert_allclose(data["uncertainty_ratio"][level] * np.linalg.norm(found, axis=1), radius)
+            square = np.sum((reading - matrix @ solved) ** 2) / (noise**2 * (reading.size - solved.size))
+            np.testing.assert_allclose(data["reduced_chi_square"][level], square, rtol=1e-6)
         volume, position = data["volume"].values, data["position"].values
         np.testing.assert_allclose(data["diameter"], np.cbrt(6 * volume / np.pi))
         ssr = volume / ((SMALL.height - position[:, 2]) ** 3 * data["diameter"].values)
         np.testing.assert_allclose(data["signal_strength_ratio"], ssr)
         assert (np.abs(data["reduced_chi_square"] - 1) < 6 * np.sqrt(2 / (cell.side / cell.interval) ** 2)).all()
+
+
+def _radius(covariance: np.ndarray) -> np.ndarray:
+    """Radius that holds 95 % of the errors of each grain: P(|δ| ≤ u) as the mean over directions of the whitened error.
+
+    Along each of them the norm of the whitened error is that of three standard normal numbers.
+    """
+    axis, weight = np.polynomial.legendre.leggauss(60)
+    turn = np.arange(120) * np.pi / 60
+    across = np.sqrt(1 - axis**2)[:, None]
+    direction = np.stack([across * np.cos(turn), across * np.sin(turn), axis[:, None] + 0 * turn], axis=-1)
+    radii = []
+    for block in covariance:
+        stretch = np.sqrt(direction**2 @ np.linalg.eigvalsh(block))
+
+        def beyond(radius: float, stretch: np.ndarray = stretch) -> float:
+            return weight @ scipy.special.gammainc(1.5, (radius / stretch) ** 2 / 2).mean(axis=1) / 2 - SMALL.level
+
+        radii.append(scipy.optimize.brentq(beyond, 0, 10 * stretch.max(), rtol=1e-12))
+    return np.array(radii)
+
+
+@pytest.mark.parametrize("kind", [Cholesky, Orthogonal])
+def test_each_interval_is_factored_once_for_all_levels_of_noise(
+    monkeypatch: pytest.MonkeyPatch, kind: type[AbstractSolver]
+) -> None:
+    """By counting what the solver is asked: rows are reduced once for each interval; no more is factored for levels."""
+    calls: list[str] = []
+
+    def counted(name: str) -> Callable[..., object]:
+        method = getattr(kind, name)
+
+        def call(*arguments: object, **options: object) -> object:
+            calls.append(name)
+            return method(*arguments, **options)
+
+        return call
+
+    for name in ("init", "compute"):
+        monkeypatch.setattr(kind, name, counted(name))
+    if kind is Orthogonal:
+        monkeypatch.setattr(geometry, "invert_series", functools.partial(geometry.invert_series, method="orthogonal"))
+    factorizations = []
+    for noise in ((5.0,), (5.0, 20.0, 50.0, 100.0)):
+        calls.clear()
+        config = dataclasses.replace(SMALL, noise=noise)
+        results = list(run_geometry(config, config.geometries()[0], config.interval))
+        assert [(data.attrs["method"], data.sizes["noise"]) for _, data in results] == [
+            (kind.__name__.lower(), len(noise))
+        ] * 2
+        assert calls.count("init") == 2
+        factorizations.append(calls.count("compute"))
+    assert factorizations[0] == factorizations[1] > 0
 
 
 def test_radii_go_with_the_noise(undisturbed: Path) -> None:
@@ -255,6 +333,19 @@ def test_a_worker_that_dies_is_replaced(made_up_store: Path, tmp_path: Path, mon
 def test_local_workers_compute_the_same(workers: int, undisturbed: Path, tmp_path: Path) -> None:
     run_study(SMALL, tmp_path / "store.zarr", workers=workers)
     assert files_of(tmp_path / "store.zarr") == files_of(undisturbed)
+
+
+def test_a_cluster_computes_by_the_address_of_its_scheduler(
+    made_up_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was started as the how-to has it, by other means than those of the study."""
+    for name, value in {"JAX_ENABLE_X64": "1", "NPROC": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(run, "_work", study_process.work_made_up)
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as other:
+        run_study(LONGER, tmp_path / "store.zarr", scheduler=other.scheduler_address)
+        assert other.scheduler.workers
+    assert files_of(tmp_path / "store.zarr") == files_of(made_up_store)
 
 
 def test_a_sample_that_kills_its_workers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
