@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.io.tables import read_table
@@ -150,6 +151,19 @@ def test_missing_thresholds_are_missing_points(tables: StudyTables) -> None:
     np.testing.assert_array_equal(figure.axes[0].lines[4].get_ydata(), whole["ssr"])
 
 
+def test_points_of_fewer_than_a_hundred_selected_grains_are_hollow(tables: StudyTables) -> None:
+    counted = tables.thresholds.copy()
+    counted.attrs = tables.thresholds.attrs
+    counted["selected"] = np.where((counted["density"] == 1e4) & (counted["limit"] < 0.02), 99, 100)
+    figure, data, caption, _ = plot_resolved_strength(counted, panels_of(200.0, 50.0))
+    hollow = [points for points in figure.axes[0].collections if len(points.get_offsets())]
+    few = data.query("side == 200 and thickness == 50 and interval == 1 and noise == 5 and selected < 100")
+    assert len(few) == len(hollow) == 1
+    np.testing.assert_allclose(hollow[0].get_offsets(), few[["density", "ssr"]])
+    np.testing.assert_array_equal(hollow[0].get_facecolors(), [[1, 1, 1, 1]])
+    assert "fewer than 100 selected grains" in caption
+
+
 def test_curves_are_of_equal_ssr() -> None:
     depth = np.array([5.0, 20.0, 60.0])
     volume = volume_of(3e-3, depth)
@@ -164,6 +178,12 @@ def test_the_selection_shows_every_grain_and_the_thresholds() -> None:
     found = ssr_threshold(pool.signal_strength_ratio, pool.uncertainty_ratio[1], 0.10, 0.90)
     assert f"90 % pure: SSR ≥ {found.ssr:.2g}/µm, {found.selected} grains" in texts(figure)
     assert f"3 repeats: {pool.repeat.size} grains" in texts(figure)
+
+
+def test_a_selection_that_nothing_makes_pure_is_told(tables: StudyTables) -> None:
+    pool = made_up_pools(side=200.0, thickness=75.0, density=1e5)[5.0]
+    lost = dataclasses.replace(pool, uncertainty_ratio=np.full_like(pool.uncertainty_ratio, np.inf))
+    assert "90 % pure: no such SSR" in texts(plot_selection(lost, noise=20.0).figure)
 
 
 def test_convergence_needs_two_repeats(tables: StudyTables) -> None:
@@ -236,6 +256,8 @@ def test_an_incomplete_study_has_the_figures_it_can(
     tabled = {file.stem for file in files if file.suffix == ".csv"}
     assert tabled == names | {"figure_1_workflow_grains"}
     assert all(file.stat().st_size > 5000 for file in files if file.suffix == ".png")
+    # 8.4 × 5.8 inches at 300 dots per inch, as journals ask for.
+    assert imread(tmp_path / "figures" / "figure_6_selection.png").shape[:2] == (1740, 2520)
     selected = read_table(tmp_path / "figures" / "figure_6_selection.csv")
     assert len(selected) == 5
     assert selected.attrs["units"]["depth"] == "µm"

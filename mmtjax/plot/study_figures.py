@@ -17,7 +17,7 @@ from mmtjax.study.pool import pooled
 from mmtjax.study.read import Study
 from mmtjax.study.tables import StudyTables
 
-_DOTS_PER_INCH = 150
+_DOTS_PER_INCH = 300
 
 #: A name and what draws the figure.
 Drawing = tuple[str, Callable[[], StudyFigure]]

@@ -163,4 +163,4 @@ def _draw_selections(axes: Axes, pool: Pool, ratio: np.ndarray) -> None:
                 f"{percent(round(found.recovered, 3))} of the good",
             )
         else:
-            axes.plot([], [], " ", label=f"{percent(purity)}: pure: no such SSR")
+            axes.plot([], [], " ", label=f"{percent(purity)} pure: no such SSR")

@@ -12,13 +12,17 @@ from mmtjax.plot.style import percent
 from mmtjax.study.strengths import CRITERION
 
 #: Marks of the limits in the order of the paper: circle, triangle up, triangle down, cross, star.
-_MARKERS = ("o", "^", "v", "x", "*")
+_MARKERS = ("o", "^", "v", "X", "*")
+
+#: Fewer selected grains than this have no violator among them: a single grain decides where the threshold lies.
+_FEW = round(1 / (1 - CRITERION))
 
 
 def plot_resolved_strength(thresholds: pandas.DataFrame, panels: Sequence[Sequence[dict[str, float]]]) -> StudyFigure:
     """Smallest SSR above which 99 % of the grains are within a limit, against density; a line for each limit.
 
-    Points are missing where no SSR has that purity.
+    Points are missing where no SSR has that purity, and hollow where fewer than 100 grains are selected: a single grain
+    more or less would move them.
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ def plot_resolved_strength(thresholds: pandas.DataFrame, panels: Sequence[Sequen
     caption = (
         f"Smallest SSR above which {percent(CRITERION)} of the grains have at most the uncertainty ratio of the line, "
         f"by grain density, {sample}. {repeats_of(shown).capitalize()} of each model; points are missing where "
-        "there is no such SSR."
+        f"there is no such SSR, and hollow where they rest on fewer than {_FEW} selected grains."
     )
     return StudyFigure(figure, shown, caption)
 
@@ -73,6 +77,8 @@ def _draw_limits(axes: Axes, models: pandas.DataFrame, limits: list[float], dens
         line = rows_of(models, limit=limit).sort_values("density")
         ssr = np.where(np.isfinite(line["ssr"]), line["ssr"], np.nan)
         axes.plot(line["density"], ssr, marker=marker, color=colour, linewidth=1.1, markersize=5, label=percent(limit))
+        few = line[np.isfinite(line["ssr"]) & (line["selected"] < _FEW)]
+        axes.scatter(few["density"], few["ssr"], s=22, marker=marker, facecolors="white", edgecolors=[colour], zorder=3)
     axes.set_xticks(densities, [thousands(density) for density in densities], fontsize="x-small")
     axes.set_xticks([], minor=True)
     axes.grid(axis="y", color="0.9", linewidth=0.6)
