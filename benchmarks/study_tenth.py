@@ -12,9 +12,8 @@ from benchmarks.measure import note, record, wall_clock
 from benchmarks.run import ROOT
 from mmtjax import Grains, Scan, invert_series
 from mmtjax.greens import DenseGreen, TiledGreen
-from mmtjax.inversion.cholesky import Cholesky
 from mmtjax.inversion.fit import factored, fit_map
-from mmtjax.inversion.orthogonal import Orthogonal
+from mmtjax.inversion.reduce import reduce_rows
 from mmtjax.study.cell import Geometry
 from mmtjax.study.config import StudyConfig, read_config
 from mmtjax.study.geometry import sample_of
@@ -67,12 +66,8 @@ def dense_route(maps: list[Scan], grains: Grains, config: StudyConfig) -> list[t
     grid = maps[0].grid
     green = DenseGreen.from_operator(TiledGreen(grains, grid, tolerance=config.tolerance))
     one = jnp.ones(grid.shape)
-    solver = Cholesky()
-    state = solver.init(green, one)
-    if not solver.compute(state, None).condition <= solver.limit:
-        solver = Orthogonal()
-        state = solver.init(green, one)
-    factors = factored(solver, state, None)
+    solver, _, reduced = reduce_rows(green, one, None, method="auto")
+    factors = factored(reduced, None, solver=solver)
     found = []
     for scan, noise in zip(maps, config.noise, strict=True):
         fit = fit_map(green, factors, field=jnp.asarray(scan.field), weight=one, used=scan.used, progress=None)

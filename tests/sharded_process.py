@@ -38,7 +38,7 @@ def solved(green: AbstractGreen) -> tuple[Array, Array]:
     magnetization, field, _ = map(jnp.asarray, inputs())
     weight = jnp.ones(GRID.shape)
     solver = Cholesky()
-    factors = factored(solver, solver.init(green, weight), None)
+    factors = factored(solver.compute(solver.init(green, weight), None), None, solver="cholesky")
     data = green.mv(magnetization) + field
     fit = fit_map(green, factors, field=data, weight=weight, used=GRID.size, progress=None)
     return fit.magnetization, confidence_radius(fit.mean_square * factors.blocks)

@@ -23,6 +23,7 @@ from mmtjax import (
     invert,
 )
 from mmtjax.inversion import reduce
+from mmtjax.simulation import simulate
 from tests.samples import small_sample
 
 GRID = SensorGrid(origin=(-4, -4), spacing=1.0, shape=(33, 33), height=1.0)
@@ -105,6 +106,27 @@ def test_compressed_and_dense_inversions_agree(monkeypatch):
         np.testing.assert_allclose(compressed.confidence_radius, dense.confidence_radius, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::mmtjax.InversionWarning")
+def test_columns_are_made_finer_where_the_condition_asks_for_it(monkeypatch):
+    """At a condition number of 7e7, columns that are right to 1e-6 would give radii wrong by more than they may be."""
+    sample = simulate(jax.random.key(3), side=100, thickness=75, density=1e5, noise=5.0)
+    exact = invert(sample.scan, sample.grains, tolerance=1e-12, method="orthogonal", throw=False)
+    resolved = np.asarray(exact.uncertainty_ratio) < 1
+
+    def errors(solution):
+        radius = np.asarray(solution.confidence_radius / exact.confidence_radius) - 1
+        away = np.linalg.norm(solution.magnetization - exact.magnetization, axis=1) / exact.confidence_radius
+        return np.abs(radius[resolved]).max(), away[resolved].max()
+
+    radius, magnetization = errors(invert(sample.scan, sample.grains, tolerance=1e-6, throw=False))
+    assert radius < 1e-3
+    assert magnetization < 1e-2
+    monkeypatch.setattr(reduce, "tightened", lambda tolerance, condition: tolerance)
+    coarse = invert(sample.scan, sample.grains, tolerance=1e-6, throw=False)
+    assert errors(coarse)[0] > 1e-3
+    assert any("pass tolerance=1e-08" in message for message in coarse.warnings)
+
+
 def test_noise_map_weighs_the_sensors():
     grains = small_sample(grains=4)
     sigma = np.random.default_rng(2).uniform(1, 20, GRID.shape)
@@ -144,11 +166,12 @@ def test_what_cholesky_cannot_factor_is_solved_orthogonally_and_right():
     """Where the condition of QᵀQ exceeds 1e16 the answer is that of 50-digit arithmetic, radius and all."""
     grains, grid = deep_sample()
     truth, scan = noisy_scan(grains, grid, noise=1e-6, scale=4e5)
-    q = np.asarray(greens_matrix(grains, grid))
+    # As fine as can be: the solver is looked at here.
+    q = np.asarray(greens_matrix(grains, grid, tolerance=1e-12))
     scaled = q / np.linalg.norm(q, axis=0)
     assert np.linalg.cond(scaled) ** 2 > 1e16
     with pytest.warns(InversionWarning, match="saturation"):
-        solution = invert(scan, grains, noise=1e-6)
+        solution = invert(scan, grains, noise=1e-6, tolerance=1e-12)
     assert solution.method == "orthogonal"
     solved, covariance = exact_solution(q, np.asarray(scan.field), 1e-6)
     exact = np.asarray(confidence_radius(jnp.asarray(blocks_of(covariance))))

@@ -191,7 +191,7 @@ def invert(
     level
         Probability that a confidence sphere holds the truth.
     tolerance
-        Error of a coefficient of the field as a share of the largest of its grain.
+        Error of a coefficient of the field as a share of the largest of its grain, at most.
     memory_limit
         GiB that may be used; what is free by default.
     subdomains

@@ -3,12 +3,12 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.inversion.judge import REMEDIES
 from mmtjax.inversion.solution import InversionError
-from mmtjax.inversion.solver import AbstractSolver, Reduced
+from mmtjax.inversion.solver import Reduced
 from mmtjax.precision import is_concrete
 from mmtjax.uncertainty.covariance import covariance_blocks
 
@@ -49,17 +49,16 @@ def effective_unknowns(blocks: Float[Array, "grain 3 3"], ridge: Float[Array, ""
     return count if ridge is None else count - ridge * jnp.trace(blocks, axis1=1, axis2=2).sum()
 
 
-def factored(solver: AbstractSolver, state: PyTree[Array], ridge: Float[Array, ""] | None) -> Factored:
-    """Factor what a solver has of the rows.
+def factored(reduced: Reduced, ridge: Float[Array, ""] | None, *, solver: str) -> Factored:
+    """The covariance of a reduced problem, by the solver of that name.
 
     Raises
     ------
     InversionError
-        If the factorization breaks down.
+        If the factorization has broken down.
     """
-    reduced = solver.compute(state, ridge)
     if is_concrete(reduced) and not np.isfinite(reduced.condition):
-        raise InversionError(f"the {type(solver).__name__.lower()} factorization failed: {REMEDIES}")
+        raise InversionError(f"the {solver} factorization failed: {REMEDIES}")
     return Factored(reduced, covariance_blocks(reduced.factor, reduced.scale, variance=1.0), ridge)
 
 

@@ -10,7 +10,7 @@ from mmtjax.inversion.fit import Factored, Fit, factored, fit_map
 from mmtjax.inversion.judge import judge
 from mmtjax.inversion.memory import require_memory
 from mmtjax.inversion.options import check_common, check_counts, checked_options, ridge_of, weights_of
-from mmtjax.inversion.reduce import SOLVERS, StageProgress, green_operator, method_for, reduce_rows, stage
+from mmtjax.inversion.reduce import SOLVERS, StageProgress, method_for, reduce_problem, stage
 from mmtjax.inversion.solution import Solution
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
@@ -53,7 +53,8 @@ def invert(
     level
         Probability that a confidence sphere holds the truth.
     tolerance
-        Error of a coefficient of Q as a share of the peak of its grain.
+        Error of a coefficient of Q as a share of the peak of its grain, at most: columns are made finer where the
+        condition number would multiply their errors to a share of a radius.
     memory_limit
         Bytes that may be used; by default what is free.
     progress
@@ -171,16 +172,27 @@ def invert_series(
         # Traced numbers cannot be looked at, and the ridge of an unknown noise is not known yet.
         method = "orthogonal"
     else:
-        method = method_for(method, grains, scans[0].grid, prior=prior)
-    green = green_operator(grains, scans[0].grid, method=method, tolerance=tolerance, progress=progress)
+        method, tolerance = method_for(method, grains, scans[0].grid, prior=prior, tolerance=tolerance)
     least = min(variances) if concrete else variances[0]
-    name, state = reduce_rows(green, weight, ridge_of(least, prior), method=method, progress=progress)
-    shared = factored(SOLVERS[name], state, None) if prior is None else None
+    reduction = reduce_problem(
+        grains,
+        scans[0].grid,
+        weight,
+        ridge_of(least, prior),
+        method=method,
+        tolerance=tolerance,
+        progress=progress,
+    )
+    green, name, solver = reduction.green, reduction.solver, SOLVERS[reduction.solver]
+    shared = factored(reduction.reduced, None, solver=name) if prior is None else None
     solutions = []
     for scan, sigma, variance in zip(scans, sigmas, variances, strict=True):
 
         def fit(variance: Float[Array, ""], scan: Scan = scan) -> tuple[Factored, Fit]:
-            factors = factored(SOLVERS[name], state, ridge_of(variance, prior)) if shared is None else shared
+            ridge, factors = ridge_of(variance, prior), shared
+            if factors is None:
+                reduced = reduction.reduced if variance is least else solver.compute(reduction.state, ridge)
+                factors = factored(reduced, ridge, solver=name)
             return factors, fit_map(
                 green,
                 factors,
@@ -218,5 +230,7 @@ def invert_series(
             level=level,
             prior=prior,
         )
-        solutions.append(judge(solution, limit=SOLVERS[name].limit, throw=throw) if concrete else solution)
+        solutions.append(
+            judge(solution, limit=solver.limit, tolerance=reduction.tolerance, throw=throw) if concrete else solution
+        )
     return solutions

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmtjax.inversion.solution import InversionWarning, Solution
+from mmtjax.inversion.tolerance import is_too_coarse, tightened
 from mmtjax.units import MAGNETITE_SATURATION
 
 #: Standard deviations of χ² by which it may miss its expectation before a warning.
@@ -18,8 +19,8 @@ REMEDIES = (
 )
 
 
-def judge(solution: Solution, *, limit: float, throw: bool) -> Solution:
-    """Say what is wrong with a solution: its failure, and warnings."""
+def judge(solution: Solution, *, limit: float, tolerance: float, throw: bool) -> Solution:
+    """Say what is wrong with a solution by columns of that tolerance: its failure, and warnings."""
     failure = solution.failure
     if failure is None and solution.condition > limit:
         failure = (
@@ -32,13 +33,20 @@ def judge(solution: Solution, *, limit: float, throw: bool) -> Solution:
             solution.check()
         warnings.warn(failure, InversionWarning, stacklevel=4)
         return solution
-    messages = tuple(_concerns(solution))
+    messages = tuple(_concerns(solution, tolerance))
     for message in messages:
         warnings.warn(message, InversionWarning, stacklevel=4)
     return dataclasses.replace(solution, warnings=messages)
 
 
-def _concerns(solution: Solution) -> Iterator[str]:
+def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
+    condition = float(solution.condition)
+    if is_too_coarse(tolerance, condition=condition):
+        yield (
+            f"the condition number {condition:.1e} multiplies the error of the Green's matrix, {tolerance:.0e} of the "
+            "peak of a grain: magnetizations may be off by a share of their radii; pass "
+            f"tolerance={tightened(tolerance, condition=condition):.0e}"
+        )
     freedom = max(float(solution.scan.used - solution.effective_unknowns), 1.0)
     excess = float(solution.reduced_chi_square)
     if excess > 1 + _CHI_SQUARE_SPREAD * np.sqrt(2 / freedom):

@@ -1,19 +1,21 @@
 """From grains and sensors to the solver and what it needs of the rows of Q: which form, which factorization."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from jaxtyping import Array, Float, PyTree
 
-from mmtjax.field.plan import plan_field
+from mmtjax.field.plan import FieldPlan, plan_field
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion.cholesky import Cholesky
-from mmtjax.inversion.crowd import is_crowded
+from mmtjax.inversion.crowd import USUAL_GROWTH, least_condition
 from mmtjax.inversion.memory import DENSE_BYTES, FEW_ROWS
 from mmtjax.inversion.orthogonal import Orthogonal
-from mmtjax.inversion.solver import AbstractSolver
+from mmtjax.inversion.solver import AbstractSolver, Reduced
+from mmtjax.inversion.tolerance import tightened
 from mmtjax.precision import is_concrete
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
@@ -29,27 +31,84 @@ def stage(progress: StageProgress | None, name: str) -> Progress | None:
     return None if progress is None else lambda done, total: progress(name, done, total)
 
 
-def method_for(method: str, grains: Grains, grid: SensorGrid, *, prior: float | None) -> str:
-    """The method to try: QR at once where one is to be chosen and normal equations are not worth the attempt."""
-    return "orthogonal" if method == "auto" and prior is None and is_crowded(grains, grid) else method
+def method_for(
+    method: str, grains: Grains, grid: SensorGrid, *, prior: float | None, tolerance: float
+) -> tuple[str, float]:
+    """Method to try and tolerance to begin with: QR at once where normal equations are not worth the attempt."""
+    if method != "auto" or prior is not None:
+        return method, tolerance
+    condition = least_condition(grains, grid)
+    if condition <= SOLVERS["cholesky"].limit:
+        return method, tolerance
+    return "orthogonal", tightened(tolerance, condition=USUAL_GROWTH * condition)
 
 
-def green_operator(
-    grains: Grains, grid: SensorGrid, *, method: str, tolerance: float, progress: StageProgress | None = None
-) -> AbstractGreen:
-    """Whole where the other forms save nothing; else compressed, or tile by tile if geometry is traced."""
+class Reduction(NamedTuple):
+    """A problem reduced to a triangular factor.
+
+    Attributes
+    ----------
+    green
+        The operator.
+    tolerance
+        Of its coefficients.
+    solver
+        Name of the solver.
+    state
+        What it has of the rows, for other ridges.
+    reduced
+        The factor for the ridge that was asked for.
+    """
+
+    green: AbstractGreen
+    tolerance: float
+    solver: str
+    state: PyTree[Array]
+    reduced: Reduced
+
+
+def reduce_problem(
+    grains: Grains,
+    grid: SensorGrid,
+    weight: Float[Array, "ny nx"],
+    ridge: Float[Array, ""] | None,
+    *,
+    method: str,
+    tolerance: float,
+    progress: StageProgress | None = None,
+) -> Reduction:
+    """Make the columns of a problem and reduce its rows; where its condition asks for finer columns, once more."""
     known = is_concrete(grains, grid)
     shapes = stage(progress, "shapes of grains")
     decided = plan_field(grains, grid, tolerance=tolerance, progress=shapes) if known else None
+    while True:
+        green = green_operator(grains, grid, method=method, tolerance=tolerance, decided=decided, progress=progress)
+        solver, state, reduced = reduce_rows(green, weight, ridge, method=method, progress=progress)
+        finer = tightened(tolerance, condition=float(reduced.condition)) if is_concrete(reduced) else tolerance
+        if finer == tolerance:
+            return Reduction(green, tolerance, solver, state, reduced)
+        method, tolerance = solver, finer
+        # Columns and factor are as large as those to come.
+        del green, state, reduced
+
+
+def green_operator(
+    grains: Grains,
+    grid: SensorGrid,
+    *,
+    method: str,
+    tolerance: float,
+    decided: FieldPlan | None,
+    progress: StageProgress | None = None,
+) -> AbstractGreen:
+    """Whole where the other forms save nothing; else compressed, or tile by tile if there is no plan."""
     columns = stage(progress, "Green's matrix")
     small = 24 * len(grains) * grid.size <= DENSE_BYTES
-    few = method == "orthogonal" and grid.size <= FEW_ROWS * 3 * len(grains) and known
-    if small or few:
+    few = method == "orthogonal" and grid.size <= FEW_ROWS * 3 * len(grains) and decided is not None
+    if small or few or decided is None:
         tiled = TiledGreen(grains, grid, tolerance=tolerance, decided=decided)
-        return DenseGreen.from_operator(tiled, progress=columns)
-    if known:
-        return CompressedGreen(grains, grid, tolerance=tolerance, decided=decided, progress=columns)
-    return TiledGreen(grains, grid, tolerance=tolerance)
+        return DenseGreen.from_operator(tiled, progress=columns) if small or few else tiled
+    return CompressedGreen(grains, grid, tolerance=tolerance, decided=decided, progress=columns)
 
 
 def reduce_rows(
@@ -59,13 +118,16 @@ def reduce_rows(
     *,
     method: str,
     progress: StageProgress | None = None,
-) -> tuple[str, PyTree[Array]]:
-    """The solver to use and what it needs of the rows: Cholesky if the condition allows it, unless one is named."""
+) -> tuple[str, PyTree[Array], Reduced]:
+    """Name of the solver, what it has of the rows, and the factor: Cholesky where its condition allows it."""
     if method != "orthogonal":
         solver = SOLVERS["cholesky"]
         state = solver.init(green, weight, progress=stage(progress, "normal equations"))
-        if method == "cholesky" or solver.compute(state, ridge).condition <= solver.limit:
-            return "cholesky", state
-        # The matrix of the normal equations is as large as the factor to come.
-        del state
-    return "orthogonal", SOLVERS["orthogonal"].init(green, weight, progress=stage(progress, "orthogonal factor"))
+        reduced = solver.compute(state, ridge)
+        if method == "cholesky" or reduced.condition <= solver.limit:
+            return "cholesky", state, reduced
+        # Each of them is as large as the factor to come.
+        del state, reduced
+    solver = SOLVERS["orthogonal"]
+    state = solver.init(green, weight, progress=stage(progress, "orthogonal factor"))
+    return "orthogonal", state, solver.compute(state, ridge)

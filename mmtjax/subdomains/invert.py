@@ -182,7 +182,7 @@ def invert_subdomains(
         prior=prior,
         failure=failure,
     )
-    return judge(solution, limit=SOLVERS[windows.method].limit, throw=throw)
+    return judge(solution, limit=SOLVERS[windows.method].limit, tolerance=tolerance, throw=throw)
 
 
 class _Answers(NamedTuple):
