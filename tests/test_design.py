@@ -29,10 +29,13 @@ from mmtjax.design import (
     try_setting,
 )
 from mmtjax.design.chain import objective_on
+from mmtjax.design.objectives import objective_of, value_of
+from mmtjax.design.optimize import Start, knobs_with_steps
 from mmtjax.design.outcome import Outcome, outcome_of
 from mmtjax.design.population import draw_population
 from mmtjax.design.problem import require_whole
 from mmtjax.design.profile import profiles
+from mmtjax.io.tables import read_table
 from mmtjax.rock.shapes import synthetic_library
 
 SQUID = ScanningSquid(noise=5.0, floor=1.0, overhead=0.02)
@@ -88,11 +91,19 @@ def test_gradient_at_random_settings(objective):
         check_gradient(problem, chosen)
 
 
-def test_gradient_of_a_camera():
+@pytest.mark.parametrize("place", [(0.2, 0.5), (0.63, 0.08), (0.91, 0.97), (0.0, 1.0), (1.0, 0.0)])
+def test_gradient_of_a_camera(place):
+    """Settings drawn at random, and two corners."""
     camera = QuantumDiamondMicroscope(noise=400.0, floor=2.0, overhead=5.0)
     knobs = {"interval": (1.2, 9.6), "standoff": 2.0, "thickness": 40.0, "dwell": (1.0, 1e3)}
     problem = DesignProblem(camera, density=5e4, area=1e5, knobs=knobs, samples=1, grains=5, tolerance=1e-10)
-    check_gradient(problem, {"interval": 2.9, "dwell": 30.0})
+    check_gradient(
+        problem,
+        {
+            name: low * (high / low) ** share
+            for share, (name, (low, high)) in zip(place, problem.bounds.items(), strict=True)
+        },
+    )
 
 
 def test_where_the_interval_divides_the_cell_the_model_is_the_map():
@@ -124,6 +135,10 @@ def _corners(grains):
     return [grains.corner_offset[grains.corner_grain == number] for number in range(len(grains))]
 
 
+#: Magnetizations of the four grains of `outcome`, A/m.
+MEDIAN = np.array([2e4, 4e4, 1e4, 8e4])
+
+
 @pytest.fixture(scope="module")
 def outcome():
     rng = np.random.default_rng(2)
@@ -131,7 +146,7 @@ def outcome():
     return outcome_of(
         jnp.asarray(rows.T @ rows),
         1.6e5,
-        magnetization=np.array([2e4, 4e4, 1e4, 8e4]),
+        magnetization=MEDIAN,
         prior=4.8e5,
         level=0.95,
         limit=0.1,
@@ -392,6 +407,93 @@ def test_objective_with_steps_is_refused():
         optimize(problem, starts=1, steps=1)
 
 
+def count_within(outcome):
+    return jnp.sum(outcome.uncertainty_ratio() < 0.1)
+
+
+def with_numpy(outcome):
+    return np.median(outcome.uncertainty_ratio())
+
+
+def with_if(outcome):
+    return outcome.seconds if outcome.seconds > 1 else 1.0
+
+
+def ratio_of_each(outcome):
+    return outcome.uncertainty_ratio()
+
+
+def nothing(outcome):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("objective", "error", "message"),
+    [
+        (count_within, TypeError, "objective 'count_within' must give a real number, .*; got int64. A count has steps"),
+        (with_numpy, TypeError, "objective 'with_numpy' asks JAX for the value .*: write it with jax.numpy"),
+        (with_if, TypeError, "objective 'with_if' asks JAX for the value .*: write it with jax.numpy"),
+        (ratio_of_each, ValueError, r"objective 'ratio_of_each' must give one number; got an array of shape \(4,\)"),
+        (nothing, TypeError, "objective 'nothing' must give one real number, as an array of jax.numpy; got a NoneType"),
+    ],
+)
+@pytest.mark.parametrize("use", [jax.jit, lambda value: jax.jit(jax.grad(value))])
+def test_objectives_that_are_no_number_in_jax_are_told(outcome, use, objective, error, message):
+    made = objective_of(objective)
+
+    def value(factor):
+        changed = {"seconds": factor * outcome.seconds, "magnetization": factor * jnp.asarray(MEDIAN)}
+        return value_of(made, dataclasses.replace(outcome, **changed))
+
+    with pytest.raises(error, match=message):
+        use(value)(1.0)
+
+
+def test_what_an_objective_gives_is_checked_in_the_search():
+    with pytest.raises(TypeError, match="objective 'count_within' must give a real number"):
+        optimize(with_objective(count_within), starts=1, steps=1)
+
+
+def optimum_at(problem, chosen):
+    """As if a search had ended there, with no span of values to forgive anything."""
+    value = evaluate(problem, chosen)
+    return Optimum(problem, chosen, value, [Start([chosen], [value.mean], converged=True)])
+
+
+def count_below(ratio):
+    """A count with a step where one of the grains has a ratio, times something smooth."""
+
+    def counted(outcome):
+        return jnp.sum(jnp.where(outcome.uncertainty_ratio() < ratio, 1.0, 0.0)) / outcome.seconds**0.1
+
+    return counted
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [name if name in ("d", "median_ratio") else pytest.param(name, marks=pytest.mark.slow) for name in OBJECTIVES],
+)
+def test_smooth_objectives_have_no_steps(objective):
+    """In the middle and in two corners of the bounds."""
+    problem = with_objective(objective)
+    for place in (0.0, 0.5, 1.0):
+        chosen = {name: low + place * (high - low) for name, (low, high) in problem.bounds.items()}
+        assert knobs_with_steps(optimum_at(problem, chosen)) == [], chosen
+
+
+def test_steps_are_found_along_every_knob():
+    median = evaluate(with_objective("median_ratio"), CHOSEN).mean
+    assert knobs_with_steps(optimum_at(with_objective(count_below(median)), CHOSEN)) == list(PROBLEM.free)
+
+
+def test_steps_beside_something_smooth_are_told():
+    """The time of the scan drives the interval to its end, 6 µm, next to a step at 5.9 µm."""
+    median = evaluate(with_objective("median_ratio", TIMED), {"interval": 5.9}).mean
+    problem = with_objective(count_below(median), TIMED)
+    with pytest.warns(DesignWarning, match="'counted' changes with interval otherwise than its derivative says: the"):
+        assert optimize(problem, starts=1, steps=1, first={"interval": 6.0}).chosen["interval"] == 6.0
+
+
 def test_objective_without_a_finite_derivative_is_refused():
     def kinked(outcome):
         return jnp.sqrt(jnp.sum(outcome.covariance() * 0.0))
@@ -420,7 +522,7 @@ name = "small plan"
 density = 5e4
 area = 1e5
 hours = 1.0
-objective = "share"
+objective = "median_ratio"
 samples = 1
 grains = 4
 [instrument]
@@ -447,6 +549,18 @@ pareto = [2.0]
     said = capsys.readouterr().out
     assert "+1 µm of standoff changes it by" in said
     assert "small plan" in said
+    # One start did not converge in two steps, at either budget.
+    for hours in (1, 2):
+        assert f"converged in 2 steps within a budget of {hours} h;" in " ".join(said.split())
+    pareto = read_table(tmp_path / "plan" / "pareto.csv")
+    assert pareto["hours"].tolist() == [1.0, 2.0]
+    # A point of one hour has twice the dwell in two.
+    dwell = pareto["hours"] * 3600 * pareto["tried_interval"] ** 2 / 1e5 - 0.05
+    np.testing.assert_allclose(pareto["tried_dwell"], dwell, rtol=1e-4)
+    assert np.all(pareto["tried_interval"] % 0.5 == 0)
+    settings = read_table(tmp_path / "plan" / "settings.csv")
+    assert pareto["tried_objective"][0] == settings["objective"][1]
+    assert np.all(pareto["standard_error"] > 0)
     config.write_text(config.read_text().replace("hours = 1.0", "hours = 0.001"))
     assert main(["design", str(config), "--out", str(tmp_path / "other")]) == 1
     assert "is infeasible" in capsys.readouterr().err

@@ -72,8 +72,10 @@ def _figures(plan: DesignConfig, optimum: Optimum, trials: list[Trial], stages: 
         figures["surface"] = plot_surface(optimum, surface(optimum, progress=stages), path_of(optimum))
     if plan.pareto:
         others = [plan.problem.budget * factor for factor in plan.pareto if factor != 1]
-        found = pareto_front(plan.problem, others, progress=stages)
-        figures["pareto"] = plot_pareto(sorted([*found, optimum], key=lambda each: each.problem.budget))
+        front = pareto_front(plan.problem, others, starts=plan.starts, steps=plan.steps, progress=stages)
+        best = [nearest_trials(each, side=plan.side, repeats=plan.repeats, progress=stages)[0] for each in front]
+        pairs = sorted([*zip(front, best, strict=True), (optimum, trials[0])], key=lambda pair: pair[0].problem.budget)
+        figures["pareto"] = plot_pareto(*map(list, zip(*pairs, strict=True)))
     return figures
 
 

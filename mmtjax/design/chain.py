@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.design.instrument import KNOBS, Setting, as_arrays, as_numbers
+from mmtjax.design.instrument import KNOBS, AbstractInstrument, Setting, as_arrays, as_numbers
+from mmtjax.design.objectives import Objective, value_of
 from mmtjax.design.outcome import Outcome, outcome_of
 from mmtjax.design.population import Population
 from mmtjax.design.problem import DesignProblem
@@ -18,6 +19,9 @@ from mmtjax.greens.tiled import TiledGreen
 from mmtjax.rock.grains import Grains
 from mmtjax.rock.magnetization import magnetization_of_volume
 from mmtjax.scan.grid import SensorGrid
+
+#: Places on the way between two settings at which `slopes_between` takes derivatives.
+_PLACES = 16
 
 #: Lines of sensors are padded to a multiple of this.
 _ROOM = 128
@@ -105,6 +109,30 @@ def evaluate_with_gradient(problem: DesignProblem, chosen: Mapping[str, float]) 
     values = np.array([value for value, _ in found])
     slopes = {name: np.array([slope[name] for _, slope in found]) for name in problem.free}
     return _checked(Value(values, slopes), problem, chosen)
+
+
+def slopes_between(
+    problem: DesignProblem, low: Mapping[str, float], high: Mapping[str, float]
+) -> tuple[float, Float[np.ndarray, " place"]]:
+    """Change of the objective between two settings, and its derivatives on the straight way of normal equations.
+
+    The way from the normal equations of one setting to those of the other leaves out how sensors fade in between, so
+    that the derivatives along it change little, and their mean is the change, for an objective without steps.
+
+    Parameters
+    ----------
+    problem
+        The scan to be planned.
+    low, high
+        A value for each free knob.
+    """
+    changes, slopes = [], []
+    for population in problem.populations:
+        ends = [_sample(problem, population, as_numbers(problem.setting(**chosen)))[1] for chosen in (low, high)]
+        change, slope = _slopes_on_the_way(fixed_part(problem), *(end[:2] for end in ends), ends[0][2])
+        changes.append(float(change))
+        slopes.append(np.asarray(slope))
+    return float(np.mean(changes)), np.mean(slopes, axis=0)
 
 
 def objective_on(problem: DesignProblem, setting: Setting, grains: Grains, grid: SensorGrid) -> Float[Array, ""]:
@@ -201,8 +229,8 @@ def _precision(scene: _Scene, green: TiledGreen) -> Float[np.ndarray, "ny nx"]:
 class Fixed(NamedTuple):
     """What of a problem the objective depends on beyond the setting: compiled code is kept for it."""
 
-    instrument: object
-    objective: object
+    instrument: AbstractInstrument
+    objective: Objective
     area: float
     density: float
     prior: float
@@ -240,7 +268,7 @@ def _outcome(fixed: Fixed, setting: Setting, gram: Array, magnetization: Array) 
 
 def objective_value(fixed: Fixed, setting: Setting, gram: Array, magnetization: Array) -> Float[Array, ""]:
     """The objective from the normal equations of one sample."""
-    return fixed.objective.value(_outcome(fixed, setting, gram, magnetization))
+    return value_of(fixed.objective, _outcome(fixed, setting, gram, magnetization))
 
 
 _objective_value = eqx.filter_jit(objective_value)
@@ -251,6 +279,20 @@ def _objective_slopes(
     fixed: Fixed, setting: Setting, gram: Array, magnetization: Array
 ) -> tuple[Array, tuple[Setting, Array]]:
     return jax.value_and_grad(lambda moved: objective_value(fixed, moved[0], moved[1], magnetization))((setting, gram))
+
+
+@eqx.filter_jit
+def _slopes_on_the_way(
+    fixed: Fixed, low: tuple[Setting, Array], high: tuple[Setting, Array], magnetization: Array
+) -> tuple[Array, Array]:
+    def value(place: Array) -> Array:
+        # Between two ill-conditioned matrices the objective changes most near the ends: go slowly there.
+        share = jnp.sin(jnp.pi / 2 * place) ** 2
+        there = jax.tree.map(lambda one, other: one + share * (other - one), low, high)
+        return objective_value(fixed, *there, magnetization)
+
+    middles = (jnp.arange(_PLACES) + 0.5) / _PLACES
+    return value(jnp.asarray(1.0)) - value(jnp.asarray(0.0)), jax.lax.map(jax.grad(value), middles)
 
 
 def _checked(value: Value, problem: DesignProblem, chosen: Mapping[str, float]) -> Value:

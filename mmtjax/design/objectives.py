@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -87,6 +88,43 @@ def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
         meaning="variance of a weighted sum of magnetizations",
         relative=True,
     )
+
+
+def value_of(objective: Objective, outcome: Outcome) -> Float[Array, ""]:
+    """The number that an objective makes of an outcome.
+
+    Raises
+    ------
+    TypeError
+        For an objective that is not in JAX, or gives something else than a real number.
+    ValueError
+        For one that gives several numbers.
+    """
+    name = objective.name
+    try:
+        found = objective.value(outcome)
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        raise TypeError(
+            f"the objective {name!r} asks JAX for the value of a number, as NumPy, float() and if do, while "
+            f"derivatives are taken: write it with jax.numpy and jax.numpy.where throughout ({type(error).__name__})"
+        ) from error
+    try:
+        number = jnp.asarray(found)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"the objective {name!r} must give one real number, as an array of jax.numpy; got a {type(found).__name__}"
+        ) from error
+    if not jnp.issubdtype(number.dtype, jnp.floating):
+        raise TypeError(
+            f"the objective {name!r} must give a real number, which has a derivative; got {number.dtype}. A count has "
+            "steps: make it smooth, as Outcome.share_within_limit is"
+        )
+    if number.shape != ():
+        raise ValueError(
+            f"the objective {name!r} must give one number; got an array of shape {number.shape}. Take its mean, its "
+            "sum or its median"
+        )
+    return number
 
 
 def _mean_moment(outcome: Outcome) -> Float[Array, ""]:

@@ -92,18 +92,30 @@ def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFra
     return StudyFigure(figure, table, caption)
 
 
-def plot_pareto(front: list[Optimum]) -> StudyFigure:
-    """The best objective against the time of the scan, each optimum with its interval or other knobs.
+def plot_pareto(front: list[Optimum], trials: list[Trial]) -> StudyFigure:
+    """The best objective against the time of the scan, each optimum with its interval or other knobs, and its trial.
 
     Parameters
     ----------
     front
         Optima by budget, as `mmtjax.design.optimize.pareto_front` finds them.
+    trials
+        For each of them, the best setting next to it that the instrument can do, on fresh samples.
     """
-    table = pareto_table(front)
+    table = pareto_table(front, trials)
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")
     axes = figure.subplots()
-    axes.plot(table["hours"], table["objective"], "o-", color=_DARK)
+    axes.plot(table["hours"], table["objective"], "o-", color=_DARK, label="optimum of the smooth model")
+    axes.errorbar(
+        table["hours"],
+        table["tried_objective"],
+        yerr=table["standard_error"],
+        fmt="s",
+        color="black",
+        markersize=4,
+        capsize=3,
+        label="next setting of the instrument, fresh samples, standard error",
+    )
     free = front[0].problem.free
     for _, row in table.iterrows():
         text = "\n".join(f"{row[name]:.3g} {UNITS[name]}" for name in free)
@@ -115,23 +127,34 @@ def plot_pareto(front: list[Optimum]) -> StudyFigure:
     axes.set_xlabel("time of the scan (h)")
     axes.set_ylabel(axis_label(front[0]))
     axes.set_title(f"by each point: {', '.join(name.replace('_', ' ') for name in free)}", loc="left", fontsize="small")
-    caption = f"Best {_what(front[0])} for each time of the scan; more of both is not to be had (Pareto front)."
+    figure.legend(loc="outside lower center", fontsize="small")
+    caption = (
+        f"Best {_what(front[0])} for each time of the scan; more of both is not to be had (Pareto front). Columns that "
+        "begin with tried are of fresh samples."
+    )
     return StudyFigure(figure, table, caption)
 
 
-def pareto_table(front: list[Optimum]) -> pandas.DataFrame:
-    """Hours, the free knobs, the dwell and the objective of each optimum."""
-    rows = [
-        {
-            "hours": optimum.problem.budget / _SECONDS_PER_HOUR,
-            **optimum.chosen,
-            "dwell": float(optimum.problem.setting(**optimum.chosen).dwell),
-            "objective": optimum.value.mean,
-        }
-        for optimum in front
-    ]
+def pareto_table(front: list[Optimum], trials: list[Trial]) -> pandas.DataFrame:
+    """Hours, the free knobs, dwell and objective of each optimum, and interval, dwell and objective of its trial."""
+    rows = []
+    for optimum, trial in zip(front, trials, strict=True):
+        tried = optimum.problem.setting(**trial.chosen)
+        rows.append(
+            {
+                "hours": optimum.problem.budget / _SECONDS_PER_HOUR,
+                **optimum.chosen,
+                "dwell": float(optimum.problem.setting(**optimum.chosen).dwell),
+                "objective": optimum.value.mean,
+                "tried_interval": float(tried.interval),
+                "tried_dwell": float(tried.dwell),
+                "tried_objective": trial.mean,
+                "standard_error": trial.standard_error,
+            }
+        )
     table = pandas.DataFrame(rows)
-    table.attrs["units"] = {"hours": "h", "dwell": "s", **{name: UNITS[name] for name in front[0].problem.free}}
+    knobs = {name: UNITS[name] for name in front[0].problem.free}
+    table.attrs["units"] = {"hours": "h", "dwell": "s", **knobs, "tried_interval": "µm", "tried_dwell": "s"}
     return table
 
 
