@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xarray
 
+from mmtjax.cli.study import status
 from mmtjax.study import Cell, StudyConfig, open_study
 from mmtjax.study.store import (
     add_to_log,
@@ -142,7 +143,9 @@ def test_a_store_of_another_version_is_refused(store: Path) -> None:
         pytest.fail("it was opened")
 
 
-def test_cells_of_another_state_of_the_code_are_told_of(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_of_another_state_of_the_code_are_told_of(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     record_code(store)
     record_code(store)
     assert open_study(store).status().states == 1
@@ -155,6 +158,8 @@ def test_cells_of_another_state_of_the_code_are_told_of(store: Path, monkeypatch
         pass
     assert open_study(store).status().states == 2
     assert [entry["states"] for entry in log_of(store) if entry["event"] == "code"] == [2]
+    status(store)
+    assert "code cells of 2 states of the source" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_fingerprint_is_of_the_source_that_numbers_come_from(
