@@ -197,24 +197,36 @@ def test_the_threads_that_blas_may_use_change_no_byte() -> None:
     }
 
 
-def test_jax_starts_with_one_thread_whatever_the_environment_says() -> None:
+def test_the_command_computes_with_one_thread_of_jax_whatever_the_environment_says(tmp_path: Path) -> None:
     """Sums as a process gives them that has one thread from its start; those of two differ, on more than one core."""
+    (tmp_path / "small.toml").write_text(
+        "[study]\nname = 'small'\nseed = 7\nrepeats = 1\n[parameters]\nside = [40]\nthickness = [30]\n"
+        "density = [1.25e5]\ninterval = [2]\nnoise = [5]\n"
+    )
     code = (
-        "import os, sys, jax, numpy as np; jax.config.update('jax_enable_x64', True)\n"
-        "from mmtjax.cluster import start_jax_with_one_thread\n"
-        "start_jax_with_one_thread() if sys.argv[1] == 'start' else None\n"
-        "values = np.random.default_rng(0).normal(size=(600, 2000))\n"
-        "print(os.environ['NPROC'], np.asarray(jax.numpy.sum(values**2, axis=0)).tobytes().hex())"
+        "import os, sys, jax, numpy as np\n"
+        "from mmtjax.cli.main import main\n"
+        "from mmtjax.study import run\n"
+        "from tests.study_process import run_made_up\n"
+        "def sums():\n"
+        "    values = np.random.default_rng(0).normal(size=(600, 2000))\n"
+        "    print('sums', np.asarray(jax.numpy.sum(values**2, axis=0)).tobytes().hex())\n"
+        "def summed(*arguments):\n"
+        "    sums()\n"
+        "    return run_made_up(*arguments)\n"
+        "run.run_geometry = summed\n"
+        "jax.config.update('jax_enable_x64', True)\n"
+        "sums() if sys.argv[1:] == [] else main(['study', 'run', *sys.argv[1:], '--workers', '0'])"
     )
 
-    def told(how: str, threads: str) -> list[str]:
-        command = [sys.executable, "-c", code, how]
+    def told(threads: str, *arguments: str) -> str:
+        command = [sys.executable, "-c", code, *arguments]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "NPROC": threads}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        return next(line for line in out.splitlines() if line.startswith("sums "))
 
-    before, sums = told("start", "2")
-    assert before == "2"
-    assert sums == told("plain", "1")[1]
+    by_command = told("2", str(tmp_path / "small.toml"), "--out", str(tmp_path / "store.zarr"))
+    assert by_command == told("1")
 
 
 def test_a_complete_study_is_not_computed_again(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

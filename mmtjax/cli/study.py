@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mmtjax.cli.study_report import figures, table
+from mmtjax.cluster import start_jax_with_one_thread
 from mmtjax.io.provenance_record import provenance
 from mmtjax.study.config import read_config
 from mmtjax.study.cost import seconds_left
@@ -62,6 +63,9 @@ def run(
     """
     voice, screen = Console(stderr=True), Console()
     wanted = read_config(config)
+    if workers == 0:
+        # Before the record asks JAX for its devices.
+        start_jax_with_one_thread()
     record = provenance([config], {"workers": workers, "scheduler": scheduler})
     try:
         with _bar(voice) as progress:
