@@ -98,6 +98,12 @@ def test_what_cannot_be_is_told(changed, message):
         divide_dwell(PROBLEM, CHOSEN, GRAINS, GRID, **changed)
 
 
+def test_an_objective_that_gains_nothing_from_dwell_is_refused():
+    problem = dataclasses.replace(PROBLEM, objective=lambda outcome: -outcome.log_determinant())
+    with pytest.raises(ValueError, match="the objective 'lambda' gains nothing from a longer dwell in any region"):
+        divide_dwell(problem, CHOSEN, GRAINS, GRID, regions=(1, 2))
+
+
 def test_a_camera_cannot_divide_its_dwell():
     knobs = {"interval": (1.2, 4.8), "standoff": 1, "thickness": 40, "dwell": 0.2}
     problem = DesignProblem(QuantumDiamondMicroscope(noise=8.0), density=2e4, area=1e4, knobs=knobs)

@@ -83,7 +83,8 @@ def divide_dwell(
     Raises
     ------
     ValueError
-        For a camera, which sees all regions at once, for regions narrower than a sensor, and for steps below one.
+        For a camera, which sees all regions at once, for regions narrower than a sensor, for steps below one, and for
+        an objective that gains nothing from a longer dwell.
 
     Warns
     -----
@@ -133,7 +134,12 @@ def divide_dwell(
         # Worth of a second, whichever sensor of the region gets it.
         worth = np.maximum(sign * np.asarray(slope), 0.0) / share
         used = float(share @ (relative * worth))
-        gap = float(worth.max() / used - 1) if used > 0 else 0.0
+        if not used > 0:
+            raise ValueError(
+                f"the objective {problem.objective.name!r} gains nothing from a longer dwell in any region, so that no "
+                "division is better: is it smooth, and maximize= the right way round?"
+            )
+        gap = float(worth.max() / used - 1)
         if progress is not None:
             progress("dividing the dwell", step + 1, steps + 1)
         if gap < _CONVERGED or step == steps:
