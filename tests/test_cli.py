@@ -130,6 +130,8 @@ def test_real_data_warn_of_misfit_and_of_grains_that_cannot_be(
         ({"bin": 0}, "binning factor must be an integer"),
         ({"margin": -80}, "--margin -80: none of the 40 grains"),
         ({"memory-limit": 0.001}, "allowed by --memory-limit"),
+        ({"memory-limit": "nan"}, "--memory-limit must be a positive number of GiB; got nan"),
+        ({"memory-limit": 1, "subdomains": "work"}, "--memory-limit .* has no meaning with --subdomains"),
         ({"scan": "nothing.nc"}, "nothing.nc"),
         ({"surface": "zmax"}, r"got --surface zmax\); it has --grains-z, --lengths"),
         ({"unit": "furlong"}, "'furlong' is not a magnetic field"),

@@ -10,6 +10,7 @@ from mmtjax.field.plan import plan_field
 from mmtjax.field.polynomial import interpolation, nodes, transfer, truncation_error, vandermonde
 from mmtjax.greens import CompressedGreen, DenseGreen, TiledGreen
 from mmtjax.greens.blocks import add_block
+from mmtjax.greens.compressed import held_bytes
 from mmtjax.greens.rotation import bases
 from mmtjax.greens.tree import LEAF, grow_tree, leaf_vandermonde
 from tests.samples import small_sample
@@ -141,6 +142,10 @@ def test_most_columns_are_polynomials(green):
     assert green.nbytes < 0.75 * dense
     distant = sum(len(square.far) * 4**square.level for level in green.levels for square in level)
     assert distant > 0.5 * len(GRAINS) * len(green.levels[0])
+
+
+def test_the_bytes_of_its_columns_are_known_before_they_are_made(green):
+    assert held_bytes(plan_field(GRAINS, GRID)) == green.nbytes
 
 
 def test_the_tolerance_is_the_users(matrix):

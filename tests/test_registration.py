@@ -375,6 +375,13 @@ def test_the_command_leaves_as_given_what_is_not_determined(tmp_path, capsys, mo
     np.testing.assert_allclose(table["x"], [-1, 6])
 
 
+def test_the_command_asks_for_memory_before_the_fit(tmp_path, capsys):
+    assert cli.main([*as_files(tmp_path, noise=5.0), "--fit", "shift", "--memory-limit", "0.001"]) == 1
+    told = capsys.readouterr().err
+    assert "a fit of the geometry takes" in told
+    assert "allowed by --memory-limit" in told
+
+
 def test_the_command_knows_what_can_be_fitted(tmp_path, capsys):
     assert cli.main([*as_files(tmp_path, noise=5.0), "--fit", "height"]) == 1
     assert "--fit takes standoff, shift, rotation, with commas between them; got 'height'" in capsys.readouterr().err

@@ -294,12 +294,16 @@ def test_grains_far_beside_the_map_are_named() -> None:
         by_windows(scan, beside)
 
 
-def test_two_grains_at_one_place_end_in_a_clear_error() -> None:
+@pytest.mark.parametrize("apart", [1e-12, 1e-11])
+def test_two_grains_at_one_place_end_in_a_clear_error(apart: float) -> None:
+    """Whether the factorization breaks down or its condition number tells, before there are any rounds."""
     scan, grains = sample()
-    place = np.vstack([np.asarray(grains.position), np.asarray(grains.position)[:1] + 1e-12])
+    place = np.vstack([np.asarray(grains.position), np.asarray(grains.position)[:1] + apart])
     twice = mmtjax.Grains.from_volumes(place, np.append(grains.volume, grains.volume[0]))
+    stages = set()
     with pytest.raises(InversionError, match="grains are indistinguishable"):
-        by_windows(scan, twice)
+        by_windows(scan, twice, progress=lambda stage, done, total: stages.add(stage))
+    assert "corrections" not in stages
 
 
 def test_what_only_the_whole_factor_knows_is_refused() -> None:

@@ -222,6 +222,7 @@ def invert(
     voice, screen = Console(stderr=True), Console()
     with in_words_of(OPTIONS):
         _check_limit(limit)
+        limit_bytes = _bytes_of(memory_limit, windows=subdomains is not None)
         wanted = chosen_fit(fit)
         division = chosen_division(
             subdomains,
@@ -277,13 +278,13 @@ def invert(
                     prior=prior,
                     level=level,
                     tolerance=tolerance,
+                    memory_limit=limit_bytes,
                     progress=stages,
                 )
                 measured, sources = geometry.scan, geometry.grains
                 record["registration"] = geometry.record
             options = {"prior": prior, "method": method, "level": level, "tolerance": tolerance, "progress": stages}
             if division is None:
-                limit_bytes = None if memory_limit is None else int(memory_limit * _GIB)
                 solution = invert_scan(measured, sources, noise, memory_limit=limit_bytes, **options)
             else:
                 solution = solved_by_windows(division, measured, sources, noise, **options)
@@ -303,6 +304,19 @@ def invert(
 def _check_limit(limit: float) -> None:
     if not (np.isfinite(limit) and limit > 0):
         raise ValueError(f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {limit!r}")
+
+
+def _bytes_of(memory_limit: float | None, *, windows: bool) -> int | None:
+    if memory_limit is None:
+        return None
+    if not (np.isfinite(memory_limit) and memory_limit > 0):
+        raise ValueError(f"--memory-limit must be a positive number of GiB; got {memory_limit!r}")
+    if windows:
+        raise ValueError(
+            "--memory-limit says whether the whole may be factored and has no meaning with --subdomains: windows take "
+            "less memory the smaller --core and --buffer are"
+        )
+    return int(memory_limit * _GIB)
 
 
 def _within(grains: Grains, scan: Scan, *, margin: float) -> Grains:

@@ -253,6 +253,14 @@ class CompressedGreen(AbstractGreen):
         return np if isinstance(self.leaves[0], np.ndarray) and is_concrete(values) else jnp
 
 
+def held_bytes(plan: FieldPlan) -> int:
+    """Bytes of the columns that `CompressedGreen` would hold."""
+    levels = grow_tree(plan)
+    near = sum(len(leaf.near) for leaf in levels[0]) * len(leaf_vandermonde())
+    far = sum(len(square.far) for level in levels for square in level) * leaf_vandermonde().shape[1]
+    return 24 * (near + far)
+
+
 def _sensors(grid: SensorGrid, leaf: Square) -> np.ndarray:
     """Flat indices of the sensors of a leaf, tile by tile; the size of the grid beyond it."""
     place = leaf.first[:, None] + leaf_places()

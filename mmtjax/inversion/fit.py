@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.inversion.judge import REMEDIES
+from mmtjax.inversion.judge import remedies
 from mmtjax.inversion.solution import InversionError
 from mmtjax.inversion.solver import Reduced
 from mmtjax.precision import is_concrete
@@ -58,7 +58,7 @@ def factored(reduced: Reduced, ridge: Float[Array, ""] | None, *, solver: str) -
         If the factorization has broken down.
     """
     if is_concrete(reduced) and not np.isfinite(reduced.condition):
-        raise InversionError(f"the {solver} factorization failed: {REMEDIES}")
+        raise InversionError(f"the {solver} factorization failed: {remedies(solver)}")
     return Factored(reduced, covariance_blocks(reduced.factor, reduced.scale, variance=1.0), ridge)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.fit import Factored, Fit, factored, fit_map
 from mmtjax.inversion.judge import judge
-from mmtjax.inversion.memory import require_memory
+from mmtjax.inversion.memory import checked_limit, require_memory
 from mmtjax.inversion.options import check_common, check_counts, checked_options, ridge_of, weights_of
 from mmtjax.inversion.reduce import SOLVERS, StageProgress, method_for, reduce_problem, stage
 from mmtjax.inversion.solution import Solution
@@ -165,7 +165,8 @@ def invert_series(
     if not concrete and prior is not None and sigmas[0] is None:
         raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
     if concrete:
-        require_memory(len(grains), scans[0].grid.size, method=method, limit=memory_limit)
+        # Before any work, as far as it can be told without the shapes of grains.
+        require_memory(len(grains), scans[0].grid.size, method=method, limit=checked_limit(memory_limit), held=0)
     weighted = [weights_of(scan, sigma) for scan, sigma in zip(scans, sigmas, strict=True)]
     weight, variances = weighted[0][0], [variance for _, variance in weighted]
     if method == "auto" and (not concrete or (prior is not None and any(sigma is None for sigma in sigmas))):
@@ -181,6 +182,7 @@ def invert_series(
         ridge_of(least, prior),
         method=method,
         tolerance=tolerance,
+        memory_limit=memory_limit,
         progress=progress,
     )
     green, name, solver = reduction.green, reduction.solver, SOLVERS[reduction.solver]
@@ -230,7 +232,8 @@ def invert_series(
             level=level,
             prior=prior,
         )
-        solutions.append(
-            judge(solution, limit=solver.limit, tolerance=reduction.tolerance, throw=throw) if concrete else solution
-        )
+        if concrete:
+            finest = reduction.tolerance
+            solution = judge(solution, limit=solver.limit, solver=name, tolerance=finest, throw=throw)
+        solutions.append(solution)
     return solutions

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import ndimage
 
 from mmtjax.inversion.solution import InversionWarning, Solution
 from mmtjax.inversion.tolerance import is_too_coarse, tightened
@@ -13,21 +14,32 @@ from mmtjax.units import MAGNETITE_SATURATION
 #: Standard deviations of χ² by which it may miss its expectation before a warning.
 _CHI_SQUARE_SPREAD = 5.0
 
-REMEDIES = (
-    "grains are indistinguishable from the scan, or nearly so. Pass prior=480e3 (A/m, saturation of magnetite), leave "
-    "out grains that are tiny and deep or lie beside the map, merge grains at one place, or use method='orthogonal'"
-)
+
+def remedies(solver: str) -> str:
+    """What to do where a solver cannot vouch for its uncertainties."""
+    return (
+        "grains are indistinguishable from the scan, or nearly so. Pass prior=480e3 (A/m, saturation of magnetite), "
+        "leave out grains that are tiny and deep, lie beside the map or under its mask, or merge grains at one place"
+        + ("; or use method='orthogonal'" if solver == "cholesky" else "")
+    )
 
 
-def judge(solution: Solution, *, limit: float, tolerance: float, throw: bool) -> Solution:
-    """Say what is wrong with a solution by columns of that tolerance: its failure, and warnings."""
-    failure = solution.failure
-    if failure is None and solution.condition > limit:
-        failure = (
-            f"the condition number {solution.condition:.1e} is beyond {limit:.0e}, where uncertainties by the "
-            f"{solution.method} method can be vouched for: {REMEDIES}"
-        )
+def condition_failure(condition: float, *, limit: float, solver: str) -> str | None:
+    """Why uncertainties cannot be vouched for at a condition number; None where they can."""
+    if condition <= limit:
+        return None
+    return (
+        f"the condition number {condition:.1e} is beyond {limit:.0e}, where uncertainties by the {solver} method can "
+        f"be vouched for: {remedies(solver)}"
+    )
+
+
+def judge(solution: Solution, *, limit: float, solver: str, tolerance: float, throw: bool) -> Solution:
+    """Say what is wrong with a solution by a solver and columns of that tolerance: its failure, and warnings."""
+    failure = condition_failure(float(solution.condition), limit=limit, solver=solver) or solution.failure
     if failure is not None:
+        unseen = _unseen(solution)
+        failure += "" if unseen is None else f". {unseen}"
         solution = dataclasses.replace(solution, failure=failure, warnings=(failure,))
         if throw:
             solution.check()
@@ -64,13 +76,29 @@ def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
             "the saturation of magnetite, which no grain can be; do not believe them"
             + ("; prior=480e3 keeps them nearer to what is physical" if solution.prior is None else "")
         )
+    unseen = _unseen(solution)
+    if unseen is not None:
+        yield unseen
+
+
+def _unseen(solution: Solution) -> str | None:
+    """Which grains no sensor in use lies near to: beside the map, or under its mask."""
     grid, position = solution.scan.grid, np.asarray(solution.grains.position)
-    beside = np.zeros(len(position), bool)
-    for axis, places in enumerate((np.asarray(grid.x), np.asarray(grid.y))):
-        margin = grid.spacing[axis] / 2
-        beside |= (position[:, axis] < places[0] - margin) | (position[:, axis] > places[-1] + margin)
+    spacing = np.asarray(grid.spacing)
+    place = (position[:, :2] - np.asarray(grid.origin)) / spacing
+    size = np.array(grid.shape[::-1])
+    beside = np.any((place < -0.5) | (place > size - 0.5), axis=1)
     if beside.any():
-        yield (
+        return (
             f"{int(beside.sum())} grains lie beside the map, the first is grain {solution.grains.ids[beside][0]}; "
             "the map holds little of their field"
         )
+    column, row = np.clip(np.rint(place), 0, size - 1).astype(int).T
+    away = ndimage.distance_transform_edt(~np.asarray(solution.scan.mask), sampling=spacing[::-1])[row, column]
+    masked = away > float(grid.height) - position[:, 2]
+    if masked.any():
+        return (
+            f"{int(masked.sum())} grains lie under the mask, further from any sensor in use than they are deep, the "
+            f"first is grain {solution.grains.ids[masked][0]}; the map holds little of their field"
+        )
+    return None

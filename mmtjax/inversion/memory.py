@@ -3,11 +3,18 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 from mmtjax.greens.tiled import block_bytes_for
 
-#: Square matrices of the unknowns that live at once: normal equations, scaled copy, factor, inverse, work space; or
-#: the factor with twice as many rows waiting, all of it stacked, and the work space of QR.
-_SQUARE_MATRICES = {"cholesky": 5, "orthogonal": 9, "auto": 9}
+#: Square matrices of the unknowns that live at once. Beside compressed columns: normal equations, scaled copy, factor
+#: and work space, or rows swept to a factor and their stack. Of a whole matrix: these and an inverse, or the factor
+#: with twice as many rows waiting, all of it stacked, and the work space of QR.
+_COMPRESSED = 4
+_WHOLE = {"cholesky": 5, "orthogonal": 9, "auto": 9}
+
+#: Bytes of compressed columns that are taken for each grain where they are not known: 0.6 MB to 1 MB are usual.
+_HELD_PER_GRAIN = 2**20
 
 #: A Green's matrix up to this size is kept instead of being made anew in every pass.
 DENSE_BYTES = 2**26
@@ -20,20 +27,42 @@ _OVERHEAD = 3 * 2**28
 
 _GIB = 2**30
 
+#: Limits below this were meant in another unit.
+_LEAST_LIMIT = 2**16
 
-def estimate_memory(grains: int, sensors: int, *, method: str = "auto") -> int:
-    """Bytes that inverting for so many grains from so many sensors takes at its peak, an upper bound.
+
+def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: int | None = None) -> int:
+    """Bytes that inverting for so many grains from so many sensors takes at its peak.
+
+    Parameters
+    ----------
+    grains, sensors
+        How many there are.
+    method
+        As for `mmtjax.invert`.
+    held
+        Bytes of the compressed columns, which depend on the depth of grains; by default 1 MiB for each grain. Where
+        they are known, as they are to `mmtjax.invert` before it makes them, the estimate is an upper bound.
 
     Examples
     --------
     >>> round(estimate_memory(1875, 251_001, method="cholesky") / 2**30, 1)
-    2.3
+    3.9
     """
     unknowns = 3 * grains
-    square = _SQUARE_MATRICES[method] * 8 * unknowns**2
     dense = 8 * unknowns * sensors
-    columns = 6 * dense if dense <= DENSE_BYTES else 4 * block_bytes_for(unknowns)
-    return square + columns + 8 * 8 * sensors + _OVERHEAD
+    squares, columns = _WHOLE[method], 6 * dense
+    if not is_whole(grains, sensors, method=method):
+        squares = _COMPRESSED
+        columns = min(dense, _HELD_PER_GRAIN * grains) if held is None else held
+        columns += 4 * block_bytes_for(unknowns)
+    return squares * 8 * unknowns**2 + columns + 8 * 8 * sensors + _OVERHEAD
+
+
+def is_whole(grains: int, sensors: int, *, method: str) -> bool:
+    """Whether the Green's matrix is held whole: where it is small, or QR of all its rows the faster one."""
+    few = method == "orthogonal" and sensors <= FEW_ROWS * 3 * grains
+    return few or 24 * grains * sensors <= DENSE_BYTES
 
 
 def available_memory() -> int:
@@ -46,7 +75,7 @@ def available_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def require_memory(grains: int, sensors: int, *, method: str, limit: int | None) -> None:
+def require_memory(grains: int, sensors: int, *, method: str, limit: int | None, held: int | None = None) -> None:
     """Raise unless the inversion fits in `limit` bytes, by default what the machine has free.
 
     Raises
@@ -54,7 +83,7 @@ def require_memory(grains: int, sensors: int, *, method: str, limit: int | None)
     MemoryError
         With what is needed, what there is, and what would make it fit.
     """
-    needed = estimate_memory(grains, sensors, method=method)
+    needed = estimate_memory(grains, sensors, method=method, held=held)
     there = available_memory() if limit is None else limit
     if needed > there:
         whose = "free on this machine" if limit is None else "allowed by memory_limit"
@@ -63,3 +92,16 @@ def require_memory(grains: int, sensors: int, *, method: str, limit: int | None)
             f"{there / _GIB:.3g} GiB are {whose}; crop the scan and the grains, or bin the "
             "scan, or invert it window by window (invert_subdomains; --subdomains DIR)"
         )
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """The limit, if it can be one."""
+    if limit is None:
+        return None
+    if isinstance(limit, bool | str) or not np.isfinite(limit) or limit <= 0:
+        raise ValueError(f"memory_limit must be a positive number of bytes, as 8 * 2**30, or None; got {limit!r}")
+    if limit < _LEAST_LIMIT:
+        raise ValueError(
+            f"memory_limit counts bytes, and {limit!r} of them hold nothing; for so many GiB pass {limit!r} * 2**30"
+        )
+    return int(limit)

@@ -59,6 +59,15 @@ def ridge_of(variance: Float[Array, ""], prior: float | None) -> Float[Array, ""
     return None if prior is None else variance / prior**2
 
 
+def _words(scan: Scan) -> str:
+    grid = scan.grid
+    origin, spacing, side = ([float(value) for value in each] for each in (grid.origin, grid.spacing, grid.side))
+    return (
+        f"{grid.shape[1]} × {grid.shape[0]} sensors (x × y) from {origin}, every {spacing}, of side {side}, "
+        f"{float(grid.height)} µm up"
+    )
+
+
 def check_common(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> None:
     """Raise unless all scans have the same sensors in use, with the same relative noise."""
     if not scans:
@@ -72,8 +81,8 @@ def check_common(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | No
         one, two = ((g.shape, g.origin, g.spacing, g.side, g.height) for g in (first.grid, scan.grid))
         if not all(np.array_equal(left, right) for left, right in zip(one, two, strict=True)):
             raise ValueError(
-                f"scan {number} lies on another grid than scan 0: {scan.grid} against {first.grid}; maps that share "
-                "one factorization need the same sensors. Invert it by itself, or crop and register the maps first"
+                f"scan {number} lies on another grid than scan 0: {_words(scan)} against {_words(first)}; maps that "
+                "share one factorization need the same sensors. Invert it by itself, or crop and register the maps"
             )
         if not np.array_equal(scan.mask, first.mask):
             raise ValueError(

@@ -6,13 +6,13 @@ from typing import NamedTuple
 from jaxtyping import Array, Float, PyTree
 
 from mmtjax.field.plan import FieldPlan, plan_field
-from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.greens.compressed import CompressedGreen, held_bytes
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion.cholesky import Cholesky
 from mmtjax.inversion.crowd import USUAL_GROWTH, least_condition
-from mmtjax.inversion.memory import DENSE_BYTES, FEW_ROWS
+from mmtjax.inversion.memory import is_whole, require_memory
 from mmtjax.inversion.orthogonal import Orthogonal
 from mmtjax.inversion.solver import AbstractSolver, Reduced
 from mmtjax.inversion.tolerance import tightened
@@ -75,13 +75,23 @@ def reduce_problem(
     *,
     method: str,
     tolerance: float,
+    memory_limit: int | None = None,
     progress: StageProgress | None = None,
 ) -> Reduction:
-    """Make the columns of a problem and reduce its rows; where its condition asks for finer columns, once more."""
-    known = is_concrete(grains, grid)
-    shapes = stage(progress, "shapes of grains")
-    decided = plan_field(grains, grid, tolerance=tolerance, progress=shapes) if known else None
+    """Make the columns of a problem and reduce its rows; where its condition asks for finer columns, once more.
+
+    Raises
+    ------
+    MemoryError
+        Before columns are made, if they and what follows would not fit in the limit, by default what is free.
+    """
+    known, decided = is_concrete(grains, grid), None
     while True:
+        if known:
+            shapes = stage(progress, "shapes of grains")
+            decided = plan_field(grains, grid, tolerance=tolerance, decided=decided, progress=shapes)
+            held = 0 if is_whole(len(grains), grid.size, method=method) else held_bytes(decided)
+            require_memory(len(grains), grid.size, method=method, limit=memory_limit, held=held)
         green = green_operator(grains, grid, method=method, tolerance=tolerance, decided=decided, progress=progress)
         solver, state, reduced = reduce_rows(green, weight, ridge, method=method, progress=progress)
         finer = tightened(tolerance, condition=float(reduced.condition)) if is_concrete(reduced) else tolerance
@@ -103,11 +113,10 @@ def green_operator(
 ) -> AbstractGreen:
     """Whole where the other forms save nothing; else compressed, or tile by tile if there is no plan."""
     columns = stage(progress, "Green's matrix")
-    small = 24 * len(grains) * grid.size <= DENSE_BYTES
-    few = method == "orthogonal" and grid.size <= FEW_ROWS * 3 * len(grains) and decided is not None
-    if small or few or decided is None:
+    whole = is_whole(len(grains), grid.size, method="auto" if decided is None else method)
+    if whole or decided is None:
         tiled = TiledGreen(grains, grid, tolerance=tolerance, decided=decided)
-        return DenseGreen.from_operator(tiled, progress=columns) if small or few else tiled
+        return DenseGreen.from_operator(tiled, progress=columns) if whole else tiled
     return CompressedGreen(grains, grid, tolerance=tolerance, decided=decided, progress=columns)
 
 

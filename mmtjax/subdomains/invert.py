@@ -15,10 +15,10 @@ from jaxtyping import Array, Float
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.files import writing_alone
 from mmtjax.inversion.fit import effective_unknowns
-from mmtjax.inversion.judge import judge
+from mmtjax.inversion.judge import condition_failure, judge
 from mmtjax.inversion.options import check_counts, checked_options, weights_of
 from mmtjax.inversion.reduce import SOLVERS, StageProgress
-from mmtjax.inversion.solution import Solution
+from mmtjax.inversion.solution import InversionError, Solution
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
@@ -144,6 +144,11 @@ def invert_subdomains(
         crew = Crew(place, executor, progress)
         rights = right_sides(problem, place, crew)
         windows = _answers(problem, crew)
+        limit = SOLVERS[windows.method].limit
+        failure = condition_failure(windows.condition, limit=limit, solver=windows.method)
+        if failure is not None and throw:
+            # Rounds would not come to an end, or mean nothing.
+            raise InversionError(failure)
         freedom = scan.used - problem.unknowns
         state = agree(
             problem,
@@ -152,7 +157,7 @@ def invert_subdomains(
             rights,
             noise=lambda square: np.sqrt(square / freedom if sigma is None else options.variance),
         )
-    failure = None if state.settled else _disagreement(state)
+    disagreement = None if state.settled else _disagreement(state)
     forward = state.forward if state.settled else np.zeros(scan.grid.shape)
     correction = _correction(state)
     effective = float(effective_unknowns(jnp.asarray(windows.blocks + correction), problem.ridge))
@@ -180,9 +185,9 @@ def invert_subdomains(
         method="subdomains",
         level=level,
         prior=prior,
-        failure=failure,
+        failure=disagreement,
     )
-    return judge(solution, limit=SOLVERS[windows.method].limit, tolerance=tolerance, throw=throw)
+    return judge(solution, limit=limit, solver=windows.method, tolerance=tolerance, throw=throw)
 
 
 class _Answers(NamedTuple):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from mmtjax.files import beside
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
-from mmtjax.inversion.judge import REMEDIES
+from mmtjax.inversion.judge import remedies
 from mmtjax.inversion.reduce import method_for, reduce_rows
 from mmtjax.inversion.solution import InversionError
 from mmtjax.subdomains.frozen import freeze, thaw
@@ -57,7 +57,7 @@ def factor_window(place: Path, number: int) -> WindowSummary:
             middle = np.asarray(grains.position)[window.core].mean(axis=0)
             raise InversionError(
                 f"the {name} factorization failed for the {int(window.core.sum())} grains about x = {middle[0]:.4g}, "
-                f"y = {middle[1]:.4g} µm: {REMEDIES}"
+                f"y = {middle[1]:.4g} µm: {remedies(name)}"
             )
         blocks = np.asarray(covariance_blocks(reduced.factor, reduced.scale, variance=1.0))[window.core]
         precision = np.float32 if reduced.condition < _SINGLE else np.float64
