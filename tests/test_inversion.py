@@ -283,12 +283,23 @@ def test_a_series_is_its_maps_one_by_one():
             np.testing.assert_allclose(found.confidence_radius, alone.confidence_radius, rtol=1e-9)
 
 
-def test_maps_of_other_sensors_are_no_series():
+def test_maps_of_moved_sensors_share_the_shapes_of_grains():
+    """Maps that are registered anew, another mask, a map of noise: each as it is alone, and in the order given."""
     grains = small_sample(grains=4)
-    _, scan = noisy_scan(grains)
-    moved = SensorGrid(origin=(-4, -3.5), spacing=1.0, shape=GRID.shape, height=1.0)
-    with pytest.raises(ValueError, match=r"scan 1 lies on another grid .* from \[-4.0, -3.5\], .* from \[-4.0, -4.0\]"):
-        invert_series([scan, Scan(scan.field, moved)], grains, 5.0)
+    truth, scan = noisy_scan(grains)
+    moved = SensorGrid(origin=(-4.3, -3.5), spacing=1.0, shape=(30, 31), height=1.2)
+    masked = np.ones(GRID.shape, bool)
+    masked[:3] = False
+    uneven = np.linspace(4, 6, GRID.size).reshape(GRID.shape)
+    scans = [scan, Scan(forward(grains, truth, moved), moved), scan, Scan(scan.field, GRID, mask=masked), scan]
+    noises, stages = [5.0, 5.0, uneven, 5.0, 6.0], []
+    series = invert_series(scans, grains, noises, progress=lambda stage, done, total: stages.append((stage, done)))
+    for step, noise, found in zip(scans, noises, series, strict=True):
+        alone = invert(step, grains, noise=noise)
+        np.testing.assert_allclose(found.magnetization, alone.magnetization, rtol=1e-9)
+        np.testing.assert_allclose(found.confidence_radius, alone.confidence_radius, rtol=1e-9)
+    assert stages.count(("shapes of grains", 4)) == 1
+    assert stages.count(("Green's matrix", GRID.size)) == 3
 
 
 @pytest.mark.parametrize("quantity", ["magnetization", "uncertainty_ratio"])

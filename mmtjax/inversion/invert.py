@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.fit import Factored, Fit, factored, fit_map
 from mmtjax.inversion.judge import judge
 from mmtjax.inversion.memory import checked_limit, require_memory
-from mmtjax.inversion.options import check_common, check_counts, checked_options, ridge_of, weights_of
-from mmtjax.inversion.reduce import SOLVERS, StageProgress, method_for, reduce_problem, stage
+from mmtjax.inversion.options import alike, check_counts, check_series, checked_options, ridge_of, weights_of
+from mmtjax.inversion.reduce import SOLVERS, Approach, StageProgress, approach_for, reduce_problem, stage
 from mmtjax.inversion.solution import Solution
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
@@ -116,17 +117,18 @@ def invert_series(
     progress: StageProgress | None = None,
     throw: bool = True,
 ) -> list[Solution]:
-    """Invert many maps of the same grains and sensors, as of demagnetization steps, with one factorization.
+    """Invert many maps of the same grains, as of demagnetization steps; those of the same sensors by one factorization.
 
     Parameters
     ----------
     scans
-        Maps on one grid with one mask.
+        Maps. Those on one grid with one mask share columns and factorization; for sensors that have moved these are
+        made anew, from the same shapes and series, by the method and with the tolerance that the maps before needed.
     grains
         Their sources.
     noise
-        As for `invert`: one for all scans, or a list with one for each. Numbers may differ; maps of noise must be the
-        same for all.
+        As for `invert`: one for all scans, or a list with one for each. Where numbers differ the factorization is
+        still shared; where maps of noise differ it is not.
     prior, method, level, tolerance, memory_limit, progress, throw
         As for `invert`.
 
@@ -138,7 +140,7 @@ def invert_series(
     Raises
     ------
     ValueError
-        For scans on different grids or with different masks, and as `invert`.
+        For no scan at all, a list of noises of another length, and as `invert`.
     RuntimeError, MemoryError, InversionError
         As `invert`.
 
@@ -159,31 +161,63 @@ def invert_series(
         raise ValueError(f"noise has {len(noises)} entries for {len(scans)} scans; give one for each, or one for all")
     options = {"prior": prior, "method": method, "level": level}
     sigmas = [checked_options(scan, value, **options) for scan, value in zip(scans, noises, strict=True)]
-    check_common(scans, sigmas)
-    check_counts(scans[0], grains, prior=prior)
+    check_series(scans, sigmas)
+    for scan in scans:
+        check_counts(scan, grains, prior=prior)
+    solutions: dict[int, Solution] = {}
+    before: Approach | None = None
+    for members in alike(scans, sigmas):
+        found, before = _solved(
+            [scans[number] for number in members],
+            [sigmas[number] for number in members],
+            grains,
+            before,
+            prior=prior,
+            method=method,
+            level=level,
+            tolerance=tolerance,
+            memory_limit=memory_limit,
+            progress=progress,
+            throw=throw,
+        )
+        solutions |= zip(members, found, strict=True)
+    return [solutions[number] for number in range(len(scans))]
+
+
+def _solved(
+    scans: list[Scan],
+    sigmas: list[np.ndarray | Array | None],
+    grains: Grains,
+    before: Approach | None,
+    *,
+    prior: float | None,
+    method: str,
+    level: float,
+    tolerance: float,
+    memory_limit: int | None,
+    progress: StageProgress | None,
+    throw: bool,
+) -> tuple[list[Solution], Approach]:
+    """Solutions of maps of the same sensors, and what maps of moved ones begin with."""
+    grid = scans[0].grid
     concrete = is_concrete(scans, grains, sigmas)
     if not concrete and prior is not None and sigmas[0] is None:
         raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
     if concrete:
         # Before any work, as far as it can be told without the shapes of grains.
-        require_memory(len(grains), scans[0].grid.size, method=method, limit=checked_limit(memory_limit), held=0)
+        require_memory(len(grains), grid.size, method=method, limit=checked_limit(memory_limit), held=0)
     weighted = [weights_of(scan, sigma) for scan, sigma in zip(scans, sigmas, strict=True)]
     weight, variances = weighted[0][0], [variance for _, variance in weighted]
-    if method == "auto" and (not concrete or (prior is not None and any(sigma is None for sigma in sigmas))):
+    if before is not None:
+        approach = before
+    elif method == "auto" and (not concrete or (prior is not None and any(sigma is None for sigma in sigmas))):
         # Traced numbers cannot be looked at, and the ridge of an unknown noise is not known yet.
-        method = "orthogonal"
+        approach = Approach("orthogonal", tolerance)
     else:
-        method, tolerance = method_for(method, grains, scans[0].grid, prior=prior, tolerance=tolerance)
+        approach = approach_for(method, grains, grid, prior=prior, tolerance=tolerance)
     least = min(variances) if concrete else variances[0]
     reduction = reduce_problem(
-        grains,
-        scans[0].grid,
-        weight,
-        ridge_of(least, prior),
-        method=method,
-        tolerance=tolerance,
-        memory_limit=memory_limit,
-        progress=progress,
+        grains, grid, weight, ridge_of(least, prior), approach, memory_limit=memory_limit, progress=progress
     )
     green, name, solver = reduction.green, reduction.solver, SOLVERS[reduction.solver]
     shared = factored(reduction.reduced, None, solver=name) if prior is None else None
@@ -233,7 +267,7 @@ def invert_series(
             prior=prior,
         )
         if concrete:
-            finest = reduction.tolerance
-            solution = judge(solution, limit=solver.limit, solver=name, tolerance=finest, throw=throw)
+            reached = reduction.approach.tolerance
+            solution = judge(solution, limit=solver.limit, solver=name, tolerance=reached, throw=throw)
         solutions.append(solution)
-    return solutions
+    return solutions, reduction.approach

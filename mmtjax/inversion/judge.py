@@ -43,11 +43,11 @@ def judge(solution: Solution, *, limit: float, solver: str, tolerance: float, th
         solution = dataclasses.replace(solution, failure=failure, warnings=(failure,))
         if throw:
             solution.check()
-        warnings.warn(failure, InversionWarning, stacklevel=4)
+        warnings.warn(failure, InversionWarning, stacklevel=5)
         return solution
     messages = tuple(_concerns(solution, tolerance))
     for message in messages:
-        warnings.warn(message, InversionWarning, stacklevel=4)
+        warnings.warn(message, InversionWarning, stacklevel=5)
     return dataclasses.replace(solution, warnings=messages)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -59,39 +60,34 @@ def ridge_of(variance: Float[Array, ""], prior: float | None) -> Float[Array, ""
     return None if prior is None else variance / prior**2
 
 
-def _words(scan: Scan) -> str:
-    grid = scan.grid
-    origin, spacing, side = ([float(value) for value in each] for each in (grid.origin, grid.spacing, grid.side))
-    return (
-        f"{grid.shape[1]} × {grid.shape[0]} sensors (x × y) from {origin}, every {spacing}, of side {side}, "
-        f"{float(grid.height)} µm up"
-    )
-
-
-def check_common(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> None:
-    """Raise unless all scans have the same sensors in use, with the same relative noise."""
+def check_series(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> None:
+    """Raise for no scan, and for several that are traced."""
     if not scans:
         raise ValueError("scans is empty; pass at least one Scan")
-    if not is_concrete(list(scans), list(sigmas)):
-        if len(scans) > 1:
-            raise ValueError("a series of scans cannot be traced; trace one `invert` at a time")
-        return
-    first, sigma = scans[0], sigmas[0]
-    for number, (scan, other) in enumerate(zip(scans, sigmas, strict=True)):
-        one, two = ((g.shape, g.origin, g.spacing, g.side, g.height) for g in (first.grid, scan.grid))
-        if not all(np.array_equal(left, right) for left, right in zip(one, two, strict=True)):
-            raise ValueError(
-                f"scan {number} lies on another grid than scan 0: {_words(scan)} against {_words(first)}; maps that "
-                "share one factorization need the same sensors. Invert it by itself, or crop and register the maps"
-            )
-        if not np.array_equal(scan.mask, first.mask):
-            raise ValueError(
-                f"scan {number} has another mask than scan 0 ({scan.used} sensors in use against {first.used}); pass "
-                "all scans with the mask that they share"
-            )
-        maps = [np.ndim(value) == 2 for value in (sigma, other) if value is not None]
-        if any(maps) and not (sigma is not None and other is not None and np.array_equal(sigma, other)):
-            raise ValueError(
-                f"the noise of scan {number} is not that of scan 0: maps of noise must be the same in a series; give a "
-                "number for each scan instead"
-            )
+    if len(scans) > 1 and not is_concrete(list(scans), list(sigmas)):
+        raise ValueError("a series of scans cannot be traced; trace one `invert` at a time")
+
+
+def alike(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> list[list[int]]:
+    """Numbers of the scans that have the same sensors in use, with the same relative noise, together."""
+    groups: list[list[int]] = []
+    for number in range(len(scans)):
+        for members in groups:
+            if _same(scans[members[0]], scans[number]) and _proportional(sigmas[members[0]], sigmas[number]):
+                members.append(number)
+                break
+        else:
+            groups.append([number])
+    return groups
+
+
+def _same(first: Scan, second: Scan) -> bool:
+    one, two = ((scan.grid.shape, scan.mask, *jax.tree.leaves(scan.grid)) for scan in (first, second))
+    return len(one) == len(two) and all(np.array_equal(left, right) for left, right in zip(one, two, strict=True))
+
+
+def _proportional(first: np.ndarray | Array | None, second: np.ndarray | Array | None) -> bool:
+    """Whether two noises give sensors the same weights: numbers or none do, maps where they are equal."""
+    if any(sigma is not None and np.ndim(sigma) == 2 for sigma in (first, second)):
+        return first is not None and second is not None and np.array_equal(first, second)
+    return True

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from mmtjax.field.plan import FieldPlan, plan_field
@@ -31,16 +32,22 @@ def stage(progress: StageProgress | None, name: str) -> Progress | None:
     return None if progress is None else lambda done, total: progress(name, done, total)
 
 
-def method_for(
-    method: str, grains: Grains, grid: SensorGrid, *, prior: float | None, tolerance: float
-) -> tuple[str, float]:
-    """Method to try and tolerance to begin with: QR at once where normal equations are not worth the attempt."""
+class Approach(NamedTuple):
+    """How a problem is begun: method, tolerance of the columns, and a plan of the same grains if there is one."""
+
+    method: str
+    tolerance: float
+    plan: FieldPlan | None = None
+
+
+def approach_for(method: str, grains: Grains, grid: SensorGrid, *, prior: float | None, tolerance: float) -> Approach:
+    """Begin with QR, and columns as fine as it will need, where normal equations are not worth the attempt."""
     if method != "auto" or prior is not None:
-        return method, tolerance
+        return Approach(method, tolerance)
     condition = least_condition(grains, grid)
     if condition <= SOLVERS["cholesky"].limit:
-        return method, tolerance
-    return "orthogonal", tightened(tolerance, condition=USUAL_GROWTH * condition)
+        return Approach(method, tolerance)
+    return Approach("orthogonal", tightened(tolerance, condition=USUAL_GROWTH * condition))
 
 
 class Reduction(NamedTuple):
@@ -50,21 +57,21 @@ class Reduction(NamedTuple):
     ----------
     green
         The operator.
-    tolerance
-        Of its coefficients.
     solver
         Name of the solver.
     state
         What it has of the rows, for other ridges.
     reduced
         The factor for the ridge that was asked for.
+    approach
+        What would have led here at once, for sensors that have moved.
     """
 
     green: AbstractGreen
-    tolerance: float
     solver: str
     state: PyTree[Array]
     reduced: Reduced
+    approach: Approach
 
 
 def reduce_problem(
@@ -72,9 +79,8 @@ def reduce_problem(
     grid: SensorGrid,
     weight: Float[Array, "ny nx"],
     ridge: Float[Array, ""] | None,
+    approach: Approach,
     *,
-    method: str,
-    tolerance: float,
     memory_limit: int | None = None,
     progress: StageProgress | None = None,
 ) -> Reduction:
@@ -85,18 +91,22 @@ def reduce_problem(
     MemoryError
         Before columns are made, if they and what follows would not fit in the limit, by default what is free.
     """
-    known, decided = is_concrete(grains, grid), None
+    method, tolerance, plan = approach
+    known = is_concrete(grains, grid)
+    if plan is not None:
+        plan = plan.moved(grains, grid) if np.array_equal(plan.grid.side, grid.side) else None
     while True:
         if known:
             shapes = stage(progress, "shapes of grains")
-            decided = plan_field(grains, grid, tolerance=tolerance, decided=decided, progress=shapes)
-            held = 0 if is_whole(len(grains), grid.size, method=method) else held_bytes(decided)
+            plan = plan_field(grains, grid, tolerance=tolerance, decided=plan, progress=shapes)
+            held = 0 if is_whole(len(grains), grid.size, method=method) else held_bytes(plan)
             require_memory(len(grains), grid.size, method=method, limit=memory_limit, held=held)
-        green = green_operator(grains, grid, method=method, tolerance=tolerance, decided=decided, progress=progress)
+        green = green_operator(grains, grid, method=method, tolerance=tolerance, decided=plan, progress=progress)
         solver, state, reduced = reduce_rows(green, weight, ridge, method=method, progress=progress)
         finer = tightened(tolerance, condition=float(reduced.condition)) if is_concrete(reduced) else tolerance
         if finer == tolerance:
-            return Reduction(green, tolerance, solver, state, reduced)
+            again = Approach(method if solver == "cholesky" else solver, tolerance, plan)
+            return Reduction(green, solver, state, reduced, again)
         method, tolerance = solver, finer
         # Columns and factor are as large as those to come.
         del green, state, reduced

@@ -11,7 +11,7 @@ from mmtjax.files import beside
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.inversion.judge import remedies
-from mmtjax.inversion.reduce import method_for, reduce_rows
+from mmtjax.inversion.reduce import approach_for, reduce_rows
 from mmtjax.inversion.solution import InversionError
 from mmtjax.subdomains.frozen import freeze, thaw
 from mmtjax.subdomains.mosaic import Mosaic
@@ -44,7 +44,7 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         problem = kept(place)
         window, options = problem.windows[number], problem.options
         grains, grid = problem.grains.select(window.grains), problem.grid.window(window.rows, window.columns)
-        method, _ = method_for(options.method, grains, grid, prior=options.prior, tolerance=options.tolerance)
+        approach = approach_for(options.method, grains, grid, prior=options.prior, tolerance=options.tolerance)
         green = Mosaic(
             problem.grid,
             window.grains,
@@ -52,7 +52,7 @@ def factor_window(place: Path, number: int) -> WindowSummary:
             read=lambda block: _green(place, block),
             across=unknowns_of(np.argsort(np.asarray(grains.position)[:, 0])),
         )
-        name, _, reduced = reduce_rows(green, jnp.asarray(problem.weight), problem.ridge, method=method)
+        name, _, reduced = reduce_rows(green, jnp.asarray(problem.weight), problem.ridge, method=approach.method)
         if not np.isfinite(reduced.condition):
             middle = np.asarray(grains.position)[window.core].mean(axis=0)
             raise InversionError(
