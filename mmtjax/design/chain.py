@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from mmtjax.design.instrument import KNOBS, AbstractInstrument, Setting, as_arrays, as_numbers
@@ -20,8 +21,8 @@ from mmtjax.rock.grains import Grains
 from mmtjax.rock.magnetization import magnetization_of_volume
 from mmtjax.scan.grid import SensorGrid
 
-#: Places on the way between two settings at which `slopes_between` takes derivatives.
-_PLACES = 16
+#: Places on the way between two settings at which `way_between` takes derivatives.
+_PLACES = 8
 
 #: Lines of sensors are padded to a multiple of this.
 _ROOM = 128
@@ -111,13 +112,30 @@ def evaluate_with_gradient(problem: DesignProblem, chosen: Mapping[str, float]) 
     return _checked(Value(values, slopes), problem, chosen)
 
 
-def slopes_between(
-    problem: DesignProblem, low: Mapping[str, float], high: Mapping[str, float]
-) -> tuple[float, Float[np.ndarray, " place"]]:
-    """Change of the objective between two settings, and its derivatives on the straight way of normal equations.
+class Way(NamedTuple):
+    """The objective on a way between two settings, its mean over samples.
 
-    The way from the normal equations of one setting to those of the other leaves out how sensors fade in between, so
-    that the derivatives along it change little, and their mean is the change, for an objective without steps.
+    Attributes
+    ----------
+    change
+        From the first setting to the second.
+    slopes
+        Derivatives at even distances, (place,), per way.
+    rounding
+        How far the ends of the way are from the settings.
+    """
+
+    change: float
+    slopes: Float[np.ndarray, " place"]
+    rounding: float
+
+
+def way_between(problem: DesignProblem, low: Mapping[str, float], high: Mapping[str, float]) -> Way:
+    """Change of the objective between two settings, and its derivatives on a way from one to the other.
+
+    The way leads straight from the normal equations of one setting to those of the other and leaves out how sensors
+    fade in between, so that the derivatives change little along it, and their mean is the change, for an objective
+    without steps.
 
     Parameters
     ----------
@@ -126,13 +144,15 @@ def slopes_between(
     low, high
         A value for each free knob.
     """
-    changes, slopes = [], []
+    fixed, ways = fixed_part(problem), []
     for population in problem.populations:
         ends = [_sample(problem, population, as_numbers(problem.setting(**chosen)))[1] for chosen in (low, high)]
-        change, slope = _slopes_on_the_way(fixed_part(problem), *(end[:2] for end in ends), ends[0][2])
-        changes.append(float(change))
-        slopes.append(np.asarray(slope))
-    return float(np.mean(changes)), np.mean(slopes, axis=0)
+        first, last, slopes = _on_the_way(fixed, *(end[:2] for end in ends), ends[0][2])
+        rounding = sum(
+            abs(_objective_value(fixed, *end) - value) for end, value in zip(ends, (first, last), strict=True)
+        )
+        ways.append((float(last - first), np.asarray(slopes), float(rounding)))
+    return Way(*(np.mean(part, axis=0) for part in zip(*ways, strict=True)))
 
 
 def objective_on(problem: DesignProblem, setting: Setting, grains: Grains, grid: SensorGrid) -> Float[Array, ""]:
@@ -282,17 +302,26 @@ def _objective_slopes(
 
 
 @eqx.filter_jit
-def _slopes_on_the_way(
+def _on_the_way(
     fixed: Fixed, low: tuple[Setting, Array], high: tuple[Setting, Array], magnetization: Array
-) -> tuple[Array, Array]:
-    def value(place: Array) -> Array:
-        # Between two ill-conditioned matrices the objective changes most near the ends: go slowly there.
-        share = jnp.sin(jnp.pi / 2 * place) ** 2
-        there = jax.tree.map(lambda one, other: one + share * (other - one), low, high)
-        return objective_value(fixed, *there, magnetization)
+) -> tuple[Array, Array, Array]:
+    """The objective at both ends of the way, and its derivatives between."""
+    (setting, gram), (_, other) = low, high
+    prior = jnp.eye(len(gram)) * fixed.instrument.noise_variance(setting) / fixed.prior**2
+    # The way is the geodesic of positive matrices. On a straight one what is between two ill-conditioned matrices is
+    # better determined than both, and the objective dips so steeply near the ends that derivatives miss it.
+    scale = jnp.sqrt(jnp.diagonal(gram + prior))
+    factor = scale[:, None] * jnp.linalg.cholesky((gram + prior) / scale[:, None] / scale)
+    half = solve_triangular(factor, other + prior, lower=True)
+    growth, axes = jnp.linalg.eigh(solve_triangular(factor, half.T, lower=True))
+    basis, growth = factor @ axes, jnp.maximum(growth, jnp.finfo(growth.dtype).eps)
+
+    def value(share: Array) -> Array:
+        there = jax.tree.map(lambda one, other: one + share * (other - one), low[0], high[0])
+        return objective_value(fixed, there, (basis * growth**share) @ basis.T - prior, magnetization)
 
     middles = (jnp.arange(_PLACES) + 0.5) / _PLACES
-    return value(jnp.asarray(1.0)) - value(jnp.asarray(0.0)), jax.lax.map(jax.grad(value), middles)
+    return value(jnp.asarray(0.0)), value(jnp.asarray(1.0)), jax.lax.map(jax.grad(value), middles)
 
 
 def _checked(value: Value, problem: DesignProblem, chosen: Mapping[str, float]) -> Value:

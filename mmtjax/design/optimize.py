@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from mmtjax.design.chain import Value, evaluate_with_gradient, slopes_between
+from mmtjax.design.chain import Value, evaluate_with_gradient, way_between
 from mmtjax.design.problem import DesignProblem, require_whole
 
 #: Size of the first steps of Adam, as a share of the way between the ends of a knob, and what it remembers of gradients
@@ -24,10 +24,10 @@ _MEMORY = {"b1": 0.8, "b2": 0.9}
 _REACH = 0.05
 _CONVERGED = 2e-3
 
-#: Share of the way between the ends of a knob over which steps of the objective are looked for, to both sides; values
-#: are good to `_ROUNDING` of them. On a longer way the nine objectives bend too much along the thickness.
+#: Share of the way between the ends of a knob over which steps of the objective are looked for, to both sides, and what
+#: of a value may be rounding at least.
 _SPAN = 0.03
-_ROUNDING = 1e-9
+_ROUNDING = 1e-7
 
 #: Keeps quotients finite; smaller than any derivative.
 _TINY = 1e-150
@@ -192,8 +192,8 @@ def knobs_with_steps(optimum: Optimum) -> list[str]:
     for number, name in enumerate(problem.free):
         step = _SPAN * np.eye(len(place))[number]
         (low, _), (high, _) = (_knobs_at(problem, np.clip(place + side * step, 0, 1)) for side in (-1, 1))
-        change, slopes = slopes_between(problem, low, high)
-        if abs(change - slopes.mean()) > np.ptp(slopes) / len(slopes) + allowed:
+        way = way_between(problem, low, high)
+        if abs(way.change - way.slopes.mean()) > np.ptp(way.slopes) / len(way.slopes) + allowed + 2 * way.rounding:
             stepped.append(name)
     return stepped
 
