@@ -18,7 +18,7 @@ _MARGIN = 40.0
 _GROWTH = 10.0
 
 #: And over this least one, nearly always at most: columns that are too fine cost less than making them twice.
-USUAL_GROWTH = 100.0
+USUAL_GROWTH = 150.0
 
 
 def crowd_condition(grains: Grains, grid: SensorGrid) -> float:
