@@ -150,7 +150,7 @@ def test_cells_of_another_state_of_the_code_are_told_of(
     record_code(store)
     assert open_study(store).status().states == 1
     monkeypatch.setattr("mmtjax.study.store.code_fingerprint", lambda: "other")
-    with pytest.warns(UserWarning, match=r"store\.zarr were computed: it now gets cells of a 2\. state of the code"):
+    with pytest.warns(UserWarning, match=r"store\.zarr were computed: it will hold cells of 2 states of the code"):
         record_code(store)
     # It is told once, and kept when the store goes on.
     record_code(store)

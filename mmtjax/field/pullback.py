@@ -24,6 +24,9 @@ from mmtjax.field.plan import NEAR, TILE, FieldPlan, tile_corners
 from mmtjax.field.series import series_coefficients
 from mmtjax.scan.grid import SensorGrid
 
+#: Chunks that JAX works on while the next one is prepared.
+_AHEAD = 2
+
 
 class GeometryGradient(eqx.Module):
     """Derivatives of a number with respect to the geometry of grains and sensors.
@@ -102,17 +105,22 @@ def pull_back(
             place, (row, column) = np.where(real, chunk[0], 0), chunk[1:3] // form.edge % each
             factor = by_square[place // slots, :, place % slots, row, :, column, :] * real[:, None, None, None]
             add(chunk, inputs, factor.reshape(len(place), 3, -1))
+    total.finish()
     return GeometryGradient(total.position, total.origin, total.spacing, total.height, total.side)
 
 
 class _Sums:
-    """Derivatives of all chunks so far."""
+    """Derivatives of all chunks so far.
+
+    A chunk is added up when the next has been handed to JAX, so that the one is computed while the other is prepared.
+    """
 
     def __init__(self, plan: FieldPlan, grid: SensorGrid, by_side: Float[np.ndarray, "part 3 2 term"]) -> None:
         self.frame = frame_of(plan, grid)
         self.position = np.zeros((len(plan.shapes.root), 3))
         self.origin, self.spacing, self.height, self.side = np.zeros(2), np.zeros(2), np.zeros(()), np.zeros(())
         self.coefficients_by_side = by_side
+        self.waiting: list[tuple[np.ndarray, tuple[Float[Array, "item sensor"], ...]]] = []
 
     def add_series(self, chunk: np.ndarray, inputs: Inputs, factor: np.ndarray) -> None:
         """The derivative of a series along an axis is a series of the next order."""
@@ -126,10 +134,20 @@ class _Sums:
         coefficients = np.zeros((len(factor), 8, *by_x.shape[2:]))
         coefficients[:, :3], coefficients[:, 3:5] = by_x, by_y[:, 1:]
         coefficients[:, 5:, :, :terms] = self.coefficients_by_side[chunk[4], ..., :terms]
-        self._add(chunk, _compiled(pulled_series_kernel(order + 1))(item, coefficients, factor))
+        self._append(chunk, _compiled(pulled_series_kernel(order + 1))(item, coefficients, factor))
 
     def add_corners(self, chunk: np.ndarray, inputs: Inputs, factor: np.ndarray) -> None:
-        self._add(chunk, _compiled(pulled_corner_kernel)(*gather_corners(self.frame, inputs, chunk), factor))
+        self._append(chunk, _compiled(pulled_corner_kernel)(*gather_corners(self.frame, inputs, chunk), factor))
+
+    def finish(self) -> None:
+        """Add up what still waits."""
+        while self.waiting:
+            self._add(*self.waiting.pop(0))
+
+    def _append(self, chunk: np.ndarray, slopes: tuple[Float[Array, "item sensor"], ...]) -> None:
+        self.waiting.append((chunk, slopes))
+        if len(self.waiting) > _AHEAD:
+            self._add(*self.waiting.pop(0))
 
     def _add(self, chunk: np.ndarray, slopes: tuple[Float[Array, "item sensor"], ...]) -> None:
         """Slopes along displacements from parts to sensors, and by the side of sensors."""

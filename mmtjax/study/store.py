@@ -87,9 +87,9 @@ def record_code(store: Path) -> None:
     if len(states) > 1:
         add_to_log(store, {"event": "code", "time": _now(), "code": here, "states": len(states)})
         warnings.warn(
-            f"the source of mmtjax has changed since cells of {store} were computed: it now gets cells of a "
-            f"{len(states)}. state of the code, and they may differ from the others beyond the last digits; for a "
-            "study of one state give another name",
+            f"the source of mmtjax has changed since cells of {store} were computed: it will hold cells of "
+            f"{len(states)} states of the code, which may differ beyond the last digits; for a study of one state give "
+            "another name",
             stacklevel=2,
         )
 
