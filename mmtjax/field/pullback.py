@@ -112,7 +112,7 @@ def pull_back(
 class _Sums:
     """Derivatives of all chunks so far.
 
-    A chunk is added up when `_AHEAD` more have been handed to JAX, so that these are computed while others are prepared.
+    A chunk is added up when `_AHEAD` more have been handed to JAX, which computes these while others are prepared.
     """
 
     def __init__(self, plan: FieldPlan, grid: SensorGrid, by_side: Float[np.ndarray, "part 3 2 term"]) -> None:
