@@ -1,0 +1,25 @@
+"""Small scans to be planned, for the tests of the design."""
+
+import dataclasses
+
+from mmtjax.design import DesignProblem, ScanningSquid, evaluate
+
+SQUID = ScanningSquid(noise=5.0, floor=1.0, overhead=0.02)
+KNOBS = {"interval": (1.5, 6.0), "standoff": (0.5, 10.0), "thickness": (30.0, 70.0), "sensor_side": (0.5, 2.0)}
+CHOSEN = {"interval": 2.3, "standoff": 1.7, "thickness": 44.0, "sensor_side": 1.1}
+PROBLEM = DesignProblem(
+    SQUID, density=5e4, area=1e5, knobs=KNOBS, budget=3 * 3600.0, samples=1, grains=5, tolerance=1e-10
+)
+
+
+def with_objective(objective, problem=PROBLEM):
+    """The same problem, its samples included, with another objective."""
+    changed = dataclasses.replace(problem, objective=objective)
+    changed.__dict__["populations"] = problem.populations
+    return changed
+
+
+def difference(problem, chosen, name, step):
+    """Fourth-order central difference of the objective."""
+    values = [evaluate(problem, chosen | {name: chosen[name] + k * step}).mean for k in (-2, -1, 1, 2)]
+    return (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * step)

@@ -1,0 +1,99 @@
+"""From knobs to an objective: derivatives, and the model beside the map and the population."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmtjax import SensorGrid
+from mmtjax.design import OBJECTIVES, DesignProblem, QuantumDiamondMicroscope, evaluate, evaluate_with_gradient
+from mmtjax.design.chain import objective_on
+from mmtjax.design.population import draw_population
+from mmtjax.rock.shapes import synthetic_library
+from tests.design_problems import CHOSEN, KNOBS, PROBLEM, difference, with_objective
+
+
+def check_gradient(problem, chosen):
+    found = evaluate_with_gradient(problem, chosen)
+    for name in problem.free:
+        # Short steps where sensors fade in, with a second derivative that jumps; elsewhere the longer ones that keep
+        # the rounding of the values small beside a slope of less than one per cent.
+        step = 2e-4 if name in ("interval", "thickness") else 4e-3
+        expected = difference(problem, chosen, name, step * chosen[name])
+        # A derivative that is nothing beside the value is lost in the rounding of the differences.
+        slack = 1e-9 * abs(found.mean) / chosen[name]
+        np.testing.assert_allclose(found.gradient[name], expected, rtol=1e-5, atol=slack, err_msg=f"{name} at {chosen}")
+
+
+@pytest.mark.parametrize("objective", ["median_ratio", "grains_per_hour"])
+def test_gradient(objective):
+    check_gradient(with_objective(objective), CHOSEN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_gradient_at_random_settings(objective):
+    """Twenty settings in all bounds, corners among them."""
+    rng = np.random.default_rng(1)
+    problem = with_objective(objective)
+    places = np.concatenate([rng.random((16, 4)), [[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 0]]])
+    for place in places:
+        chosen = {
+            name: float(low + share * (high - low))
+            for (name, (low, high)), share in zip(problem.bounds.items(), place, strict=True)
+        }
+        check_gradient(problem, chosen)
+
+
+@pytest.mark.parametrize("place", [(0.2, 0.5), (0.63, 0.08), (0.91, 0.97), (0.0, 1.0), (1.0, 0.0)])
+def test_gradient_of_a_camera(place):
+    """Settings drawn at random, and two corners."""
+    camera = QuantumDiamondMicroscope(noise=400.0, floor=2.0, overhead=5.0)
+    knobs = {"interval": (1.2, 9.6), "standoff": 2.0, "thickness": 40.0, "dwell": (1.0, 1e3)}
+    problem = DesignProblem(camera, density=5e4, area=1e5, knobs=knobs, samples=1, grains=5, tolerance=1e-10)
+    check_gradient(
+        problem,
+        {
+            name: low * (high / low) ** share
+            for share, (name, (low, high)) in zip(place, problem.bounds.items(), strict=True)
+        },
+    )
+
+
+def test_where_the_interval_divides_the_cell_the_model_is_the_map():
+    rock = draw_population(jax.random.key(3), synthetic_library(), count=6, density=5e4, thickness=40.0)
+    edge = float(rock.edge(40.0))
+    problem = dataclasses.replace(PROBLEM, knobs=KNOBS | {"thickness": 40.0}, objective="information")
+    problem.__dict__["populations"] = [rock]
+    chosen = {"interval": edge / 17, "standoff": 1.5, "sensor_side": 1.0}
+    grid = SensorGrid(origin=(0, 0), spacing=edge / 17, shape=(18, 18), height=1.5, side=1.0)
+    expected = objective_on(problem, problem.setting(**chosen), rock.grains, grid)
+    assert evaluate(problem, chosen).mean == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_population_keeps_its_density_and_stays_inside():
+    rock = draw_population(jax.random.key(3), synthetic_library(), count=30, density=5e4, thickness=45.0)
+    np.testing.assert_allclose(rock.positions(45.0), rock.grains.position, rtol=1e-12)
+    for thickness in (30.0, 70.0):
+        edge = float(rock.edge(thickness))
+        assert 30 / (edge**2 * thickness) * 1e9 == pytest.approx(5e4)
+        moved = rock.at(np.asarray(rock.positions(thickness)))
+        assert np.all(moved.top <= 1e-9)
+        assert np.all(moved.top >= -thickness)
+        bottom = np.array([(c[:, 2] + p[2]).min() for c, p in zip(_corners(moved), moved.position, strict=True)])
+        assert np.all(bottom >= -thickness - 1e-9)
+        assert np.all((moved.position[:, :2] > 0) & (moved.position[:, :2] < edge))
+
+
+def _corners(grains):
+    return [grains.corner_offset[grains.corner_grain == number] for number in range(len(grains))]
+
+
+def test_objective_without_a_finite_derivative_is_refused():
+    def kinked(outcome):
+        return jnp.sqrt(jnp.sum(outcome.covariance() * 0.0))
+
+    with pytest.raises(FloatingPointError, match="derivative of the objective 'kinked' with respect to interval"):
+        evaluate_with_gradient(with_objective(kinked), CHOSEN)
