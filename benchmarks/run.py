@@ -20,6 +20,7 @@ MEASUREMENTS = (
     ("products", "one_core", 1),
     ("inversion", "tutorial", 2),
     ("inversion", "synthetic", 2),
+    ("accuracy", "every_form", 2),
     ("uncertainty", "radii", 2),
     ("compressed", "one_core", 1),
     ("study_tenth", "cells", 2),

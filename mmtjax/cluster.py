@@ -5,11 +5,12 @@ import importlib.metadata
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 
 import dask
 import jax
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster
 
 #: Workers that may die over one piece of work before it is given up.
 DEATHS = 3
@@ -81,6 +82,25 @@ def _environment_kept() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+class WorkerError(RuntimeError):
+    """Workers that died over a piece of work; what was complete is kept where there is a store."""
+
+
+def told_deaths(error: BaseException) -> str | None:
+    """What to say of workers that died over a piece of work; None where that is not what an error means.
+
+    Examples
+    --------
+    >>> told_deaths(BrokenExecutor())
+    'a worker died over it, most likely for want of memory; try fewer workers'
+    """
+    if isinstance(error, KilledWorker):
+        return f"{DEATHS} workers died over it, most likely for want of memory; try fewer workers"
+    if isinstance(error, BrokenExecutor):
+        return "a worker died over it, most likely for want of memory; try fewer workers"
+    return None
 
 
 def check_helpers(workers: int | None, scheduler: str | None) -> None:

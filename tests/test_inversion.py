@@ -255,6 +255,15 @@ def test_unexplained_residual_and_saturation_warn():
     assert table.beyond_saturation.sum() > 0
 
 
+@pytest.mark.parametrize("use", [invert, lambda scan, *rest, **options: invert_series([scan], *rest, **options)])
+def test_warnings_are_of_the_line_that_calls(use):
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains, noise=50.0)
+    with pytest.warns(InversionWarning) as caught:
+        use(scan, grains, noise=5.0)
+    assert [entry.filename for entry in caught] == [__file__]
+
+
 def test_grains_beside_the_map_warn():
     grains = Grains.from_cuboids([[10, 10, -5, 1, 1, 1, 1], [60, 10, -5, 1, 1, 1, 7]])
     _, scan = noisy_scan(grains)

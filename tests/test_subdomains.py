@@ -6,6 +6,7 @@ import shutil
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import equinox as eqx
@@ -13,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from distributed import KilledWorker
 
 import mmtjax
-from mmtjax.cluster import connected
+from mmtjax.cluster import WorkerError, connected
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.inversion.solution import InversionError, InversionWarning
 from mmtjax.subdomains import rounds, work
@@ -243,6 +245,64 @@ def test_dask_workers_give_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(alone.confidence_radius, other.confidence_radius, rtol=1e-6)
 
 
+class Dying(Executor):
+    """An executor whose workers die over the second piece."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.submitted = error, 0
+
+    def submit(self, fn: Callable[..., object], /, *args: object) -> Future:
+        future: Future = Future()
+        self.submitted += 1
+        if self.submitted == 2:
+            future.set_exception(self.error)
+        else:
+            future.set_result(fn(*args))
+        return future
+
+
+@pytest.mark.parametrize(
+    ("error", "who"), [(BrokenProcessPool(), "a worker died"), (KilledWorker("piece", None, 2), "3 workers died")]
+)
+def test_the_death_of_workers_is_told_and_survived(error: Exception, who: str, tmp_path: Path) -> None:
+    scan, grains = sample()
+    with pytest.raises(WorkerError, match=rf"columns, piece 2 of 4, could not be done: {who} over it, most likely for"):
+        by_windows(scan, grains, store=tmp_path / "store", executor=Dying(error))
+    again = by_windows(scan, grains, store=tmp_path / "store")
+    assert eqx.tree_equal(again.magnetization, by_windows(scan, grains).magnetization)
+
+
+def test_other_errors_of_workers_come_through() -> None:
+    with pytest.raises(OSError, match="no space left"):
+        by_windows(*sample(), executor=Dying(OSError("no space left")))
+
+
+def test_a_memory_limit_too_small_for_a_window_is_refused_before_any_work(tmp_path: Path) -> None:
+    message = (
+        r"a window of \d+ grains takes about .* GiB, and 0.25 GiB are allowed by memory_limit; pass core= or buffer="
+    )
+    with pytest.raises(MemoryError, match=f"{message} smaller than 50 and 30 µm"):
+        by_windows(*sample(), memory_limit=2**28, store=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(ValueError, match=r"for so many GiB pass 4 \* 2\*\*30"):
+        by_windows(*sample(), memory_limit=4)
+
+
+def test_grains_under_a_large_mask_are_named_before_any_rounds() -> None:
+    """Two fifths of the map are missing in one piece, with all the sensors that some windows look at."""
+    scan, grains = sample()
+    mask = np.ones(scan.grid.shape, bool)
+    mask[:, 60:] = False
+    stages = set()
+    with pytest.raises(InversionError, match=r"lie beside the map or under its mask"):
+        by_windows(
+            mmtjax.Scan(np.where(mask, scan.field, np.nan), scan.grid, mask),
+            grains,
+            progress=lambda stage, done, total: stages.add(stage),
+        )
+    assert "corrections" not in stages
+
+
 def test_a_store_of_another_problem_is_refused(tmp_path: Path) -> None:
     scan, grains = sample()
     store = tmp_path / "store"
@@ -268,8 +328,9 @@ def test_windows_that_do_not_agree_say_so(monkeypatch: pytest.MonkeyPatch) -> No
     scan, grains = sample()
     with pytest.raises(InversionError, match=r"do not come to agree: after 3 rounds .* pass a larger buffer"):
         by_windows(scan, grains)
-    with pytest.warns(InversionWarning, match="do not come to agree"):
+    with pytest.warns(InversionWarning, match="do not come to agree") as caught:
         solution = by_windows(scan, grains, throw=False)
+    assert [entry.filename for entry in caught] == [__file__]
     assert solution.failure is not None
 
 

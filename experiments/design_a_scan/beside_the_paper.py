@@ -32,6 +32,10 @@ HOURS = (1.0, 3.0, 24.0)
 #: Grains that a fresh sample of 50 µm has at least, and the seed of all of them.
 _GRAINS, _SEED = 16, 7
 
+#: Edge of the made-up samples of the search at most, µm, and what grains they have at least: where grains are few they
+#: lie apart, and more of them only take time.
+_CELL, _CELL_GRAINS = 150.0, 4
+
 UNITS = {"density": "1/mm³", "hours": "h", "thickness": "µm", "interval": "µm", "standoff": "µm", "dwell": "s"}
 
 
@@ -45,6 +49,19 @@ def side_of(plan: DesignConfig, density: float) -> float:
     (80.0, 358.0)
     """
     return max(plan.side, float(np.ceil(np.sqrt(_GRAINS * 1e9 / (density * min(THICKNESSES))))))
+
+
+def made_up_grains(plan: DesignConfig, density: float) -> int:
+    """Grains of each made-up sample of the search.
+
+    Examples
+    --------
+    >>> plan = read_design("experiments/design_a_scan/squid.toml")
+    >>> [made_up_grains(plan, density) for density in DENSITIES]
+    [4, 6, 11, 28, 30, 30, 30]
+    """
+    in_cell = round(density * 1e-9 * min(THICKNESSES) * _CELL**2)
+    return max(_CELL_GRAINS, min(plan.problem.grains, in_cell))
 
 
 def paper_settings(problem: DesignProblem, standoff: float) -> Iterator[dict[str, float]]:
@@ -123,7 +140,8 @@ def main() -> None:
             for hours in asked.hours:
                 if len(table) and len(rows_of(table, density=density, hours=hours)):
                     continue
-                problem = dataclasses.replace(plan.problem, density=density, budget=hours * 3600)
+                grains = made_up_grains(plan, density)
+                problem = dataclasses.replace(plan.problem, density=density, budget=hours * 3600, grains=grains)
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always", DesignWarning)
                     rows = [row_of(problem, name, trial) for name, trial in trials_of(plan, problem, stages)]

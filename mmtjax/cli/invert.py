@@ -193,7 +193,7 @@ def invert(
     tolerance
         Error of a coefficient of the field as a share of the largest of its grain, at most.
     memory_limit
-        GiB that may be used; what is free by default.
+        GiB that may be used, by all local workers together, or by each worker of a cluster; what is free by default.
     subdomains
         Solve by overlapping windows, for samples too large to factor whole, and keep the work in this directory: the
         same command goes on with it. It may be removed when the results are there.
@@ -222,7 +222,7 @@ def invert(
     voice, screen = Console(stderr=True), Console()
     with in_words_of(OPTIONS):
         _check_limit(limit)
-        limit_bytes = _bytes_of(memory_limit, windows=subdomains is not None)
+        limit_bytes = _bytes_of(memory_limit)
         wanted = chosen_fit(fit)
         division = chosen_division(
             subdomains,
@@ -283,9 +283,16 @@ def invert(
                 )
                 measured, sources = geometry.scan, geometry.grains
                 record["registration"] = geometry.record
-            options = {"prior": prior, "method": method, "level": level, "tolerance": tolerance, "progress": stages}
+            options = {
+                "prior": prior,
+                "method": method,
+                "level": level,
+                "tolerance": tolerance,
+                "memory_limit": limit_bytes,
+                "progress": stages,
+            }
             if division is None:
-                solution = invert_scan(measured, sources, noise, memory_limit=limit_bytes, **options)
+                solution = invert_scan(measured, sources, noise, **options)
             else:
                 solution = solved_by_windows(division, measured, sources, noise, **options)
             fill_results(place, table=solution.table(limit), maps=solution.maps(), provenance=record)
@@ -306,16 +313,11 @@ def _check_limit(limit: float) -> None:
         raise ValueError(f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {limit!r}")
 
 
-def _bytes_of(memory_limit: float | None, *, windows: bool) -> int | None:
+def _bytes_of(memory_limit: float | None) -> int | None:
     if memory_limit is None:
         return None
     if not (np.isfinite(memory_limit) and memory_limit > 0):
         raise ValueError(f"--memory-limit must be a positive number of GiB; got {memory_limit!r}")
-    if windows:
-        raise ValueError(
-            "--memory-limit says whether the whole may be factored and has no meaning with --subdomains: windows take "
-            "less memory the smaller --core and --buffer are"
-        )
     return int(memory_limit * _GIB)
 
 

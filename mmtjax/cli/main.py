@@ -15,6 +15,7 @@ from mmtjax.cli.invert import invert
 from mmtjax.cli.simulate import simulate
 from mmtjax.cli.study import study
 from mmtjax.cli.threshold import threshold
+from mmtjax.cluster import WorkerError
 from mmtjax.inversion.solution import InversionError
 from mmtjax.study.run import StudyError
 from mmtjax.terminal import as_typed
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         voice.print("interrupted; what was not complete is not written", highlight=False)
         return 130
-    except (ValueError, OSError, MemoryError, FloatingPointError, InversionError, StudyError) as error:
+    except (ValueError, OSError, MemoryError, FloatingPointError, InversionError, StudyError, WorkerError) as error:
         voice.print("[bold red]error:[/]", as_typed(str(error)), highlight=False, soft_wrap=True)
         return 1
     return 0

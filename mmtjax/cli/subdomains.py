@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 
 from mmtjax.cluster import check_helpers, connected
+from mmtjax.inversion.memory import available_memory
 from mmtjax.inversion.reduce import StageProgress
 from mmtjax.inversion.solution import Solution
 from mmtjax.rock.grains import Grains
@@ -47,9 +48,18 @@ def chosen_division(store: Path | None, **options: object) -> Division | None:
 
 
 def solved_by_windows(
-    division: Division, scan: Scan, grains: Grains, noise: object, *, progress: StageProgress, **options: object
+    division: Division,
+    scan: Scan,
+    grains: Grains,
+    noise: object,
+    *,
+    memory_limit: int | None,
+    progress: StageProgress,
+    **options: object,
 ) -> Solution:
-    """The solution by `invert_subdomains`, with the options that it shares with `invert`."""
+    """The solution by `invert_subdomains`, with the options it shares with `invert`; local workers share memory."""
+    if division.workers:
+        memory_limit = (available_memory() if memory_limit is None else memory_limit) // division.workers
     sizes: Mapping[str, object] = {
         name: getattr(division, name) for name in ("core", "buffer", "draws") if getattr(division, name) is not None
     }
@@ -61,6 +71,7 @@ def solved_by_windows(
             noise,
             store=division.store,
             executor=executor,
+            memory_limit=memory_limit,
             progress=progress,
             **sizes,
             **options,

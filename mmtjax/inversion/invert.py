@@ -155,6 +155,7 @@ def invert_series(
     [9000, 4500]
     """
     require_float64()
+    memory_limit = checked_limit(memory_limit)
     scans = list(scans)
     noises = list(noise) if isinstance(noise, list | tuple) else [noise] * len(scans)
     if len(noises) != len(scans):
@@ -164,18 +165,18 @@ def invert_series(
     check_series(scans, sigmas)
     for scan in scans:
         check_counts(scan, grains, prior=prior)
+    approach = _first_approach(
+        scans, sigmas, grains, prior=prior, method=method, tolerance=tolerance, memory_limit=memory_limit
+    )
     solutions: dict[int, Solution] = {}
-    before: Approach | None = None
     for members in alike(scans, sigmas):
-        found, before = _solved(
+        found, approach = _solved(
             [scans[number] for number in members],
             [sigmas[number] for number in members],
             grains,
-            before,
+            approach,
             prior=prior,
-            method=method,
             level=level,
-            tolerance=tolerance,
             memory_limit=memory_limit,
             progress=progress,
             throw=throw,
@@ -184,16 +185,38 @@ def invert_series(
     return [solutions[number] for number in range(len(scans))]
 
 
+def _first_approach(
+    scans: list[Scan],
+    sigmas: list[np.ndarray | Array | None],
+    grains: Grains,
+    *,
+    prior: float | None,
+    method: str,
+    tolerance: float,
+    memory_limit: int | None,
+) -> Approach:
+    """What the first maps begin with, once what cannot be solved or carried is refused."""
+    unknown_ridge = prior is not None and any(sigma is None for sigma in sigmas)
+    if is_concrete(scans, grains, sigmas):
+        # As far as it can be told without the shapes of grains.
+        for sensors in {scan.grid.size for scan in scans}:
+            require_memory(len(grains), sensors, method=method, limit=memory_limit, held=0)
+        if not (method == "auto" and unknown_ridge):
+            return approach_for(method, grains, scans[0].grid, prior=prior, tolerance=tolerance)
+    elif unknown_ridge:
+        raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
+    # Traced numbers cannot be looked at, nor can a ridge that is not known yet.
+    return Approach("orthogonal" if method == "auto" else method, tolerance)
+
+
 def _solved(
     scans: list[Scan],
     sigmas: list[np.ndarray | Array | None],
     grains: Grains,
-    before: Approach | None,
+    approach: Approach,
     *,
     prior: float | None,
-    method: str,
     level: float,
-    tolerance: float,
     memory_limit: int | None,
     progress: StageProgress | None,
     throw: bool,
@@ -201,20 +224,8 @@ def _solved(
     """Solutions of maps of the same sensors, and what maps of moved ones begin with."""
     grid = scans[0].grid
     concrete = is_concrete(scans, grains, sigmas)
-    if not concrete and prior is not None and sigmas[0] is None:
-        raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
-    if concrete:
-        # Before any work, as far as it can be told without the shapes of grains.
-        require_memory(len(grains), grid.size, method=method, limit=checked_limit(memory_limit), held=0)
     weighted = [weights_of(scan, sigma) for scan, sigma in zip(scans, sigmas, strict=True)]
     weight, variances = weighted[0][0], [variance for _, variance in weighted]
-    if before is not None:
-        approach = before
-    elif method == "auto" and (not concrete or (prior is not None and any(sigma is None for sigma in sigmas))):
-        # Traced numbers cannot be looked at, and the ridge of an unknown noise is not known yet.
-        approach = Approach("orthogonal", tolerance)
-    else:
-        approach = approach_for(method, grains, grid, prior=prior, tolerance=tolerance)
     least = min(variances) if concrete else variances[0]
     reduction = reduce_problem(
         grains, grid, weight, ridge_of(least, prior), approach, memory_limit=memory_limit, progress=progress

@@ -1,6 +1,7 @@
 """What to know before believing a solution: its failure, with the remedy, and warnings."""
 
 import dataclasses
+import inspect
 import warnings
 from collections.abc import Iterator
 
@@ -13,6 +14,9 @@ from mmtjax.units import MAGNETITE_SATURATION
 
 #: Standard deviations of χ² by which it may miss its expectation before a warning.
 _CHI_SQUARE_SPREAD = 5.0
+
+#: Packages whose functions lie between a user's line and a warning: this one, and the checks of types around them.
+_OURS = ("mmtjax", "jaxtyping", "beartype")
 
 
 def remedies(solver: str) -> str:
@@ -43,12 +47,20 @@ def judge(solution: Solution, *, limit: float, solver: str, tolerance: float, th
         solution = dataclasses.replace(solution, failure=failure, warnings=(failure,))
         if throw:
             solution.check()
-        warnings.warn(failure, InversionWarning, stacklevel=5)
+        _warn(failure)
         return solution
     messages = tuple(_concerns(solution, tolerance))
     for message in messages:
-        warnings.warn(message, InversionWarning, stacklevel=5)
+        _warn(message)
     return dataclasses.replace(solution, warnings=messages)
+
+
+def _warn(message: str) -> None:
+    """Warn, of the line that has called mmtjax."""
+    frame, level = inspect.currentframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, InversionWarning, stacklevel=level)
 
 
 def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:

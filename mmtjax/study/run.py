@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import xarray
-from distributed import Client, KilledWorker, as_completed
+from distributed import Client, as_completed
 
-from mmtjax.cluster import DEATHS, check_helpers, check_worker, connected, cores, start_jax_with_one_thread
+from mmtjax.cluster import check_helpers, check_worker, connected, cores, start_jax_with_one_thread, told_deaths
 from mmtjax.inversion.memory import available_memory, estimate_memory
 from mmtjax.precision import require_float64
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -198,10 +198,7 @@ def _named(geometry: Geometry) -> Iterator[None]:
 
 
 def _failed(geometry: Geometry, error: Exception) -> StudyError:
-    if isinstance(error, KilledWorker):
-        why = f"{DEATHS} workers died over it, most likely for want of memory; run with fewer workers"
-    else:
-        why = f"{error or type(error).__name__}"
+    why = told_deaths(error) or f"{error or type(error).__name__}"
     return StudyError(
         f"the sample of {geometry.words} could not be computed: {why}. Complete cells are kept; the same command "
         "continues"

@@ -23,6 +23,7 @@ from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
 from mmtjax.subdomains.crew import Crew
+from mmtjax.subdomains.memory import require_window_memory
 from mmtjax.subdomains.problem import Options, Problem, keep
 from mmtjax.subdomains.rounds import State, agree, right_sides
 from mmtjax.subdomains.work import factor_window
@@ -49,6 +50,7 @@ def invert_subdomains(
     method: str = "auto",
     level: float = 0.95,
     tolerance: float = DEFAULT_TOLERANCE,
+    memory_limit: int | None = None,
     store: str | Path | None = None,
     executor: Executor | None = None,
     progress: StageProgress | None = None,
@@ -74,6 +76,8 @@ def invert_subdomains(
     draws
         Maps of noise. The error of a radius shrinks with the square root of their number, see
         ``Solution.radius_error``.
+    memory_limit
+        Bytes that each who does the work may use; by default what is free, where that is this process.
     store
         Directory in which work is kept; a run that was ended goes on from there. By default a temporary one.
     executor
@@ -91,8 +95,12 @@ def invert_subdomains(
     ------
     ValueError
         As `mmtjax.invert`; for sizes that are not positive, fewer than 2 draws, and a store of another problem.
+    MemoryError
+        If a window would not fit.
     RuntimeError, InversionError
         As `mmtjax.invert`; `InversionError` also where the windows do not come to agree.
+    WorkerError
+        If workers of the executor die.
     BlockingIOError
         If another process works in `store`.
 
@@ -139,6 +147,7 @@ def invert_subdomains(
         key=np.asarray(jax.random.key_data(key)),
         options=options,
     )
+    require_window_memory(problem, limit=memory_limit, alone=executor is None)
     with _directory(store) as place:
         keep(problem, place)
         crew = Crew(place, executor, progress)
