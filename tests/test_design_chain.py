@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import betainc
 
-from mmtjax import SensorGrid
+from mmtjax import SensorGrid, greens_matrix
 from mmtjax.design import OBJECTIVES, DesignProblem, QuantumDiamondMicroscope, evaluate, evaluate_with_gradient
-from mmtjax.design.chain import objective_on
 from mmtjax.design.population import draw_population
 from mmtjax.rock.shapes import synthetic_library
 from tests.design_problems import CHOSEN, KNOBS, PROBLEM, difference, with_objective
@@ -18,8 +18,8 @@ from tests.design_problems import CHOSEN, KNOBS, PROBLEM, difference, with_objec
 def check_gradient(problem, chosen):
     found = evaluate_with_gradient(problem, chosen)
     for name in problem.free:
-        # Short steps where sensors fade in, with a second derivative that jumps; elsewhere the longer ones that keep
-        # the rounding of the values small beside a slope of less than one per cent.
+        # Short steps where sensors fade in; elsewhere the longer ones that keep the rounding of the values small beside
+        # a slope of less than one per cent.
         step = 2e-4 if name in ("interval", "thickness") else 4e-3
         expected = difference(problem, chosen, name, step * chosen[name])
         # A derivative that is nothing beside the value is lost in the rounding of the differences.
@@ -62,15 +62,30 @@ def test_gradient_of_a_camera(place):
     )
 
 
-def test_where_the_interval_divides_the_cell_the_model_is_the_map():
+def test_the_model_is_a_map_whose_far_edges_fade():
+    """The regularized incomplete beta function is the fade, over four of the longest intervals about the edge."""
     rock = draw_population(jax.random.key(3), synthetic_library(), count=6, density=5e4, thickness=40.0)
-    edge = float(rock.edge(40.0))
+    edge, frame = float(rock.edge(40.0)), 4 * 6.0
     problem = dataclasses.replace(PROBLEM, knobs=KNOBS | {"thickness": 40.0}, objective="information")
     problem.__dict__["populations"] = [rock]
-    chosen = {"interval": edge / 17, "standoff": 1.5, "sensor_side": 1.0}
-    grid = SensorGrid(origin=(0, 0), spacing=edge / 17, shape=(18, 18), height=1.5, side=1.0)
-    expected = objective_on(problem, problem.setting(**chosen), rock.grains, grid)
-    assert evaluate(problem, chosen).mean == pytest.approx(float(expected), rel=1e-9)
+    chosen = {"interval": 2.9, "standoff": 1.5, "sensor_side": 1.0}
+    grid = SensorGrid(origin=(0, 0), spacing=2.9, shape=(25, 25), height=1.5, side=1.0)
+    line = betainc(3, 3, np.clip((edge - np.asarray(grid.x)) / frame + 0.5, 0, 1))
+    assert line[-1] == 0
+    assert line[0] == 1
+    rows = np.asarray(greens_matrix(rock.grains, grid)) * np.sqrt(np.outer(line, line)).reshape(-1, 1)
+    variance = float(problem.instrument.noise_variance(problem.setting(**chosen)))
+    expected = np.linalg.slogdet(np.eye(18) + rows.T @ rows * problem.prior**2 / variance)[1] / 2
+    assert evaluate(problem, chosen).mean == pytest.approx(expected, rel=1e-9)
+
+
+def test_derivatives_by_the_interval_are_those_of_its_trend():
+    """At settings a little apart they are alike, and their mean is the change: no step in which a sensor comes in."""
+    problem = with_objective("d")
+    intervals = np.linspace(2.2, 2.4, 7)
+    slopes = [evaluate_with_gradient(problem, CHOSEN | {"interval": x}).gradient["interval"] for x in intervals]
+    first, last = (evaluate(problem, CHOSEN | {"interval": x}).mean for x in intervals[[0, -1]])
+    np.testing.assert_allclose(slopes, (last - first) / 0.2, rtol=0.3)
 
 
 def test_population_keeps_its_density_and_stays_inside():

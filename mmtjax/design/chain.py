@@ -24,6 +24,11 @@ from mmtjax.scan.grid import SensorGrid
 #: Places on the way between two settings at which `way_between` takes derivatives.
 _PLACES = 8
 
+#: Width of the frame at the far edges of a cell in which sensors fade out, in sampling intervals of the longest kind. A
+#: frame of one interval, whose width follows the interval, is no more than a step: derivatives by the interval then
+#: swing by ten times what they are on average.
+_FRAME = 4.0
+
 #: Lines of sensors are padded to a multiple of this.
 _ROOM = 128
 
@@ -176,7 +181,7 @@ def _sample(
         SensorGrid(
             origin=(0.0, 0.0),
             spacing=float(scene.spacing),
-            shape=(_count(population, setting),) * 2,
+            shape=(_count(problem, population, setting),) * 2,
             height=float(scene.height),
             side=float(scene.side),
         ),
@@ -194,7 +199,7 @@ def _sample_with_gradient(
 
     def places(free: dict[str, Array]) -> tuple[_Scene, Setting]:
         traced = as_arrays(problem.setting(**free))
-        return _scene(problem, population, traced, room=_room(population, setting)), traced
+        return _scene(problem, population, traced, room=_room(problem, population, setting)), traced
 
     (scene, _), back = jax.vjp(places, free)
     value, (by_setting, by_gram) = _objective_slopes(fixed_part(problem), *arguments)
@@ -214,31 +219,38 @@ def _sample_with_gradient(
 
 
 def _scene(problem: DesignProblem, population: Population, setting: Setting, *, room: int | None = None) -> _Scene:
-    """Grains and sensors of one sample; sensors fade out at the far edges of the cell, where more or fewer fit in.
+    """Grains and sensors of one sample; sensors fade out in a frame about the far edges of the cell.
 
-    Where the interval divides the edge of the cell, this is the map from edge to edge. The line of sensors has `room`
-    for more than there are.
+    The frame is where it is whatever the interval, and several intervals wide: sensors pass through it as the interval
+    changes, and their precisions add up to the same for each µm. The line of sensors has `room` for more than there
+    are.
     """
-    edge = population.edge(setting.thickness)
-    places = jnp.arange(_room(population, setting) if room is None else room)
-    inside = jnp.clip(edge / setting.interval - places + 1, 0, 1)
+    edge, frame = population.edge(setting.thickness), _frame(problem)
+    places = setting.interval * jnp.arange(_room(problem, population, setting) if room is None else room)
+    inside = jnp.clip((edge - places) / frame + 0.5, 0, 1)
     return _Scene(
         position=population.positions(setting.thickness),
         spacing=jnp.asarray(setting.interval, jnp.float64),
         height=jnp.asarray(setting.standoff, jnp.float64),
         side=jnp.asarray(problem.instrument.sensor_side(setting), jnp.float64),
-        line=inside**2 * (3 - 2 * inside),
+        line=inside**3 * (10 - 15 * inside + 6 * inside**2),
     )
 
 
-def _count(population: Population, setting: Setting) -> int:
-    """Sensors from edge to edge, and one more that may fade in."""
-    return int(np.floor(float(population.edge(setting.thickness)) / setting.interval)) + 2
+def _frame(problem: DesignProblem) -> float:
+    """Width of the frame in which sensors fade out, µm."""
+    return _FRAME * float(np.max(problem.knobs["interval"]))
 
 
-def _room(population: Population, setting: Setting) -> int:
+def _count(problem: DesignProblem, population: Population, setting: Setting) -> int:
+    """Sensors along a line to where none is left."""
+    reach = float(population.edge(setting.thickness)) + _frame(problem) / 2
+    return int(np.floor(reach / setting.interval)) + 1
+
+
+def _room(problem: DesignProblem, population: Population, setting: Setting) -> int:
     """Their number rounded up, so that few lengths occur for which JAX compiles."""
-    return _ROOM * -(-_count(population, setting) // _ROOM)
+    return _ROOM * -(-_count(problem, population, setting) // _ROOM)
 
 
 def _precision(scene: _Scene, green: TiledGreen) -> Float[np.ndarray, "ny nx"]:
