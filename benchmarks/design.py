@@ -1,4 +1,4 @@
-"""The objective of a planned scan and its gradient: 500 grains below 40,401 sensors."""
+"""The objective of a planned scan and its gradient: 500 grains below 44,521 sensors, the outermost of which fade."""
 
 from functools import partial
 from time import perf_counter
