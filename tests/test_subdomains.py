@@ -2,7 +2,12 @@
 
 import functools
 import gc
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -10,7 +15,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,33 +26,15 @@ from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.inversion.solution import InversionError, InversionWarning
 from mmtjax.subdomains import rounds, work
 from mmtjax.subdomains.frozen import freeze, thaw
-from mmtjax.subdomains.invert import invert_subdomains
 from mmtjax.subdomains.mosaic import Mosaic
 from mmtjax.subdomains.windows import divide_sample, divide_sensors
-
-KEY = jax.random.key(3)
-NOISE = 5.0
-
-
-@functools.cache
-def sample() -> tuple[mmtjax.Scan, mmtjax.Grains]:
-    """200 cubes to 14 µm of depth under a map of 150 × 150 µm."""
-    rng = np.random.default_rng(0)
-    position = np.column_stack([rng.uniform(0, 150, (200, 2)), -rng.uniform(3, 14, 200)])
-    grains = mmtjax.Grains.from_volumes(position, rng.lognormal(1.5, 1, 200))
-    grid = mmtjax.SensorGrid(origin=(0, 0), spacing=1.5, shape=(101, 101), height=0)
-    field = mmtjax.forward(grains, 1e4 * rng.normal(size=(200, 3)), grid)
-    return mmtjax.Scan(np.asarray(field) + NOISE * rng.normal(size=grid.shape), grid), grains
+from tests.subdomains_process import NOISE, by_windows, sample
 
 
 @functools.cache
 def whole() -> mmtjax.Solution:
     scan, grains = sample()
     return mmtjax.invert(scan, grains, NOISE, method="orthogonal")
-
-
-def by_windows(scan: mmtjax.Scan, grains: mmtjax.Grains, noise: object = NOISE, **options: object) -> mmtjax.Solution:
-    return invert_subdomains(KEY, scan, grains, noise, **({"core": 50.0, "buffer": 30.0, "draws": 16} | options))
 
 
 def worst(one: mmtjax.Solution, other: mmtjax.Solution) -> float:
@@ -197,6 +183,27 @@ def test_a_run_that_was_ended_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
     again = by_windows(scan, grains, store=tmp_path / "disturbed")
     assert eqx.tree_equal(undisturbed.magnetization, again.magnetization)
     assert eqx.tree_equal(undisturbed.covariance, again.covariance)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    """Each time a moment after so many pieces of work: while columns are made, windows factored, and maps moved."""
+    rng, heard = np.random.default_rng(4), []
+    for store, pieces in [("undisturbed", None), *(("killed", pieces) for pieces in (2, 6, 10, 25, 60, 120, None))]:
+        command = [sys.executable, "-m", "tests.subdomains_process", tmp_path / store, tmp_path / f"{store}.npz"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            for _ in range(pieces or 0):
+                heard.append(process.stdout.readline().strip())
+            if pieces is not None:
+                time.sleep(rng.uniform(0, 0.2))
+                process.send_signal(signal.SIGKILL)
+            process.stdout.read()
+        assert (process.returncode == 0) == (pieces is None)
+    assert {"columns", "windows", "corrections", "directions"} <= set(heard)
+    undisturbed, killed = (np.load(tmp_path / f"{store}.npz") for store in ("undisturbed", "killed"))
+    for name in undisturbed:
+        np.testing.assert_array_equal(undisturbed[name], killed[name])
 
 
 class Backwards(Executor):
