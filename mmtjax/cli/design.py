@@ -86,7 +86,7 @@ def setting_table(optimum: Optimum, trials: list[Trial]) -> pandas.DataFrame:
     for number, trial in enumerate(trials):
         rows.append(
             {
-                "setting": "the instrument's best" if number == 0 else "the instrument's next",
+                "setting": "tried, best" if number == 0 else "tried, next",
                 **trial.chosen,
                 "dwell": _dwell(optimum, trial.chosen),
                 "objective": trial.mean,
