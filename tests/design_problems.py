@@ -19,7 +19,14 @@ def with_objective(objective, problem=PROBLEM):
     return changed
 
 
-def difference(problem, chosen, name, step):
-    """Fourth-order central difference of the objective."""
-    values = [evaluate(problem, chosen | {name: chosen[name] + k * step}).mean for k in (-2, -1, 1, 2)]
-    return (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * step)
+#: Weights of the differences at one, two and more steps to both sides, by their order.
+CENTRAL = {4: (2 / 3, -1 / 12), 8: (4 / 5, -1 / 5, 4 / 105, -1 / 280)}
+
+
+def difference(problem, chosen, name, step, *, order=4):
+    """Central difference of the objective."""
+
+    def at(steps):
+        return evaluate(problem, chosen | {name: chosen[name] + steps * step}).mean
+
+    return sum(weight * (at(k) - at(-k)) for k, weight in enumerate(CENTRAL[order], 1)) / step
