@@ -36,14 +36,16 @@ class SomeRows(AbstractRows):
             yield RowBlock(columns, sensors_of_tiles(self.grid, tiles))
 
 
-def streamed_seconds(grains: Grains, grid: SensorGrid, *, share: float, root: bool = False) -> tuple[float, float]:
+def streamed_seconds(
+    grains: Grains, grid: SensorGrid, *, share: float, tolerance: float, root: bool = False
+) -> tuple[float, float]:
     """Seconds for all rows, columns made and multiplied, and for their products alone, from a share of the rows.
 
     The blocks are spread evenly over the grid, so that sensors are as near to grains as in the whole. What takes its
     time once, as the matrix that is filled, would be scaled up with the rest: the time of a block is the difference of
     what many take and what one takes. `root` times the triangular factor in place of the normal equations.
     """
-    green = TiledGreen(grains, grid)
+    green = TiledGreen(grains, grid, tolerance=tolerance)
     blocks = max(1, tile_count(grid) // green.block_tiles)
     count = min(blocks, max(2, round(share * blocks)))
     chosen = np.linspace(0, blocks, count, endpoint=False).astype(int) * green.block_tiles
