@@ -9,8 +9,8 @@ from there.
 
 import argparse
 import dataclasses
+import hashlib
 import itertools
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from rich.console import Console
 
 from mmtjax.design import (
     DesignProblem,
-    DesignWarning,
     Objective,
     Trial,
     nearest_trials,
@@ -32,7 +31,7 @@ from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.files import beside
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.plot.study_style import rows_of
-from mmtjax.terminal import Stages
+from mmtjax.terminal import Stages, heard_warnings
 
 #: Table 1 of the paper. Its noises are what a dwell leaves: within an hour, three and a day 5 nT·√s to 100 are spanned.
 DENSITIES = (2.5e3, 5e3, 1e4, 2.5e4, 5e4, 7.5e4, 1e5)
@@ -148,6 +147,9 @@ def summary(table: pandas.DataFrame, objective: Objective) -> pandas.DataFrame:
     """
     rows = []
     for (density, hours), group in table.groupby(["density", "hours"], sort=True):
+        if OURS + AGAIN not in set(group["setting"]):
+            # Of a run that was ended.
+            continue
         ours, best = (best_of(group, setting + AGAIN, objective) for setting in (OURS, PAPERS))
         difference = ours[objective.name] - best[objective.name]
         rows.append(
@@ -163,6 +165,29 @@ def summary(table: pandas.DataFrame, objective: Objective) -> pandas.DataFrame:
     return pandas.DataFrame(rows)
 
 
+def comment_of(plan: DesignConfig, config: Path) -> str:
+    """What stands above a table: of which configuration it is."""
+    digest = hashlib.sha256(config.read_bytes()).hexdigest()[:12]
+    return f"{plan.name}, ours and the settings of Out et al. (2022), on fresh samples; {config.name} {digest}"
+
+
+def earlier_table(out: Path, comment: str) -> pandas.DataFrame:
+    """The table of an earlier run, which may be empty; a `SystemExit` where it is of another configuration."""
+    if not out.exists():
+        return pandas.DataFrame()
+    first = out.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    if first != comment:
+        raise SystemExit(f"{out} is of another configuration ({first!r}, not {comment!r}); give another --out")
+    return read_table(out)
+
+
+def holds(table: pandas.DataFrame, problem: DesignProblem, setting: str) -> bool:
+    """Whether a table has a setting of a rock and a time."""
+    if table.empty:
+        return False
+    return setting in set(rows_of(table, density=problem.density, hours=problem.budget / 3600)["setting"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "squid.toml", help="TOML file of a plan")
@@ -172,28 +197,30 @@ def main() -> None:
     asked = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     plan = read_design(asked.config)
-    table = read_table(asked.out) if asked.out.exists() else pandas.DataFrame()
-    comment = f"{plan.name}: ours and the settings of Out et al. (2022), on fresh samples"
-    objective = plan.problem.objective
+    comment = comment_of(plan, asked.config)
+    table = earlier_table(asked.out, comment)
+
+    def add(problem: DesignProblem, trials: Iterator[tuple[str, Trial]]) -> None:
+        nonlocal table
+        with heard_warnings() as heard:
+            rows = [row_of(problem, name, trial) for name, trial in trials]
+        for message in heard:
+            print(f"{problem.density:g} grains/mm³, {problem.budget / 3600:g} h: {message}")
+        table = pandas.concat([table, pandas.DataFrame(rows)], ignore_index=True)
+        table.attrs["units"] = UNITS
+        with beside(asked.out) as partial:
+            write_table(partial, table, comment=comment)
+
     with Stages(Console(stderr=True)) as stages:
         for density, hours in itertools.product(asked.density, asked.hours):
             grains = made_up_grains(plan, density)
             problem = dataclasses.replace(plan.problem, density=density, budget=hours * 3600, grains=grains)
-            for setting, trials in ((OURS, first_trials), (OURS + AGAIN, last_trials)):
-                there = rows_of(table, density=density, hours=hours) if len(table) else table
-                if len(there) and np.any(there["setting"] == setting):
-                    continue
-                arguments = (plan, problem) if trials is first_trials else (plan, problem, there)
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter("always", DesignWarning)
-                    rows = [row_of(problem, name, trial) for name, trial in trials(*arguments, stages)]
-                for warning in caught:
-                    print(f"{density:g} grains/mm³, {hours:g} h: {warning.message}")
-                table = pandas.concat([table, pandas.DataFrame(rows)], ignore_index=True)
-                table.attrs["units"] = UNITS
-                with beside(asked.out) as partial:
-                    write_table(partial, table, comment=comment)
-    print(summary(table, objective).to_string(index=False))
+            if not holds(table, problem, OURS):
+                add(problem, first_trials(plan, problem, stages))
+            if not holds(table, problem, OURS + AGAIN):
+                known = rows_of(table, density=density, hours=hours)
+                add(problem, last_trials(plan, problem, known, stages))
+    print(summary(table, plan.problem.objective).to_string(index=False))
 
 
 if __name__ == "__main__":
