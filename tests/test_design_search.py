@@ -162,8 +162,8 @@ def test_steps_are_found_along_every_knob():
 
 
 def test_steps_beside_something_smooth_are_told():
-    """The time of the scan drives the interval to its end, 6 µm, next to a step at 5.9 µm."""
-    median = evaluate(with_objective("median_ratio", TIMED), {"interval": 5.9}).mean
+    """The time of the scan drives the interval to its end, 6 µm, next to a step at 5.83 µm."""
+    median = evaluate(with_objective("median_ratio", TIMED), {"interval": 5.83}).mean
     problem = with_objective(count_below(median), TIMED)
     with pytest.warns(DesignWarning, match="'counted' changes with interval otherwise than its derivative says: the"):
         assert optimize(problem, starts=1, steps=1, first={"interval": 6.0}).chosen["interval"] == 6.0

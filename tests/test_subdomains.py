@@ -28,6 +28,7 @@ from mmtjax.subdomains import rounds, work
 from mmtjax.subdomains.frozen import freeze, thaw
 from mmtjax.subdomains.mosaic import Mosaic
 from mmtjax.subdomains.windows import divide_sample, divide_sensors
+from tests import subdomains_process
 from tests.subdomains_process import NOISE, by_windows, sample
 
 
@@ -337,7 +338,7 @@ def test_windows_that_do_not_agree_say_so(monkeypatch: pytest.MonkeyPatch) -> No
         by_windows(scan, grains)
     with pytest.warns(InversionWarning, match="do not come to agree") as caught:
         solution = by_windows(scan, grains, throw=False)
-    assert [entry.filename for entry in caught] == [__file__]
+    assert [entry.filename for entry in caught] == [subdomains_process.__file__]
     assert solution.failure is not None
 
 
