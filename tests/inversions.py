@@ -2,12 +2,7 @@
 
 import numpy as np
 
-from mmtjax import (
-    Grains,
-    Scan,
-    SensorGrid,
-    forward,
-)
+from mmtjax import Grains, Scan, SensorGrid, forward
 
 GRID = SensorGrid(origin=(-4, -4), spacing=1.0, shape=(33, 33), height=1.0)
 

@@ -19,21 +19,15 @@ import numpy as np
 import pandas
 from rich.console import Console
 
-from mmtjax.design import (
-    DesignProblem,
-    Objective,
-    Trial,
-    nearest_trials,
-    optimize,
-    try_setting,
-)
+from mmtjax.design import DesignProblem, Objective, Trial, nearest_trials, optimize, try_setting
 from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.files import beside
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.plot.study_style import rows_of
 from mmtjax.terminal import Stages, heard_warnings
+from mmtjax.units import UM3_PER_MM3
 
-#: Table 1 of the paper. Its noises are what a dwell leaves: within an hour, three and a day 5 nT·√s to 100 are spanned.
+#: Table 1 of the paper; the time of the scan takes the place of its noises.
 DENSITIES = (2.5e3, 5e3, 1e4, 2.5e4, 5e4, 7.5e4, 1e5)
 THICKNESSES = (50.0, 75.0)
 INTERVALS = (1.0, 2.0, 4.0, 5.0)
@@ -62,7 +56,7 @@ def side_of(plan: DesignConfig, density: float) -> float:
     >>> side_of(plan, 1e5), side_of(plan, 2.5e3)
     (80.0, 358.0)
     """
-    return max(plan.side, float(np.ceil(np.sqrt(_GRAINS * 1e9 / (density * min(THICKNESSES))))))
+    return max(plan.side, float(np.ceil(np.sqrt(_GRAINS * UM3_PER_MM3 / (density * min(THICKNESSES))))))
 
 
 def made_up_grains(plan: DesignConfig, density: float) -> int:
@@ -74,7 +68,7 @@ def made_up_grains(plan: DesignConfig, density: float) -> int:
     >>> [made_up_grains(plan, density) for density in DENSITIES]
     [4, 6, 11, 28, 30, 30, 30]
     """
-    in_cell = round(density * 1e-9 * min(THICKNESSES) * _CELL**2)
+    in_cell = round(density * min(THICKNESSES) * _CELL**2 / UM3_PER_MM3)
     return max(_CELL_GRAINS, min(plan.problem.grains, in_cell))
 
 

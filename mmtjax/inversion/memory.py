@@ -83,14 +83,22 @@ def require_memory(grains: int, sensors: int, *, method: str, limit: int | None,
     MemoryError
         With what is needed, what there is, and what would make it fit.
     """
-    needed = estimate_memory(grains, sensors, method=method, held=held)
+    require_bytes(
+        estimate_memory(grains, sensors, method=method, held=held),
+        limit=limit,
+        work=f"inverting for {grains} grains from {sensors} sensors",
+        remedy="crop the scan and the grains, or bin the scan, or invert it window by window (invert_subdomains; "
+        "--subdomains DIR)",
+    )
+
+
+def require_bytes(needed: int, *, limit: int | None, work: str, remedy: str) -> None:
+    """Raise a `MemoryError` unless so many bytes are within `limit`, by default what the machine has free."""
     there = available_memory() if limit is None else limit
     if needed > there:
         whose = "free on this machine" if limit is None else "allowed by memory_limit"
         raise MemoryError(
-            f"inverting for {grains} grains from {sensors} sensors takes about {needed / _GIB:.3g} GiB, and "
-            f"{there / _GIB:.3g} GiB are {whose}; crop the scan and the grains, or bin the "
-            "scan, or invert it window by window (invert_subdomains; --subdomains DIR)"
+            f"{work} takes about {needed / _GIB:.3g} GiB, and {there / _GIB:.3g} GiB are {whose}; {remedy}"
         )
 
 
