@@ -35,6 +35,7 @@ LARGE = (
     ("survey", "basalt", 2),
     ("subdomains", "growth", 2),
     ("subdomains", "accuracy", 2),
+    ("goal", "pieces", 1),
 )
 
 #: The second word of XLA_FLAGS is no flag of XLA; it is the customary spelling, and ignored where it is not known.

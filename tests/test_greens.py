@@ -66,6 +66,16 @@ def test_progress_is_reported_to_the_end():
     assert seen[-1] == (GRID.size, GRID.size)
 
 
+def test_forward_of_a_map_in_parts_is_the_product_with_the_matrix():
+    """The parts meet at sensors 512; grains lie below and beside the seams."""
+    grid = SensorGrid(origin=(-509, -510), spacing=1.0, shape=(520, 525), height=1.0)
+    magnetization = np.random.default_rng(3).normal(size=(9, 3))
+    field = forward(GRAINS, magnetization, grid)
+    for rows, columns in [(slice(500, 520), slice(490, 525)), (slice(3, 520, 40), slice(2, 525, 40))]:
+        expected = greens_matrix(GRAINS, grid.window(rows, columns)) @ magnetization.ravel()
+        np.testing.assert_allclose(np.ravel(field[rows, columns]), expected, atol=1e-8 * np.max(np.abs(field)))
+
+
 def test_forward_refuses_another_shape():
     with pytest.raises(ValueError, match=r"magnetization must be \(grain, 3\) = \(9, 3\), in A/m; got shape \(3, 9\)"):
         forward(GRAINS, np.zeros((3, 9)), GRID)

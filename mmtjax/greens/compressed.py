@@ -217,8 +217,7 @@ class CompressedGreen(AbstractGreen):
                 for child in square.children:
                     parts.append((yield from descend(level - 1, child)))
                 columns = xp.concatenate(parts, axis=1)
-            inside = columns @ basis.orthonormal
-            outside = columns - inside @ basis.orthonormal.T
+            inside, outside = basis.parted(columns)
             yield level, square.near, outside
             if progress is not None:
                 progress(finished * grid.size // len(leaves), grid.size)

@@ -10,11 +10,16 @@ from mmtjax.precision import float64_array, is_concrete
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
+#: Sensors along the edges of the parts of a map that are worked out one after another.
+_EDGE = 512
+
 
 def forward(
     grains: Grains, magnetization: object, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
 ) -> Float[Array, "ny nx"]:
-    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (equation 4), Q never held.
+    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (equation 4).
+
+    Of Q no more is held than the compressed columns of a part of the map of 512 × 512 sensors.
 
     Raises
     ------
@@ -33,5 +38,13 @@ def forward(
     values = float64_array(magnetization, name="magnetization")
     if values.shape != (len(grains), 3):
         raise ValueError(f"magnetization must be (grain, 3) = ({len(grains)}, 3), in A/m; got shape {values.shape}")
-    form = CompressedGreen if is_concrete(grains, grid) else TiledGreen
-    return form(grains, grid, tolerance=tolerance).mv(jnp.asarray(values).ravel())
+    vector = jnp.asarray(values).ravel()
+    if not is_concrete(grains, grid):
+        return TiledGreen(grains, grid, tolerance=tolerance).mv(vector)
+    rows, columns = ([slice(start, start + _EDGE) for start in range(0, count, _EDGE)] for count in grid.shape)
+    return jnp.block(
+        [
+            [CompressedGreen(grains, grid.window(row, column), tolerance=tolerance).mv(vector) for column in columns]
+            for row in rows
+        ]
+    )

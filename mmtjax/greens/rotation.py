@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from mmtjax.field.polynomial import transfer
 from mmtjax.greens.tree import Square, leaf_vandermonde
 
-#: Bases that are remembered of leaves and of squares above, 1.3 MB each. A map of uniform weights has a few of each,
-#: which the blocks of a large sample and all its windows share.
+AnyArray = np.ndarray | Array
+
+#: Bases that are remembered of leaves and of squares above, 1.3 and 2.5 MB each. A map of uniform weights has a few of
+#: each, which the blocks of a large sample and all its windows share.
 _LEAVES, _ABOVE = 16, 64
 
 
@@ -24,10 +26,20 @@ class Basis:
         Their values: at the sensors of a leaf; above, in the bases of the squares within, one after another.
     triangle
         From the factors of a polynomial to those in this basis.
+    complement
+        Orthonormal directions of all that is no polynomial; None for a leaf, where they are as many as sensors.
     """
 
     orthonormal: Float[np.ndarray, "row term"]
     triangle: Float[np.ndarray, "term term"]
+    complement: Float[np.ndarray, "row rest"] | None = None
+
+    def parted(self, columns: AnyArray) -> tuple[AnyArray, AnyArray]:
+        """Columns (unknown, row) along the polynomials (unknown, term), and what else they hold (unknown, rest)."""
+        inside = columns @ self.orthonormal
+        if self.complement is None:
+            return inside, columns - inside @ self.orthonormal.T
+        return inside, columns @ self.complement
 
 
 def bases(levels: list[list[Square]], weights: list[Float[np.ndarray, " sensor"]]) -> list[list[Basis]]:
@@ -53,4 +65,7 @@ def _of_leaf(weights: bytes) -> Basis:
 @lru_cache(_ABOVE)
 def _above(children: tuple[tuple[Basis, tuple[int, int]], ...]) -> Basis:
     """From the bases of the squares within, told apart by identity, and which quarters they are."""
-    return Basis(*np.linalg.qr(np.concatenate([basis.triangle @ transfer(*quarter) for basis, quarter in children])))
+    rows = np.concatenate([basis.triangle @ transfer(*quarter) for basis, quarter in children])
+    rotation, triangle = np.linalg.qr(rows, mode="complete")
+    terms = min(rows.shape)
+    return Basis(rotation[:, :terms].copy(), triangle[:terms], rotation[:, terms:].copy())

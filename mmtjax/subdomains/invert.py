@@ -32,9 +32,9 @@ from mmtjax.uncertainty.confidence import confidence_radius
 #: Sizes in depths of the deepest grain. Buffer and core where none are given: no more than four windows share a grain,
 #: for rounds grow with their number. Sensors beyond the buffer: all that grains of the window are seen by, or the
 #: correction would be of another matrix.
-_BUFFER = 3.5
-_CORE = 7.0
-_MARGIN = 6.0
+BUFFER = 3.5
+CORE = 7.0
+MARGIN = 6.0
 
 
 def invert_subdomains(
@@ -130,9 +130,9 @@ def invert_subdomains(
     weight, variance = weights_of(scan, sigma)
     depth = float(scan.grid.height) - float(np.min(np.asarray(grains.position)[:, 2]))
     options = Options(
-        core=_checked_size("core", _CORE * depth if core is None else core),
-        buffer=_checked_size("buffer", _BUFFER * depth if buffer is None else buffer),
-        margin=_MARGIN * depth,
+        core=_checked_size("core", CORE * depth if core is None else core),
+        buffer=_checked_size("buffer", BUFFER * depth if buffer is None else buffer),
+        margin=MARGIN * depth,
         draws=_checked_draws(draws),
         variance=float(variance),
         prior=prior,

@@ -81,7 +81,7 @@ def solve_window(place: Path, number: int) -> Float[np.ndarray, "map own_unknown
 
 def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
     """Make the columns of a block of sensors and keep them; its part of the right sides QᵀW²φ of all maps."""
-    problem, done = kept(place), _of_block(place, number)
+    problem, done = kept(place), block_file(place, number)
     rows, columns = problem.blocks[number]
     if not done.exists():
         made = CompressedGreen(problem.grains, problem.grid.window(rows, columns), tolerance=problem.options.tolerance)
@@ -118,7 +118,7 @@ def compare_block(place: Path, number: int) -> Misfit:
 
 
 def _green(place: Path, number: int) -> CompressedGreen:
-    return thaw(_of_block(place, number))
+    return thaw(block_file(place, number))
 
 
 def residual_file(place: Path) -> Path:
@@ -131,13 +131,14 @@ def directions_file(place: Path) -> Path:
     return place / "directions.npy"
 
 
+def block_file(place: Path, number: int) -> Path:
+    """Columns of a block of sensors, a `CompressedGreen`."""
+    return place / f"block-{number:05d}"
+
+
 def _of_window(place: Path, number: int) -> Path:
     return place / f"window-{number:05d}.npz"
 
 
 def _factor_of_window(place: Path, number: int) -> Path:
     return place / f"window-{number:05d}.factor.npy"
-
-
-def _of_block(place: Path, number: int) -> Path:
-    return place / f"block-{number:05d}"

@@ -1,0 +1,150 @@
+"""The goal of the field, 10⁵ grains below 20 mm²: some of the pieces of that very problem, and what all would take."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from benchmarks.measure import interleaved, note, one_core_clock, record, seconds
+from benchmarks.memory import peak_gib
+from benchmarks.samples import scale_of_large
+from mmtjax import SensorGrid
+from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.greens.blocks import unknowns_of
+from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.rock.placement import place_grains
+from mmtjax.rock.shapes import synthetic_library
+from mmtjax.subdomains.frozen import thaw
+from mmtjax.subdomains.invert import BUFFER, CORE, MARGIN
+from mmtjax.subdomains.problem import Options, Problem, keep
+from mmtjax.subdomains.windows import Window
+from mmtjax.subdomains.work import (
+    apply_block,
+    block_file,
+    directions_file,
+    factor_window,
+    form_block,
+    residual_file,
+    solve_window,
+)
+
+_SIDE, _THICKNESS, _DENSITY, _NOISE = 4472.0, 50.0, 1e5, 20.0
+_DRAWS = 32
+
+#: Rounds of products of which the median is taken.
+_PRODUCTS = 3
+
+#: Rounds that are reckoned with; 8,000 grains take 32 and their number grows slowly.
+_ROUNDS = 40
+
+
+def pieces() -> None:
+    """CPU time of a window in the middle of the sample and of the blocks that it looks at, and of all if as dear.
+
+    Pieces at the edges take less. Distant grains, polynomials on all of a block, cost it what a block without them
+    takes less: a coarser level for their field could not save more.
+    """
+    problem = goal()
+    number, window = middle(problem)
+    seen = window.sees(problem.blocks)
+    record("goal_grains", len(problem.grains), "grains")
+    record("goal_windows", len(problem.windows), "windows")
+    record("goal_blocks", len(problem.blocks), "blocks")
+    with tempfile.TemporaryDirectory() as store:
+        place = Path(store)
+        keep(problem, place)
+        vectors = np.random.default_rng(1).normal(size=(_DRAWS + 1, problem.unknowns))
+        np.save(directions_file(place), vectors)
+        np.save(residual_file(place), vectors)
+        columns = [one_core_seconds(form_block, place, block) for block in seen]
+        products = [one_core_seconds(apply_block, place, block) for block in seen]
+        disk = sum(file.stat().st_size for file in place.glob("block-*")) / len(seen)
+        factored = one_core_seconds(factor_window, place, number)
+        solved = one_core_seconds(solve_window, place, number)
+        disk_window = sum(file.stat().st_size for file in place.glob(f"window-{number:05d}*"))
+        distant = distant_shares(problem, place, seen[len(seen) // 2], vectors)
+    note(f"the first block takes {columns[0]:.3g} s, compiling included")
+    per_block, per_round = float(np.median(columns)), float(np.median(products))
+    record("goal_columns_s", per_block, "s for a block")
+    record("goal_products_s", per_round, "s for a block and round")
+    record("goal_factor_s", factored, "s for a window")
+    record("goal_solve_s", solved, "s for a window and round")
+    record("goal_columns_distant", distant[0], "of the time of a block")
+    record("goal_products_distant", distant[1], "of the time of a block and round")
+    record("goal_block_gib", disk / 2**30, "GiB for a block")
+    record("goal_disk_gib", (disk * len(problem.blocks) + disk_window * len(problem.windows)) / 2**30, "GiB")
+    record("goal_peak_gib", peak_gib(), "GiB")
+    blocks, windows = len(problem.blocks), len(problem.windows)
+    total = blocks * (per_block + _ROUNDS * per_round) + windows * (factored + _ROUNDS * solved)
+    record("goal_cpu_h", total / 3600, "h of one core")
+
+
+def goal() -> Problem:
+    """The problem, with a map of zeros; its edge is smaller by the scale that the environment asks for."""
+    side = round(_SIDE * scale_of_large())
+    key = jax.random.key(5)
+    grains = place_grains(key, synthetic_library(), side=side, thickness=_THICKNESS, density=_DENSITY)
+    grid = SensorGrid(origin=(0, 0), spacing=1, shape=(side + 1, side + 1), height=0)
+    depth = -float(np.min(np.asarray(grains.position)[:, 2]))
+    options = Options(
+        core=CORE * depth,
+        buffer=BUFFER * depth,
+        margin=MARGIN * depth,
+        draws=_DRAWS,
+        variance=_NOISE**2,
+        prior=None,
+        method="auto",
+        tolerance=DEFAULT_TOLERANCE,
+    )
+    return Problem(
+        grains=grains,
+        grid=grid,
+        field=np.zeros(grid.shape),
+        weight=np.ones(grid.shape),
+        key=np.asarray(jax.random.key_data(key)),
+        options=options,
+    )
+
+
+def middle(problem: Problem) -> tuple[int, Window]:
+    """The window next to the middle of the sample, and its number."""
+    position = np.asarray(problem.grains.position)[:, :2]
+    away = [
+        np.linalg.norm(position[window.grains[window.core]].mean(axis=0) - position.mean(axis=0))
+        for window in problem.windows
+    ]
+    number = int(np.argmin(away))
+    return number, problem.windows[number]
+
+
+def distant_shares(
+    problem: Problem, place: Path, number: int, vectors: Float[np.ndarray, "direction unknown"]
+) -> tuple[float, float]:
+    """What columns of a block, and products with them, take less without grains that are polynomials on all of it."""
+    near = thaw(block_file(place, number)).levels[-1][0].near
+    record("goal_near_grains", len(near), "grains near a block")
+    less, whole = (block_seconds(problem, number, some, vectors) for some in (near, np.arange(len(problem.grains))))
+    return 1 - less[0] / whole[0], 1 - less[1] / whole[1]
+
+
+def block_seconds(
+    problem: Problem, number: int, some: Int[np.ndarray, " part"], vectors: Float[np.ndarray, "direction unknown"]
+) -> tuple[float, float]:
+    """CPU time of the columns of some grains over a block, and of products with them."""
+    part, grains, own = problem.blocks[number], problem.grains.select(some), vectors[:, unknowns_of(some)]
+    start = one_core_clock()
+    green = CompressedGreen(grains, problem.grid.window(*part))
+    columns = one_core_clock() - start
+    weight = problem.weight[part]
+    products = interleaved(
+        lambda: green.rmv(weight**2 * np.asarray(green.mv(own))), rounds=_PRODUCTS, clock=one_core_clock
+    )
+    return columns, float(np.median(products))
+
+
+def one_core_seconds(work: Callable[[Path, int], object], place: Path, number: int) -> float:
+    """CPU time of a piece of work."""
+    return seconds(lambda: work(place, number), one_core_clock)
