@@ -70,6 +70,20 @@ def test_the_error_of_a_polynomial_is_bounded(seed):
             assert np.abs(ours - dipole(*places)).max() <= bound + 1e-13
 
 
+def test_columns_of_a_part_of_a_map_are_as_right_as_those_of_the_map():
+    """To a share of the peak over the whole map, far from which polynomials on large squares are enough."""
+    whole = SensorGrid(origin=(-70, -60), spacing=1.0, shape=(120, 500), height=1.5)
+    part = whole.window(slice(None), slice(300, 500))
+    peak = np.abs(greens_matrix(GRAINS, whole, tolerance=1e-11)).max(axis=0)
+    exact = np.asarray(greens_matrix(GRAINS, part, tolerance=1e-11))
+    alone = CompressedGreen(GRAINS, part, tolerance=1e-8)
+    plan = plan_field(GRAINS, part, tolerance=1e-8, whole=whole)
+    shared = CompressedGreen(GRAINS, part, tolerance=1e-8, decided=plan)
+    columns = np.asarray(shared.mv(jnp.eye(shared.unknowns))).reshape(shared.unknowns, -1).T
+    assert np.max(np.abs(columns - exact) / peak) < 1e-8
+    assert shared.nbytes < 0.6 * alone.nbytes
+
+
 def test_the_tree_covers_every_sensor_once_and_keeps_the_near():
     plan = plan_field(GRAINS, GRID)
     levels = grow_tree(plan)

@@ -62,6 +62,8 @@ class FieldPlan(eqx.Module):
         Allowed error as a share of the peak.
     reference, grid
         Positions and sensors that are known, from which the form is chosen; None where they are traced.
+    whole
+        The sensors over which the peaks are taken: `grid`, or those that it is a part of.
     """
 
     position: Float[AnyArray, "grain 3"]
@@ -72,6 +74,7 @@ class FieldPlan(eqx.Module):
     tolerance: float = eqx.field(static=True)
     reference: Float[np.ndarray, "grain 3"] | None
     grid: SensorGrid | None
+    whole: SensorGrid | None
 
     @property
     def decided(self) -> bool:
@@ -82,7 +85,7 @@ class FieldPlan(eqx.Module):
         """The plan of the same grains at other places under the same sensors elsewhere, all known."""
         refuse_grains_above(grains, grid)
         position = np.asarray(grains.position)
-        return dataclasses.replace(self, position=position, reference=position, grid=grid)
+        return dataclasses.replace(self, position=position, reference=position, grid=grid, whole=grid)
 
     def forms(
         self,
@@ -98,9 +101,8 @@ class FieldPlan(eqx.Module):
         """
         place = self.reference[grain] + self.shapes.centroid[part]
         distance = self.distance(place, first=first[:, ::-1], count=np.broadcast_to(count, len(grain))[:, None])
-        closest = self.distance(place, first=np.zeros(2), count=np.array(self.grid.shape[::-1]))
         reach = self.reach[part]
-        allowed = self.tolerance * allowed_error(self.shapes.volume[part], reach, closest, distance)
+        allowed = self.tolerance * allowed_error(self.shapes.volume[part], reach, self.closest(place), distance)
         form = np.full(len(grain), NEAR)
         errors = truncation_errors(self.bounds[part], reach, distance)
         for number in reversed(range(len(ORDERS))):
@@ -109,10 +111,18 @@ class FieldPlan(eqx.Module):
 
     def distance(self, place: np.ndarray, *, first: np.ndarray, count: np.ndarray) -> Float[np.ndarray, " pair"]:
         """Distance from places to rectangles of sensors: index of the first along x and y, and how many."""
-        spacing = np.asarray(self.grid.spacing)
-        low = np.asarray(self.grid.origin) + spacing * first
-        beside = distance_beside(place[:, :2], low, low + spacing * (count - 1))
-        return np.hypot(float(self.grid.height) - place[:, 2], beside)
+        return _distance(self.grid, place, first=first, count=count)
+
+    def closest(self, place: np.ndarray) -> Float[np.ndarray, " pair"]:
+        """Distance from places to the nearest of all sensors, below which the peak of a column is."""
+        return _distance(self.whole, place, first=np.zeros(2), count=np.array(self.whole.shape[::-1]))
+
+
+def _distance(grid: SensorGrid, place: np.ndarray, *, first: np.ndarray, count: np.ndarray) -> np.ndarray:
+    spacing = np.asarray(grid.spacing)
+    low = np.asarray(grid.origin) + spacing * first
+    beside = distance_beside(place[:, :2], low, low + spacing * (count - 1))
+    return np.hypot(float(grid.height) - place[:, 2], beside)
 
 
 def plan_field(
@@ -121,6 +131,7 @@ def plan_field(
     *,
     tolerance: float = DEFAULT_TOLERANCE,
     decided: FieldPlan | None = None,
+    whole: SensorGrid | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FieldPlan:
     """Shapes, series and their bounds of `grains` for sensors like those of `grid`.
@@ -135,6 +146,9 @@ def plan_field(
         A plan of the same grains close by, whose shapes and choice of forms are taken over. With it, geometry that is
         traced costs no more than geometry that is known; the tolerance holds as far as distances are those of that
         plan.
+    whole
+        Known sensors of which `grid` is a part. Peaks are taken over all of them: what is distant from the part need be
+        no more right there than it is elsewhere.
     progress
         Called with the grains whose shapes are worked out and all of them.
 
@@ -160,13 +174,23 @@ def plan_field(
     reach = shapes.bounding_radius + (side[0] ** 2 + side[1] ** 2) ** 0.5 / 2
     reference = np.asarray(grains.position) if known else None
     if decided is not None:
-        reference, known_grid = decided.reference, decided.grid
+        reference, known_grid, whole = decided.reference, decided.grid, decided.whole
         bounds, limit = decided.bounds, decided.reach
     else:
         known_grid = grid if known else None
         bounds, limit = degree_bounds(coefficients), reach
     position = np.asarray(grains.position) if known else grains.position
-    return FieldPlan(position, shapes, coefficients, bounds, limit, tolerance, reference, known_grid)
+    return FieldPlan(
+        position,
+        shapes,
+        coefficients,
+        bounds,
+        limit,
+        tolerance,
+        reference,
+        known_grid,
+        known_grid if whole is None else whole,
+    )
 
 
 def distance_beside(place: np.ndarray, low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " pair"]:

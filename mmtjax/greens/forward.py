@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.field.plan import DEFAULT_TOLERANCE, plan_field
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.precision import float64_array, is_concrete
@@ -42,9 +42,10 @@ def forward(
     if not is_concrete(grains, grid):
         return TiledGreen(grains, grid, tolerance=tolerance).mv(vector)
     rows, columns = ([slice(start, start + _EDGE) for start in range(0, count, _EDGE)] for count in grid.shape)
-    return jnp.block(
-        [
-            [CompressedGreen(grains, grid.window(row, column), tolerance=tolerance).mv(vector) for column in columns]
-            for row in rows
-        ]
-    )
+
+    def part(row: slice, column: slice) -> Float[Array, "part_ny part_nx"]:
+        sensors = grid.window(row, column)
+        plan = plan_field(grains, sensors, tolerance=tolerance, whole=grid)
+        return CompressedGreen(grains, sensors, tolerance=tolerance, decided=plan).mv(vector)
+
+    return jnp.block([[part(row, column) for column in columns] for row in rows])

@@ -102,7 +102,7 @@ class _Bodies:
         self.depth = float(plan.grid.height) - self.place[:, 2]
         self.radius = plan.shapes.bounding_radius[root]
         self.reach = plan.reach[root]
-        self.closest = plan.distance(self.place, first=np.zeros(2), count=np.array(plan.grid.shape[::-1]))
+        self.closest = plan.closest(self.place)
 
 
 def _divide(
