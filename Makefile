@@ -13,7 +13,7 @@ help:
 	@echo "make test       the tests (minutes); options for pytest: make test TESTARGS='-n 2'"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make bench      the benchmarks (minutes)"
-	@echo "make bench-large  those of the largest models and of a survey (tens of minutes, up to 8 GiB)"
+	@echo "make bench-large  those of the largest models and of a survey (tens of minutes, up to 12 GiB)"
 	@echo "make lint       style of the code"
 	@echo "make docs       the pages of docs/, into docs/_build/html"
 	@echo "make clean      remove what the other targets wrote, $(VENV) excepted"
@@ -45,7 +45,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.run
 
 bench-large: venv
-	$(BIN)/python -m benchmarks.run limit survey subdomains
+	$(BIN)/python -m benchmarks.run limit survey subdomains goal
 
 lint: venv
 	$(BIN)/python -m ruff check .
