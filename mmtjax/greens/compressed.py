@@ -56,7 +56,7 @@ class CompressedGreen(AbstractGreen):
     (6, 6)
     """
 
-    grains: Grains
+    position: Float[AnyArray, "grain 3"]
     grid: SensorGrid
     levels: list[list[Square]] = eqx.field(static=True)
     sensors: list[Int[np.ndarray, " sensor"]]
@@ -78,7 +78,8 @@ class CompressedGreen(AbstractGreen):
                 "grains or the grid are being traced, so that near and far cannot be told apart; pass decided=, a plan "
                 "of concrete geometry by plan_field, or use TiledGreen"
             )
-        self.grains, self.grid = grains, grid
+        # Of the grains no more is kept: corners take more memory than the columns of a part of a large map.
+        self.position, self.grid = plan.position, grid
         self.levels = grow_tree(plan)
         self.sensors = [_sensors(grid, leaf) for leaf in self.levels[0]]
         self.polynomials = [held_polynomials(plan, grid, level) for level in self.levels]
@@ -87,7 +88,7 @@ class CompressedGreen(AbstractGreen):
     @property
     def unknowns(self) -> int:
         """Number of unknowns, three for each grain."""
-        return 3 * len(self.grains)
+        return 3 * len(self.position)
 
     @property
     def nbytes(self) -> int:
@@ -163,7 +164,7 @@ class CompressedGreen(AbstractGreen):
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
         """A triangular factor of the weighted rows: those of each level of the tree are swept across the map."""
-        across = unknowns_of(np.argsort(np.asarray(self.grains.position)[:, int(np.argmin(self.grid.shape))]))
+        across = unknowns_of(np.argsort(np.asarray(self.position)[:, int(np.argmin(self.grid.shape))]))
         return triangular(self.pieces(across, weight, progress=progress), across)
 
     def pieces(
@@ -233,7 +234,7 @@ class CompressedGreen(AbstractGreen):
         """Squares, columns of leaves and polynomials: of all grains, or of some, which are numbered anew."""
         if grains is None:
             return self.levels, self.leaves, self.polynomials
-        place = np.full(len(self.grains), -1)
+        place = np.full(len(self.position), -1)
         place[grains] = np.arange(len(grains))
 
         def rows_of(own: Int[np.ndarray, " own"]) -> Int[np.ndarray, " unknown"]:
