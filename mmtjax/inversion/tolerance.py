@@ -7,6 +7,9 @@
 _HARMLESS = 12.0
 _WANTED = 8.0
 
+#: The same where magnetizations may be off by a whole radius, by the growth of what was measured.
+_MEANINGLESS = 2e3
+
 #: The finest tolerance: finer ones sum more corners, whose rounding is no smaller.
 _FINEST = 1e-11
 
@@ -27,3 +30,14 @@ def tightened(tolerance: float, *, condition: float) -> float:
 def is_too_coarse(tolerance: float, *, condition: float) -> bool:
     """Whether magnetizations may be off by more than a hundredth of their radii."""
     return condition * tolerance > _HARMLESS
+
+
+def carried_condition(tolerance: float) -> float:
+    """The condition number beyond which columns of a tolerance say nothing of the least determined grains.
+
+    Examples
+    --------
+    >>> carried_condition(1e-8)
+    200000000000.0
+    """
+    return _MEANINGLESS / tolerance

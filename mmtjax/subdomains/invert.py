@@ -19,6 +19,7 @@ from mmtjax.inversion.judge import condition_failure, judge
 from mmtjax.inversion.options import check_counts, checked_options, weights_of
 from mmtjax.inversion.reduce import SOLVERS, StageProgress
 from mmtjax.inversion.solution import InversionError, Solution
+from mmtjax.inversion.tolerance import carried_condition
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
@@ -153,7 +154,7 @@ def invert_subdomains(
         crew = Crew(place, executor, progress)
         rights = right_sides(problem, place, crew)
         windows = _answers(problem, crew)
-        limit = SOLVERS[windows.method].limit
+        limit = min(SOLVERS[windows.method].limit, carried_condition(tolerance))
         failure = condition_failure(windows.condition, limit=limit, solver=windows.method)
         if failure is not None and throw:
             # Rounds would not come to an end, or mean nothing.

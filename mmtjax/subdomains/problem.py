@@ -83,6 +83,12 @@ class Problem:
         """Parts of the map, about as large as windows."""
         return divide_sensors(self.grid, edge=self.options.core + 2 * self.options.buffer)
 
+    @cached_property
+    def used(self) -> SensorGrid:
+        """The smallest part of the grid that holds all sensors in use."""
+        rows, columns = (np.flatnonzero(np.any(self.weight > 0, axis=across)).tolist() for across in (1, 0))
+        return self.grid.window(slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+
     def noise(self, block: int, draw: int) -> Float[np.ndarray, "rows columns"]:
         """Normal deviates for the sensors of a block in a perturbed map."""
         rows, columns = self.blocks[block]

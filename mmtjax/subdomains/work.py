@@ -86,7 +86,7 @@ def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
     rows, columns = problem.blocks[number]
     if not done.exists():
         grains, grid = problem.grains, problem.grid.window(rows, columns)
-        plan = plan_field(grains, grid, tolerance=problem.options.tolerance, whole=problem.grid)
+        plan = plan_field(grains, grid, tolerance=problem.options.tolerance, whole=problem.used)
         freeze(CompressedGreen(grains, grid, tolerance=plan.tolerance, decided=plan), done)
     weight = np.asarray(problem.weight[rows, columns])
     maps = [weight * problem.field[rows, columns]]
