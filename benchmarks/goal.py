@@ -12,7 +12,7 @@ from benchmarks.measure import interleaved, note, one_core_clock, record, second
 from benchmarks.memory import peak_gib
 from benchmarks.samples import scale_of_large
 from mmtjax import SensorGrid
-from mmtjax.field.plan import DEFAULT_TOLERANCE, plan_field
+from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.rock.placement import place_grains
@@ -136,8 +136,7 @@ def block_seconds(
     """CPU time of the columns of some grains over a block, and of products with them."""
     part, grains, own = problem.blocks[number], problem.grains.select(some), vectors[:, unknowns_of(some)]
     start = one_core_clock()
-    grid = problem.grid.window(*part)
-    green = CompressedGreen(grains, grid, decided=plan_field(grains, grid, whole=problem.used))
+    green = CompressedGreen(grains, problem.grid.window(*part), whole=problem.used)
     columns = one_core_clock() - start
     weight = problem.weight[part]
     products = interleaved(

@@ -77,8 +77,7 @@ def test_columns_of_a_part_of_a_map_are_as_right_as_those_of_the_map():
     peak = np.abs(greens_matrix(GRAINS, whole, tolerance=1e-11)).max(axis=0)
     exact = np.asarray(greens_matrix(GRAINS, part, tolerance=1e-11))
     alone = CompressedGreen(GRAINS, part, tolerance=1e-8)
-    plan = plan_field(GRAINS, part, tolerance=1e-8, whole=whole)
-    shared = CompressedGreen(GRAINS, part, tolerance=1e-8, decided=plan)
+    shared = CompressedGreen(GRAINS, part, tolerance=1e-8, whole=whole)
     columns = np.asarray(shared.mv(jnp.eye(shared.unknowns))).reshape(shared.unknowns, -1).T
     assert np.max(np.abs(columns - exact) / peak) < 1e-8
     assert shared.nbytes < 0.6 * alone.nbytes

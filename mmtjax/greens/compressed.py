@@ -40,6 +40,8 @@ class CompressedGreen(AbstractGreen):
         Error of a coefficient as a share of the peak of its grain.
     decided
         Plan of concrete geometry close by from which near and far are told apart.
+    whole
+        Sensors of which `grid` is a part, over which the peaks are taken, see `plan_field`.
     progress
         Called with the sensors that are done and all of them.
 
@@ -70,9 +72,10 @@ class CompressedGreen(AbstractGreen):
         *,
         tolerance: float = DEFAULT_TOLERANCE,
         decided: FieldPlan | None = None,
+        whole: SensorGrid | None = None,
         progress: Progress | None = None,
     ) -> None:
-        plan = plan_field(grains, grid, tolerance=tolerance, decided=decided)
+        plan = plan_field(grains, grid, tolerance=tolerance, decided=decided, whole=whole)
         if not plan.decided:
             raise ValueError(
                 "grains or the grid are being traced, so that near and far cannot be told apart; pass decided=, a plan "

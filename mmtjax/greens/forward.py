@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mmtjax.field.plan import DEFAULT_TOLERANCE, plan_field
+from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.precision import float64_array, is_concrete
@@ -44,8 +44,6 @@ def forward(
     rows, columns = ([slice(start, start + _EDGE) for start in range(0, count, _EDGE)] for count in grid.shape)
 
     def part(row: slice, column: slice) -> Float[Array, "part_ny part_nx"]:
-        sensors = grid.window(row, column)
-        plan = plan_field(grains, sensors, tolerance=tolerance, whole=grid)
-        return CompressedGreen(grains, sensors, tolerance=tolerance, decided=plan).mv(vector)
+        return CompressedGreen(grains, grid.window(row, column), tolerance=tolerance, whole=grid).mv(vector)
 
     return jnp.block([[part(row, column) for column in columns] for row in rows])

@@ -178,36 +178,34 @@ def _reflect(rows: Float[np.ndarray, "row size"], width: int) -> int:
     """Make the first columns of some rows upper triangular, in place; how many rows are then final."""
     if len(rows) == 0 or width == 0:
         return 0
+    others = rows[:, width:]
     # Panels are thin: threads wait for each other there longer than they work. And SciPy has a BLAS of its own, whose
     # threads, once woken, would spin beside those of NumPy's that make the products below.
     with _thread_pools().limit(limits=1, user_api="blas"):
-        vectors, turn = _reflections(np.array(rows[:, :width], order="F"), rows)
-    count, others = len(turn), rows[:, width:]
-    if others.size:
-        along = turn @ (vectors.T @ others)
-        for start in range(0, len(others), _CHUNK):
-            others[start : start + _CHUNK] -= vectors[start : start + _CHUNK] @ along
+        vectors, scale = _panel(np.array(rows[:, :width], order="F"))
+        count = len(scale)
+        rows[:count, :width] = np.triu(vectors[:count])
+        rows[count:, :width] = 0
+        if not others.size:
+            return count
+        vectors = vectors[:, :count]
+        vectors[:count] = np.tril(vectors[:count], -1)
+        np.fill_diagonal(vectors, 1)
+        # The product of the reflections is 1 - V T Vᵀ, with 1/T the upper triangle of VᵀV and 1/scale on its diagonal.
+        inner = np.eye(count) + scale[:, None] * np.triu(vectors.T @ vectors, 1)
+        turn = solve_triangular(inner, np.diag(scale)).T
+    along = turn @ (vectors.T @ others)
+    for start in range(0, len(others), _CHUNK):
+        others[start : start + _CHUNK] -= vectors[start : start + _CHUNK] @ along
     return count
 
 
-def _reflections(
-    columns: Float[np.ndarray, "row width"], rows: Float[np.ndarray, "row size"]
-) -> tuple[Float[np.ndarray, "row count"], Float[np.ndarray, "count count"]]:
-    """Vectors V of the reflections that make some columns, the first of `rows`, triangular there; and Tᵀ.
-
-    The product of the reflections is 1 − V T Vᵀ, with 1/T the upper triangle of VᵀV and 1/scale on its diagonal.
-    """
+def _panel(columns: Float[np.ndarray, "row width"]) -> tuple[np.ndarray, np.ndarray]:
+    """LAPACK's reflections of some columns, which are overwritten."""
     # The workspace that LAPACK is given by default is too small for it to work by panels.
     size, _ = dgeqrf_lwork(*columns.shape)
     vectors, scale, _, _ = dgeqrf(columns, lwork=int(size), overwrite_a=True)
-    count, width = len(scale), columns.shape[1]
-    rows[:count, :width] = np.triu(vectors[:count])
-    rows[count:, :width] = 0
-    vectors = vectors[:, :count]
-    vectors[:count] = np.tril(vectors[:count], -1)
-    np.fill_diagonal(vectors, 1)
-    inner = np.eye(count) + scale[:, None] * np.triu(vectors.T @ vectors, 1)
-    return vectors, solve_triangular(inner, np.diag(scale)).T
+    return vectors, scale
 
 
 @cache

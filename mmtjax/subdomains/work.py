@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.field.plan import plan_field
 from mmtjax.files import beside
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
@@ -85,9 +84,8 @@ def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
     problem, done = kept(place), block_file(place, number)
     rows, columns = problem.blocks[number]
     if not done.exists():
-        grains, grid = problem.grains, problem.grid.window(rows, columns)
-        plan = plan_field(grains, grid, tolerance=problem.options.tolerance, whole=problem.used)
-        freeze(CompressedGreen(grains, grid, tolerance=plan.tolerance, decided=plan), done)
+        grid, tolerance = problem.grid.window(rows, columns), problem.options.tolerance
+        freeze(CompressedGreen(problem.grains, grid, tolerance=tolerance, whole=problem.used), done)
     weight = np.asarray(problem.weight[rows, columns])
     maps = [weight * problem.field[rows, columns]]
     for draw in range(1, 1 + problem.options.draws):
