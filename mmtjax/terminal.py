@@ -76,6 +76,8 @@ def as_typed(message: str, options: Mapping[str, str] = OPTIONS) -> str:
     message = re.sub(r"it has (?P<names>\w+(, \w+)*)$", listed, message)
     message = re.sub(rf"(?<![\w-])(?P<name>{names})={value}", option, message)
     words = "|".join(name for name in options if "_" in name)
+    if not words:
+        return message
     return re.sub(rf"(?<![\w-])(?P<name>{words})\b(?P<value>)", option, message)
 
 

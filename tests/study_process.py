@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import xarray
 
+from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study import Cell, Geometry, StudyConfig, run
 from mmtjax.study.run import StudyProgress, run_study
 
@@ -57,7 +58,7 @@ def files_of(store: Path) -> dict[str, bytes]:
 
 
 def run_made_up(
-    config: StudyConfig, geometry: Geometry, intervals: Sequence[float]
+    config: StudyConfig, geometry: Geometry, intervals: Sequence[float], *, library: ShapeLibrary | None = None
 ) -> Iterator[tuple[float, xarray.Dataset]]:
     """In place of `run_geometry`: nothing is computed, but it takes a moment."""
     for interval in intervals:
@@ -65,13 +66,15 @@ def run_made_up(
         yield interval, made_up(Cell(*geometry, interval), noise=config.noise)
 
 
-def work_made_up(config: StudyConfig, geometry: Geometry, intervals: Sequence[float], version: str) -> list[object]:
+def work_made_up(
+    config: StudyConfig, geometry: Geometry, intervals: Sequence[float], library: ShapeLibrary | None, version: str
+) -> list[object]:
     """In place of what a worker does; the second repeat takes long enough to be killed over."""
     if os.environ["NPROC"] != "1":
         raise RuntimeError("a worker has more than one thread")
     time.sleep(0.5 if geometry.repeat == 1 else 0.0)
     run.run_geometry = run_made_up
-    return run._work(config, geometry, list(intervals), version)
+    return run._work(config, geometry, list(intervals), library, version)
 
 
 def die(*_: object) -> None:

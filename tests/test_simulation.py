@@ -143,6 +143,12 @@ def test_the_command_takes_shapes_of_the_user_and_tells_what_cannot_be(
     asked = ["--side", "12", "--thickness", "12", "--grains", str(tmp_path / "mine.txt")]
     assert cli.main(["simulate", "--out", str(tmp_path / "out"), "--density", "2e6", *asked]) == 0
     np.testing.assert_allclose(read_cuboids(tmp_path / "out" / "grains.txt").volume, np.full(3, 12.0))
+    stack = np.zeros((4, 4, 4), np.int32)
+    stack[1, 1:3, 1:4] = 1
+    np.save(tmp_path / "mine.npy", stack)
+    voxels = ["--grains", str(tmp_path / "mine.npy"), "--voxel-spacing", "0.75", "--grains-z", "up", *asked[:4]]
+    assert cli.main(["simulate", "--out", str(tmp_path / "voxels"), "--density", "2e6", *voxels]) == 0
+    np.testing.assert_allclose(read_cuboids(tmp_path / "voxels" / "grains.txt").volume, np.full(3, 6 * 0.75**3))
     capsys.readouterr()
     assert cli.main(["simulate", "--out", str(tmp_path / "full"), "--density", "8e7", *asked]) == 1
     assert "cannot be reached" in capsys.readouterr().err

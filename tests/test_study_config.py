@@ -9,6 +9,7 @@ import pytest
 
 from mmtjax.study import Cell, Geometry, StudyConfig, read_config
 from mmtjax.study.cell import cell_of_path, geometry_key, grain_count, sensor_count
+from mmtjax.study.config import FREE
 from mmtjax.study.cost import seconds_left
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments" / "limits_of_mmt"
@@ -73,7 +74,10 @@ def test_values_are_sorted_numbers(write: Write) -> None:
         ("repeats = 2", "repeats = 0", "repeats must be a whole number, 1 or more; got 0"),
         ("repeats = 2", "level = 95", "level must be a probability, such as 0.95; got 95"),
         ("repeats = 2", "directions = 'north'", "directions must be 'printed' or 'isotropic'; got 'north'"),
-        ("repeats = 2", "library = 'mine'", "library must be 'synthetic'"),
+        ("repeats = 2", "library = ''", "library must be 'synthetic', or a file of grains; got ''"),
+        ("repeats = 2", "library_z = 'north'", "library_z must be 'up' or 'down', whether z of that file"),
+        ("repeats = 2", "library_voxel_spacing = 0", "library_voxel_spacing must be the edge of a voxel of that file"),
+        ("repeats = 2", "library_voxel_spacing = 'fine'", "library_voxel_spacing must be the edge of a voxel"),
         ("repeats = 2", "height = -1", "height must be a height in µm"),
         ("repeats = 2", "tolerance = '1e-6'", "tolerance must be a share"),
         ("[1e4]", "1e4", r"density must be a list of different positive numbers \(1/mm³\); got 10000.0"),
@@ -99,7 +103,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_config(tmp_path / "none.toml")
 
 
-def test_the_fingerprint_covers_all_but_the_name_and_the_repeats() -> None:
+def test_the_fingerprint_covers_all_but_the_names_and_the_repeats() -> None:
     config = read_config(FOLDER / "reduced.toml")
     changes = {
         "seed": 1,
@@ -114,11 +118,14 @@ def test_the_fingerprint_covers_all_but_the_name_and_the_repeats() -> None:
         "tolerance": 1e-5,
         "name": "other",
         "repeats": 3,
+        "library": "mine.txt",
+        "library_z": "up",
+        "library_voxel_spacing": 0.5,
     }
-    assert {*changes, "library"} == {field.name for field in dataclasses.fields(StudyConfig)}
+    assert set(changes) == {field.name for field in dataclasses.fields(StudyConfig)}
     for name, value in changes.items():
         changed = dataclasses.replace(config, **{name: value})
-        assert (changed.fingerprint == config.fingerprint) == (name in ("name", "repeats")), name
+        assert (changed.fingerprint == config.fingerprint) == (name in FREE), name
 
 
 def test_repeats_come_one_after_the_other_and_large_samples_first() -> None:

@@ -244,7 +244,7 @@ def test_an_incomplete_study_has_the_figures_it_can(
     with writing(tmp_path / "part.zarr", config) as place:
         write_cell(place, config.cells()[0], cell_data(config.cells()[0]))
     # The model of Fig. 1 is made in a test of its own.
-    monkeypatch.setattr(study_figures, "example_of", lambda _: example)
+    monkeypatch.setattr(study_figures, "example_of", lambda *_, **__: example)
     heard, study = [], open_study(tmp_path / "part.zarr")
     tables = study_tables(pooled_samples(study))
     files = save_study_figures(
@@ -284,7 +284,7 @@ def test_the_model_of_figure_1_is_the_nearest_of_the_study(example: Example, mon
             asked.append(noise)
             return example.solution.scan
 
-    def sample_of(study: StudyConfig, geometry: Geometry) -> Sample:
+    def sample_of(study: StudyConfig, geometry: Geometry, *, library: None) -> Sample:
         asked.append((study, geometry))
         return Sample()
 

@@ -211,7 +211,7 @@ def test_the_command_computes_with_one_thread_of_jax_whatever_the_environment_sa
         "def sums():\n"
         "    values = np.random.default_rng(0).normal(size=(600, 2000))\n"
         "    print('sums', np.asarray(jax.numpy.sum(values**2, axis=0)).tobytes().hex())\n"
-        "def summed(*arguments):\n"
+        "def summed(*arguments, **options):\n"
         "    sums()\n"
         "    return run_made_up(*arguments)\n"
         "run.run_geometry = summed\n"
@@ -230,7 +230,7 @@ def test_the_command_computes_with_one_thread_of_jax_whatever_the_environment_sa
 
 
 def test_a_complete_study_is_not_computed_again(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "run_geometry", lambda *_: pytest.fail("it was computed again"))
+    monkeypatch.setattr(run, "run_geometry", lambda *_, **__: pytest.fail("it was computed again"))
     told: list[StudyProgress] = []
     run_study(SMALL, undisturbed, progress=told.append)
     assert told == [StudyProgress(CELLS, CELLS, 0.0, None, "")]

@@ -1,15 +1,21 @@
 """Shapes of grains that a user names, for the commands that make up samples."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmtjax.io.grains import read_grains
+from mmtjax.io.recognize import recognize
 from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.terminal import GRAIN_OPTIONS, in_words_of
 
 
-def shape_library(grains: Path | None, *, z: str | None, voxel_spacing: float | None) -> ShapeLibrary | None:
-    """The shapes of a file of grains; None, for the synthetic ones, without a file."""
+def shape_library(
+    grains: Path | None, *, z: str | None, voxel_spacing: float | None, words: Mapping[str, str] = GRAIN_OPTIONS
+) -> ShapeLibrary | None:
+    """The shapes of a file of grains, with errors in the words of the user; None, for the synthetic ones, without."""
     if grains is None:
         return None
-    with in_words_of(GRAIN_OPTIONS):
-        return ShapeLibrary.from_grains(read_grains(grains, z=z, spacing=voxel_spacing))
+    with in_words_of(words):
+        # Where they lie does not matter, but readers of voxels do not take them without a place.
+        place = {"origin": (0.0, 0.0, 0.0)} if {"voxels", "stack"} & set(recognize(grains)) else {}
+        return ShapeLibrary.from_grains(read_grains(grains, z=z, spacing=voxel_spacing, **place))

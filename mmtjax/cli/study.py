@@ -11,10 +11,11 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mmtjax.cli.library import shape_library
 from mmtjax.cli.study_report import figures, table
 from mmtjax.cluster import start_jax_with_one_thread
 from mmtjax.io.provenance_record import provenance
-from mmtjax.study.config import read_config
+from mmtjax.study.config import SYNTHETIC, read_config
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.read import open_study
 from mmtjax.study.run import StudyProgress, run_study
@@ -29,6 +30,9 @@ it is, `table` and `figures` show what came out.""",
     help_format="markdown",
     default_parameter=Parameter(negative=()),
 )
+
+#: How the configuration names what readers of grains take.
+_LIBRARY_KEYS = {"z": "library_z =", "spacing": "library_voxel_spacing ="}
 
 for command in (table, figures):
     study.command(command)
@@ -51,7 +55,7 @@ def run(
     Parameters
     ----------
     config
-        TOML file of the study.
+        TOML file of the study. A file of grains that it names lies relative to it.
     out
         Zarr store to make, or to go on with.
     workers
@@ -63,13 +67,23 @@ def run(
     """
     voice, screen = Console(stderr=True), Console()
     wanted = read_config(config)
+    shapes = None if wanted.library == SYNTHETIC else config.parent / wanted.library
     if workers == 0:
         # Before the record asks JAX for its devices.
         start_jax_with_one_thread()
-    record = provenance([config], {"workers": workers, "scheduler": scheduler})
+    record = provenance([config, *filter(None, [shapes])], {"workers": workers, "scheduler": scheduler})
+    library = shape_library(shapes, z=wanted.library_z, voxel_spacing=wanted.library_voxel_spacing, words=_LIBRARY_KEYS)
     try:
         with _bar(voice) as progress:
-            run_study(wanted, out, workers=workers, scheduler=scheduler, provenance=record, progress=progress)
+            run_study(
+                wanted,
+                out,
+                library=library,
+                workers=workers,
+                scheduler=scheduler,
+                provenance=record,
+                progress=progress,
+            )
     except KeyboardInterrupt:
         voice.print("complete cells are kept; the same command continues", highlight=False)
         raise

@@ -16,8 +16,10 @@ from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
+from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.interpolation import NotCovered, interpolate_threshold
-from mmtjax.study.read import open_study
+from mmtjax.study.read import Study, open_study
+from mmtjax.study.shapes import shapes_fingerprint
 from mmtjax.study.statistics import SMALLER_IS_BETTER
 from mmtjax.study.strengths import LIMIT
 from mmtjax.study.threshold import ThresholdAnswer, find_threshold
@@ -74,7 +76,7 @@ def threshold(
         Whether the angle of the magnetization from z is uniform, as the paper prints it, or no direction is favoured.
     grains
         File with grains whose shapes to draw from, of any format that `mmtjax invert` reads: those of your microCT.
-        Synthetic shapes by default.
+        Those of the study by default, synthetic ones without a study.
     grains_z
         Whether z of that file is a height (up) or a depth (down).
     voxel_spacing
@@ -106,10 +108,14 @@ def threshold(
     inputs, voice = ([] if grains is None else [grains]), Console(stderr=True)
 
     def answer() -> ThresholdAnswer:
-        found = None if study is None else _from_study(study, case, own_shapes=grains is not None, voice=voice)
-        if found is not None:
-            return found
         library = shape_library(grains, z=grains_z, voxel_spacing=voxel_spacing)
+        if study is not None:
+            opened = open_study(study)
+            # Without a file of grains, what has to be run has those of the study.
+            library = opened.library() if grains is None else library
+            found = _from_study(opened, case, library=library, voice=voice)
+            if found is not None:
+                return found
         with Stages(voice) as stages:
             return find_threshold(
                 jax.random.key(seed), **case, library=library, minimum=minimum, maximum=maximum, progress=stages
@@ -133,11 +139,12 @@ def threshold(
     )
 
 
-def _from_study(store: Path, case: Mapping[str, object], *, own_shapes: bool, voice: Console) -> ThresholdAnswer | None:
+def _from_study(
+    opened: Study, case: Mapping[str, object], *, library: ShapeLibrary | None, voice: Console
+) -> ThresholdAnswer | None:
     """The answer of a study, or None where it does not cover the case, after saying so."""
-    opened = open_study(store)
     try:
-        if own_shapes:
+        if shapes_fingerprint(library) != shapes_fingerprint(opened.library()):
             raise NotCovered(f"the study {opened.config.name} does not cover grains of other shapes than its own")
         return interpolate_threshold(opened, **case)
     except NotCovered as reason:

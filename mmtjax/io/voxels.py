@@ -124,6 +124,8 @@ def load_labels(path: AnyPath) -> np.ndarray:
 
 
 def _scale(spacing: object, origin: object, *, path: AnyPath) -> tuple[np.ndarray, np.ndarray]:
+    if spacing is None and origin is not None:
+        raise ValueError(f"{path}: a voxel file does not tell its scale. Pass spacing=, the edge of a voxel in µm")
     if spacing is None or origin is None:
         raise ValueError(f"{path}: {_NEEDS}; got spacing={spacing!r}, origin={origin!r}")
     edge = np.asarray(float64_array(spacing, name="spacing"))

@@ -70,7 +70,7 @@ def save_study_figures(
 
 def drawings_of_samples(study: Study) -> Iterator[Drawing]:
     """Fig. 1 and 2, of a model that is made and inverted again, and Fig. 6, of the densest sample of the study."""
-    example = example_of(study.config)
+    example = example_of(study.config, library=study.library())
     yield "figure_1_workflow", lambda: plot_workflow(example)
     yield "figure_2_confidence_sphere", lambda: plot_confidence_sphere(example.solution)
     # The largest, thinnest and densest sample that is there.

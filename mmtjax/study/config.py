@@ -15,6 +15,9 @@ from mmtjax.study.cell import Cell, Geometry, grain_count
 #: The parameters of Table 1, with their units.
 PARAMETERS: Mapping[str, str] = {"side": "µm", "thickness": "µm", "density": "1/mm³", "interval": "µm", "noise": "nT"}
 
+#: The library of shapes that comes with the package.
+SYNTHETIC = "synthetic"
+
 _DIRECTIONS = ("printed", "isotropic")
 
 _EXPECTED = {
@@ -25,12 +28,15 @@ _EXPECTED = {
     "height": "a height in µm, 0 or more",
     "directions": " or ".join(map(repr, _DIRECTIONS)),
     "tolerance": "a share, such as 1e-8",
-    "library": "'synthetic', the only one so far",
+    "library": "'synthetic', or a file of grains",
+    "library_z": "'up' or 'down', whether z of that file is a height or a depth",
+    "library_voxel_spacing": "the edge of a voxel of that file in µm, above 0",
     **{name: f"a list of different positive numbers ({unit})" for name, unit in PARAMETERS.items()},
 }
 
-#: Choices by which the numbers of a cell do not change, so that a store may go on when they do.
-_FREE = ("name", "repeats")
+#: Choices by which the numbers of a cell do not change, so that a store may go on when they do. The shapes of a file
+#: decide, of which the store keeps a hash, not where it lies.
+FREE = ("name", "repeats", "library", "library_z", "library_voxel_spacing")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +72,11 @@ class StudyConfig:
     tolerance
         Error of a coefficient of the field as a share of the largest of its grain.
     library
-        Where the shapes of grains come from: ``"synthetic"``, see `mmtjax.rock.shapes.synthetic_library`.
+        Where the shapes of grains come from: ``"synthetic"``, see `mmtjax.rock.shapes.synthetic_library`, or a file of
+        grains, such as those of a microCT scan. A path in a file of a study is relative to that file.
+    library_z, library_voxel_spacing
+        How that file is read where it does not say: whether z is a height (``"up"``) or a depth (``"down"``), and the
+        edge of a voxel in µm.
 
     Raises
     ------
@@ -95,7 +105,9 @@ class StudyConfig:
     height: float = 0.0
     directions: str = "printed"
     tolerance: float = DEFAULT_TOLERANCE
-    library: str = "synthetic"
+    library: str = SYNTHETIC
+    library_z: str | None = None
+    library_voxel_spacing: float | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "StudyConfig":
@@ -119,7 +131,10 @@ class StudyConfig:
         _check(0 <= self.height < math.inf, "height", self.height)
         _check(0 < self.tolerance < 1, "tolerance", self.tolerance)
         _check(self.directions in _DIRECTIONS, "directions", self.directions)
-        _check(self.library == "synthetic", "library", self.library)
+        _check(self.library != "", "library", self.library)
+        _check(self.library_z in (None, "up", "down"), "library_z", self.library_z)
+        spacing = self.library_voxel_spacing
+        _check(spacing is None or 0 < spacing < math.inf, "library_voxel_spacing", spacing)
         for name in PARAMETERS:
             values = getattr(self, name)
             _check(len(values) > 0 and all(0 < value < math.inf for value in values), name, list(values))
@@ -180,7 +195,7 @@ class StudyConfig:
     @property
     def fingerprint(self) -> str:
         """Hash of all that the numbers of a cell and its shape depend on: everything but the name and the repeats."""
-        decisive = {name: value for name, value in self.to_dict().items() if name not in _FREE}
+        decisive = {name: value for name, value in self.to_dict().items() if name not in FREE}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -188,8 +203,8 @@ def read_config(path: str | Path) -> StudyConfig:
     """Read the configuration of a study from a TOML file.
 
     Table ``[study]`` holds ``name``, ``seed`` and, where they differ from the defaults of `StudyConfig`, ``repeats``,
-    ``level``, ``height``, ``directions``, ``tolerance``, ``library``; table ``[parameters]`` the lists ``side``,
-    ``thickness``, ``density``, ``interval``, ``noise``.
+    ``level``, ``height``, ``directions``, ``tolerance``, ``library``, ``library_z``, ``library_voxel_spacing``; table
+    ``[parameters]`` the lists ``side``, ``thickness``, ``density``, ``interval``, ``noise``.
 
     Parameters
     ----------
@@ -246,13 +261,15 @@ def _check(holds: bool, name: str, value: object) -> None:
 
 def _of_type(name: str, value: object) -> object:
     """`value` as the type of the field `name`."""
+    if value is None and name in ("library_z", "library_voxel_spacing"):
+        return None
     if name in PARAMETERS:
         _check(isinstance(value, list | tuple) and all(map(_is_number, value)), name, value)
         return tuple(float(number) for number in value)
     if name in ("seed", "repeats"):
         _check(isinstance(value, int) and not isinstance(value, bool), name, value)
         return value
-    if name in ("level", "height", "tolerance"):
+    if name in ("level", "height", "tolerance", "library_voxel_spacing"):
         _check(_is_number(value), name, value)
         return float(value)
     _check(isinstance(value, str), name, value)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from mmtjax.inversion.invert import invert
 from mmtjax.inversion.solution import InversionWarning, Solution
+from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.cell import Geometry
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.geometry import sample_of
@@ -24,15 +25,16 @@ class Example(NamedTuple):
     solution: Solution
 
 
-def example_of(config: StudyConfig) -> Example:
+def example_of(config: StudyConfig, *, library: ShapeLibrary | None = None) -> Example:
     """The model of a study that is nearest to that of Fig. 1: 75,000 grains/mm³ and 100 nT in the smallest sample.
 
-    It is the first repeat, with the random keys that the study gives it.
+    It is the first repeat, with the random keys that the study gives it, and of grains of the shapes of `library`, the
+    synthetic ones by default.
     """
     density = min(config.density, key=lambda value: abs(value - _DENSITY))
     noise = min(config.noise, key=lambda value: abs(value - _NOISE))
     geometry = Geometry(min(config.side), min(config.thickness), density, 0)
-    sample = sample_of(config, geometry)
+    sample = sample_of(config, geometry, library=library)
     scan = sample.sample(noise=noise)
     with warnings.catch_warnings():
         # That deep grains are not physical at this noise is what a study shows.

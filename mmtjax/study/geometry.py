@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from mmtjax.inversion.invert import invert_series
 from mmtjax.inversion.solution import InversionError, InversionWarning, Solution
 from mmtjax.rock.grains import Grains
+from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import signal_strength_ratio
 from mmtjax.simulation import Simulation, simulate
@@ -22,20 +23,21 @@ _one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @_one_thread
-def sample_of(config: StudyConfig, geometry: Geometry) -> Simulation:
-    """A sample of a study, with the random key that belongs to its values."""
+def sample_of(config: StudyConfig, geometry: Geometry, *, library: ShapeLibrary | None = None) -> Simulation:
+    """A sample of a study, with the random key that belongs to its values; its grains are synthetic by default."""
     return simulate(
         geometry_key(config.seed, geometry),
         side=geometry.side,
         thickness=geometry.thickness,
         density=geometry.density,
         height=config.height,
+        library=library,
         directions=config.directions,
     )
 
 
 def run_geometry(
-    config: StudyConfig, geometry: Geometry, intervals: Sequence[float]
+    config: StudyConfig, geometry: Geometry, intervals: Sequence[float], *, library: ShapeLibrary | None = None
 ) -> Iterator[tuple[float, xarray.Dataset]]:
     """Make one sample and invert its maps of some sampling intervals, each at all noise levels.
 
@@ -51,13 +53,15 @@ def run_geometry(
         The sample.
     intervals
         Sampling intervals, µm.
+    library
+        Shapes of the grains; the synthetic ones by default.
 
     Yields
     ------
     tuple of float and xarray.Dataset
         An interval, and its results as they are stored.
     """
-    sample = sample_of(config, geometry)
+    sample = sample_of(config, geometry, library=library)
     for interval in intervals:
         # Of one interval nothing but its records is held while the next is worked on.
         yield interval, _records(config, geometry, sample, interval)

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas
 import xarray
-import zarr
 
+from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.study.arrays import read_array
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
+from mmtjax.study.shapes import kept_shapes
 from mmtjax.study.store import attributes_of, complete_cells, log_of, stored_config
 
 _RECORD_UNITS = {
@@ -75,6 +77,10 @@ class Study:
         """Cells that are complete, in ascending order of their values."""
         return complete_cells(self.path)
 
+    def library(self) -> ShapeLibrary | None:
+        """The shapes that grains are drawn from, where they are a user's own; None for the synthetic ones."""
+        return kept_shapes(self.path)
+
     def load(self, cell: Cell) -> xarray.Dataset:
         """All that is known of a cell, read into memory.
 
@@ -97,7 +103,7 @@ class Study:
         attributes = self._attributes(cell)
         variables = {}
         for metadata in sorted(group.glob("*/zarr.json")):
-            values, dimensions, attrs = _read_array(metadata.parent)
+            values, dimensions, attrs = read_array(metadata.parent)
             variables[metadata.parent.name] = (dimensions, values, attrs)
         coordinates = {name: entry for name, entry in variables.items() if entry[0] == (name,)}
         rest = {name: entry for name, entry in variables.items() if name not in coordinates}
@@ -169,7 +175,7 @@ class Study:
         group = self.path / str(cell)
 
         def read(name: str) -> np.ndarray:
-            return _read_array(group / name)[0]
+            return read_array(group / name)[0]
 
         levels = np.flatnonzero(np.isin(read("noise"), sorted(noise)))
         position = read("position")
@@ -227,21 +233,3 @@ def open_study(path: str | Path) -> Study:
         If there is no store, or it is not one of a study.
     """
     return Study(path)
-
-
-def _read_array(directory: Path) -> tuple[np.ndarray, tuple[str, ...], dict[str, object]]:
-    """Values, names of the dimensions and attributes of an array.
-
-    Zarr takes milliseconds for each array, and a study has twenty thousand: what is one chunk of plain numbers, as this
-    package writes it, is read at once.
-    """
-    metadata = json.loads((directory / "zarr.json").read_text(encoding="utf-8"))
-    shape = tuple(metadata["shape"])
-    dimensions = tuple(metadata.get("dimension_names") or ())
-    whole = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"]) == shape
-    if whole and metadata["codecs"] == [{"name": "bytes", "configuration": {"endian": "little"}}]:
-        chunk = directory.joinpath("c", *("0" for _ in shape))
-        values = np.fromfile(chunk, np.dtype(metadata["data_type"]).newbyteorder("<")).reshape(shape)
-    else:
-        values = np.asarray(zarr.open_array(directory, mode="r")[...])
-    return values.astype(values.dtype.newbyteorder("="), copy=False), dimensions, metadata["attributes"]

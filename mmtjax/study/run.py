@@ -13,11 +13,13 @@ from distributed import Client, as_completed
 from mmtjax.cluster import check_helpers, check_worker, connected, cores, start_jax_with_one_thread, told_deaths
 from mmtjax.inversion.memory import available_memory, estimate_memory
 from mmtjax.precision import require_float64
+from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.read import Study, open_study
+from mmtjax.study.shapes import check_shapes
 from mmtjax.study.store import add_to_log, complete_cells, log_of, record_code, write_cell, writing
 
 
@@ -55,6 +57,7 @@ def run_study(
     config: StudyConfig,
     store: str | Path,
     *,
+    library: ShapeLibrary | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     provenance: Mapping[str, object] | None = None,
@@ -72,6 +75,8 @@ def run_study(
         The study.
     store
         Directory to make, or to go on with.
+    library
+        Shapes of the grains, where the configuration names a file of grains; the store keeps them.
     workers
         Local processes of one thread; 0 computes in this process. By default one for each core, as far as the memory
         goes; with fewer, cores idle. Where this process has used JAX before it computes, and was not started with the
@@ -93,7 +98,8 @@ def run_study(
     Raises
     ------
     ValueError
-        If the store belongs to another study or version, or the number of workers cannot be.
+        If the store belongs to another study, other shapes or another version, the configuration does not go with
+        `library`, or the number of workers cannot be.
     StudyError
         If a sample cannot be computed, or its workers die again and again; the message names the sample.
     OSError
@@ -107,20 +113,21 @@ def run_study(
         If cells of the store were computed by another state of the source of this version.
     """
     check_helpers(workers, scheduler)
+    check_shapes(config, library)
     if workers == 0:
         require_float64()
         start_jax_with_one_thread()
-    with writing(store, config, provenance=provenance) as place:
+    with writing(store, config, library=library, provenance=provenance) as place:
         missing = _missing(config, place)
         if missing:
             record_code(place)
         if workers == 0 or not missing:
-            _store(_computed_here(config, missing), config, place, workers=1, progress=progress)
+            _store(_computed_here(config, missing, library), config, place, workers=1, progress=progress)
         else:
             count = default_workers(config) if workers is None else workers
             with connected(count, scheduler, threads=1) as client:
                 together = max(1, sum(client.nthreads().values()))
-                results = _computed_by(client, config, missing)
+                results = _computed_by(client, config, missing, library)
                 _store(results, config, place, workers=together, progress=progress)
     return open_study(store)
 
@@ -171,14 +178,18 @@ def _store(
         tell(cell, dataset.attrs["failure"])
 
 
-def _computed_here(config: StudyConfig, missing: Mapping[Geometry, list[float]]) -> Iterator[_Result]:
+def _computed_here(
+    config: StudyConfig, missing: Mapping[Geometry, list[float]], library: ShapeLibrary | None
+) -> Iterator[_Result]:
     for geometry, intervals in missing.items():
         with _named(geometry):
-            yield from _timed(config, geometry, intervals)
+            yield from _timed(config, geometry, intervals, library)
 
 
-def _timed(config: StudyConfig, geometry: Geometry, intervals: list[float]) -> Iterator[_Result]:
-    cells = run_geometry(config, geometry, intervals)
+def _timed(
+    config: StudyConfig, geometry: Geometry, intervals: list[float], library: ShapeLibrary | None
+) -> Iterator[_Result]:
+    cells = run_geometry(config, geometry, intervals, library=library)
     while True:
         start = time.perf_counter()
         found = next(cells, None)
@@ -205,10 +216,14 @@ def _failed(geometry: Geometry, error: Exception) -> StudyError:
     )
 
 
-def _computed_by(client: Client, config: StudyConfig, missing: Mapping[Geometry, list[float]]) -> Iterator[_Result]:
+def _computed_by(
+    client: Client, config: StudyConfig, missing: Mapping[Geometry, list[float]], library: ShapeLibrary | None
+) -> Iterator[_Result]:
     version = importlib.metadata.version("mmtjax")
+    # Sent once, as a task of its own: data that are scattered would be lost with the last worker that has them.
+    shapes = client.submit(_handed_on, library, pure=False, priority=1)
     waiting = {
-        client.submit(_work, config, geometry, intervals, version, pure=False, priority=-number): geometry
+        client.submit(_work, config, geometry, intervals, shapes, version, pure=False, priority=-number): geometry
         for number, (geometry, intervals) in enumerate(missing.items())
     }
     for future in as_completed(list(waiting)):
@@ -218,7 +233,13 @@ def _computed_by(client: Client, config: StudyConfig, missing: Mapping[Geometry,
         yield from results
 
 
-def _work(config: StudyConfig, geometry: Geometry, intervals: list[float], version: str) -> list[_Result]:
+def _handed_on(library: ShapeLibrary | None) -> ShapeLibrary | None:
+    return library
+
+
+def _work(
+    config: StudyConfig, geometry: Geometry, intervals: list[float], library: ShapeLibrary | None, version: str
+) -> list[_Result]:
     """What a worker does."""
     check_worker(version)
-    return list(_timed(config, geometry, intervals))
+    return list(_timed(config, geometry, intervals, library))

@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,8 +16,11 @@ import xarray
 import zarr
 
 from mmtjax.files import LOCK, writing_alone
+from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.study.arrays import remove_partial_groups, write_group
 from mmtjax.study.cell import Cell, cell_of_path
-from mmtjax.study.config import StudyConfig
+from mmtjax.study.config import FREE, SYNTHETIC, StudyConfig
+from mmtjax.study.shapes import SHAPES, keep_shapes, shapes_fingerprint
 
 _KIND = "mmtjax study"
 _LOG, _ROOT = "log.jsonl", "zarr.json"
@@ -32,12 +34,16 @@ _LEVELS = ("side", "thickness", "density", "repeat", "interval")
 
 @contextlib.contextmanager
 def writing(
-    store: str | Path, config: StudyConfig, *, provenance: Mapping[str, object] | None = None
+    store: str | Path,
+    config: StudyConfig,
+    *,
+    library: ShapeLibrary | None = None,
+    provenance: Mapping[str, object] | None = None,
 ) -> Iterator[Path]:
     """Context in which this process, and no other, may add cells to a store; it is made if it is not there.
 
-    What killed runs left half done is removed. The configuration may differ from that of the store in its name, and in
-    the number of repeats.
+    What killed runs left half done is removed. The configuration may differ from that of the store in its name, in the
+    number of repeats, and in where the shapes were read from.
 
     Parameters
     ----------
@@ -45,6 +51,8 @@ def writing(
         Directory of the store.
     config
         What is to be computed.
+    library
+        Shapes of the grains, which a new store keeps; None for the synthetic ones.
     provenance
         Record of this run, of values that JSON can hold; it goes to the attributes of a new store and to the log.
 
@@ -56,7 +64,7 @@ def writing(
     Raises
     ------
     ValueError
-        If the store belongs to another configuration or another version of mmtjax.
+        If the store belongs to another configuration, other shapes or another version of mmtjax.
     FileExistsError
         If there is something else of that name.
     BlockingIOError
@@ -64,15 +72,17 @@ def writing(
     OSError
         If the root or the log cannot be written, as on a full disk.
     """
-    place = Path(store)
+    place, shapes = Path(store), shapes_fingerprint(library)
     if place.exists() and not (place / _ROOT).exists() and not _is_fresh(place):
         raise FileExistsError(f"{store} is there and is no store of a study; give another name")
     if (place / _ROOT).exists():
-        _check_same(config, attributes_of(place), store)
+        _check_same(config, attributes_of(place), shapes=shapes, store=store)
     place.mkdir(parents=True, exist_ok=True)
     with writing_alone(place):
         _remove_leftovers(place)
-        _write_root(place, config, dict(provenance or {}))
+        _write_root(place, config, shapes=shapes, provenance=dict(provenance or {}))
+        with _named("the shapes of the grains", store):
+            keep_shapes(place, library)
         add_to_log(place, {"event": "start", "time": _now(), "provenance": dict(provenance or {})})
         yield place
 
@@ -113,26 +123,11 @@ def write_cell(store: Path, cell: Cell, dataset: xarray.Dataset) -> None:
     OSError
         If it cannot be written, as on a full disk; nothing of it is left then.
     """
-    final = store / str(cell)
-    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
     with _named(f"{cell.words},", store):
-        try:
-            for parent in reversed(PurePosixPath(str(cell)).parents[:-1]):
-                if not (store / parent / _ROOT).exists():
-                    zarr.create_group(store / parent, zarr_format=3, overwrite=False)
-            encoding = {
-                # One chunk as plain numbers: random digits do not compress, and NumPy reads it at once.
-                str(name): {"compressors": None, "chunks": values.shape or None, "_FillValue": None}
-                for name, values in dataset.variables.items()
-            }
-            dataset.to_zarr(
-                partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True
-            )
-            _flush(partial)
-            partial.rename(final)
-            _flush_entry(final.parent)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        for parent in reversed(PurePosixPath(str(cell)).parents[:-1]):
+            if not (store / parent / _ROOT).exists():
+                zarr.create_group(store / parent, zarr_format=3, overwrite=False)
+        write_group(store / str(cell), dataset)
 
 
 def complete_cells(store: str | Path) -> list[Cell]:
@@ -226,7 +221,7 @@ def _is_fresh(place: Path) -> bool:
     )
 
 
-def _check_same(config: StudyConfig, attributes: Mapping[str, object], store: str | Path) -> None:
+def _check_same(config: StudyConfig, attributes: Mapping[str, object], *, shapes: str, store: str | Path) -> None:
     version = importlib.metadata.version("mmtjax")
     if attributes["version"] != version:
         raise ValueError(
@@ -236,19 +231,26 @@ def _check_same(config: StudyConfig, attributes: Mapping[str, object], store: st
     kept, asked = attributes["config"], config.to_dict()
     if attributes["fingerprint"] != config.fingerprint:
         for name in asked:
-            if name not in ("name", "repeats") and kept.get(name) != asked[name]:
+            if name not in FREE and kept.get(name) != asked[name]:
                 raise ValueError(
                     f"{store} holds a study with {name} = {kept.get(name)}, this one has {asked[name]}; give another "
                     "name, or the configuration of the store"
                 )
+    if attributes.get("shapes", SYNTHETIC) != shapes:
+        raise ValueError(
+            f"{store} holds samples of other grains than this study: their library is {kept['library']!r}, this one is "
+            f"{config.library!r} (the name may differ; the shapes and their order may not); give another name, or the "
+            "shapes of the store"
+        )
 
 
-def _write_root(place: Path, config: StudyConfig, provenance: dict[str, object]) -> None:
+def _write_root(place: Path, config: StudyConfig, *, shapes: str, provenance: dict[str, object]) -> None:
     attributes = {
         "kind": _KIND,
         "version": importlib.metadata.version("mmtjax"),
         "fingerprint": config.fingerprint,
         "config": config.to_dict(),
+        "shapes": shapes,
         "code": [],
         "provenance": provenance,
     }
@@ -278,20 +280,5 @@ def _remove_leftovers(place: Path) -> None:
         groups = "/".join([*(f"{name}=*" for name in _LEVELS[:depth]), ""])
         for leftover in place.glob(f"{groups}zarr.*.partial"):
             leftover.unlink(missing_ok=True)
-    for leftover in place.glob("/".join([*(f"{name}=*" for name in _LEVELS[:-1]), ".interval=*.partial-*"])):
-        shutil.rmtree(leftover)
-
-
-def _flush(directory: Path) -> None:
-    """Make the system write all below `directory` to the disk, so that a crash leaves no empty file behind."""
-    for file in directory.rglob("*"):
-        if file.is_file():
-            _flush_entry(file)
-
-
-def _flush_entry(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for pattern in ("/".join(f"{name}=*" for name in _LEVELS), SHAPES):
+        remove_partial_groups(place, pattern)
