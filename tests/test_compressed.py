@@ -1,11 +1,16 @@
 """The compressed operator: its polynomials, its tree, and its products against the dense matrix."""
 
+import gc
+import itertools
+import warnings
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmtjax import SensorGrid, greens_matrix
+from mmtjax import InversionWarning, Scan, SensorGrid, greens_matrix, invert
 from mmtjax.field.plan import plan_field
 from mmtjax.field.polynomial import interpolation, nodes, transfer, truncation_error, vandermonde
 from mmtjax.greens import CompressedGreen, DenseGreen, TiledGreen
@@ -13,6 +18,7 @@ from mmtjax.greens.blocks import add_block
 from mmtjax.greens.compressed import held_bytes
 from mmtjax.greens.rotation import bases
 from mmtjax.greens.tree import LEAF, grow_tree, leaf_vandermonde
+from mmtjax.inversion import reduce
 from tests.samples import small_sample
 
 #: Several leaves in each direction, none of the edges at a leaf's, and sensors that are not square.
@@ -237,3 +243,29 @@ def test_grains_far_from_all_sensors_are_polynomials_of_the_root():
     np.testing.assert_allclose(green.gram() / scale / scale[:, None], gram, atol=1e-7)
     root = np.asarray(green.root()) / scale
     np.testing.assert_allclose(root.T @ root, gram, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "orthogonal"])
+def test_columns_go_with_the_inversion_that_made_them(method, monkeypatch):
+    """Without looking for cycles, which Python does seldom in a long-lived process: a study held samples of before."""
+    held = []
+
+    def made(*arguments, **options):
+        green = CompressedGreen(*arguments, **options)
+        held.extend(weakref.ref(columns) for columns in (*green.leaves, *itertools.chain(*green.polynomials)))
+        return green
+
+    monkeypatch.setattr(reduce, "CompressedGreen", made)
+    monkeypatch.setattr(reduce, "is_whole", lambda *_, **__: False)
+    scan = Scan(np.random.default_rng(0).normal(size=GRID.shape), GRID)
+    gc.collect()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InversionWarning)
+            solution = invert(scan, GRAINS, noise=1.0, method=method)
+        assert len(held) > 9
+        assert not any(columns() is not None for columns in held)
+    finally:
+        gc.enable()
+    assert solution.method == method

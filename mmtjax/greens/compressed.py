@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from types import ModuleType
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,7 +15,7 @@ from mmtjax.field.polynomial import transfer
 from mmtjax.greens.blocks import add_block, unknowns_of
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.greens.rotation import bases
+from mmtjax.greens.rotation import Basis, bases
 from mmtjax.greens.sweep import SWEPT, Piece, piece_of, swept, triangular
 from mmtjax.greens.tree import Square, grow_tree, leaf_places, leaf_vandermonde
 from mmtjax.precision import is_concrete
@@ -195,7 +196,7 @@ class CompressedGreen(AbstractGreen):
 
     def _rotated_rows(
         self, weight: Float[Array, "ny nx"] | None, among: Int[np.ndarray, " part"] | None, progress: Progress | None
-    ) -> Iterator[tuple[int, Int[np.ndarray, " part"], AnyArray]]:
+    ) -> Iterator["_Rows"]:
         """Level of each square, those within it first, and its rows as (3 · part, row) with the grains in them.
 
         All rows together are an orthonormal rotation of those of W Q.
@@ -204,32 +205,15 @@ class CompressedGreen(AbstractGreen):
         if not is_concrete(weight):
             raise ValueError("weights of sensors are being traced, which a rotation of rows cannot be; use TiledGreen")
         levels, leaves, polynomials = self._held(among)
-        xp, grid = self._namespace(), self.grid
         padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         weights = [padded[sensor] for sensor in self.sensors]
-        found = bases(levels, weights)
+        rotation = _Rotation(levels, leaves, polynomials, weights, bases(levels, weights), self._namespace())
         finished = 0
-
-        def descend(level: int, number: int) -> Generator[tuple[int, np.ndarray, AnyArray], None, AnyArray]:
-            nonlocal finished
-            square, basis = levels[level][number], found[level][number]
-            if level == 0:
-                columns = leaves[number] * weights[number]
-                finished += 1
-            else:
-                parts = []
-                for child in square.children:
-                    parts.append((yield from descend(level - 1, child)))
-                columns = xp.concatenate(parts, axis=1)
-            inside, outside = basis.parted(columns)
-            yield level, square.near, outside
+        for level, grains, rows in _whole(rotation):
+            finished += level == 0 and finished < len(leaves)
+            yield level, grains, rows
             if progress is not None:
-                progress(finished * grid.size // len(leaves), grid.size)
-            both = xp.concatenate([inside, polynomials[level][number] @ basis.triangle.T])
-            return both[np.argsort(unknowns_of(np.concatenate([square.near, square.far])))]
-
-        rest = yield from descend(len(levels) - 1, 0)
-        yield len(levels) - 1, np.arange(len(rest) // 3), rest
+                progress(finished * self.grid.size // len(leaves), self.grid.size)
 
     def _held(
         self, grains: Int[np.ndarray, " part"] | None
@@ -254,6 +238,47 @@ class CompressedGreen(AbstractGreen):
     def _namespace(self, *values: object) -> ModuleType:
         """NumPy where all is known and in main memory, for its BLAS and LAPACK and the many sizes; JAX elsewhere."""
         return np if isinstance(self.leaves[0], np.ndarray) and is_concrete(values) else jnp
+
+
+class _Rotation(NamedTuple):
+    """What the rotation of rows works on: for each square, or each leaf, in the order of the tree."""
+
+    levels: list[list[Square]]
+    leaves: list[AnyArray]
+    polynomials: list[list[AnyArray]]
+    weights: list[np.ndarray]
+    bases: list[list[Basis]]
+    namespace: ModuleType
+
+
+#: Level of a square, grains in its rows, and the rows.
+_Rows = tuple[int, Int[np.ndarray, " part"], AnyArray]
+
+
+def _whole(rotation: _Rotation) -> Iterator[_Rows]:
+    """Rows of all squares, at last those along the polynomials of the largest."""
+    top = len(rotation.levels) - 1
+    rest = yield from _descend(rotation, top, 0)
+    yield top, np.arange(len(rest) // 3), rest
+
+
+def _descend(rotation: _Rotation, level: int, number: int) -> Generator[_Rows, None, AnyArray]:
+    """Rows of a square, after those within it; returns what is left, along its polynomials.
+
+    No closure: one that calls itself would keep all columns until Python looks for cycles, which may be never.
+    """
+    square, basis, xp = rotation.levels[level][number], rotation.bases[level][number], rotation.namespace
+    if level == 0:
+        columns = rotation.leaves[number] * rotation.weights[number]
+    else:
+        parts = []
+        for child in square.children:
+            parts.append((yield from _descend(rotation, level - 1, child)))
+        columns = xp.concatenate(parts, axis=1)
+    inside, outside = basis.parted(columns)
+    yield level, square.near, outside
+    both = xp.concatenate([inside, rotation.polynomials[level][number] @ basis.triangle.T])
+    return both[np.argsort(unknowns_of(np.concatenate([square.near, square.far])))]
 
 
 def held_bytes(plan: FieldPlan) -> int:
