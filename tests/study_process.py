@@ -13,6 +13,7 @@ import xarray
 
 from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study import Cell, Geometry, StudyConfig, run
+from mmtjax.study.batch import Batch
 from mmtjax.study.run import StudyProgress, run_study
 
 SMALL = StudyConfig(
@@ -66,15 +67,13 @@ def run_made_up(
         yield interval, made_up(Cell(*geometry, interval), noise=config.noise)
 
 
-def work_made_up(
-    config: StudyConfig, geometry: Geometry, intervals: Sequence[float], library: ShapeLibrary | None, version: str
-) -> list[object]:
+def work_made_up(config: StudyConfig, batch: Batch, library: ShapeLibrary | None, version: str) -> list[object]:
     """In place of what a worker does; the second repeat takes long enough to be killed over."""
     if os.environ["NPROC"] != "1":
         raise RuntimeError("a worker has more than one thread")
-    time.sleep(0.5 if geometry.repeat == 1 else 0.0)
+    time.sleep(0.5 if batch.geometries[0].repeat == 1 else 0.0)
     run.run_geometry = run_made_up
-    return run._work(config, geometry, list(intervals), library, version)
+    return run._work(config, batch, library, version)
 
 
 def die(*_: object) -> None:

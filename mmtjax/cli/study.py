@@ -45,6 +45,7 @@ def run(
     out: Path,
     workers: Annotated[int | None, Parameter(show_default=False)] = None,
     scheduler: str | None = None,
+    batch: Annotated[int | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Compute the samples of a study, or those that are missing.
 
@@ -64,6 +65,9 @@ def run(
     scheduler
         Address of the scheduler of a Dask cluster that computes instead, `tcp://host:8786`; its workers need the
         environment variables `JAX_ENABLE_X64=1` and `NPROC=1`.
+    batch
+        Small samples of a model that are solved at once: by default several on an accelerator, where this process
+        computes then, and one elsewhere.
     """
     voice, screen = Console(stderr=True), Console()
     wanted = read_config(config)
@@ -71,7 +75,7 @@ def run(
     if workers == 0:
         # Before the record asks JAX for its devices.
         start_jax_with_one_thread()
-    record = provenance([config, *filter(None, [shapes])], {"workers": workers, "scheduler": scheduler})
+    record = provenance([config, *filter(None, [shapes])], {"workers": workers, "scheduler": scheduler, "batch": batch})
     library = shape_library(shapes, z=wanted.library_z, voxel_spacing=wanted.library_voxel_spacing, words=_LIBRARY_KEYS)
     try:
         with _bar(voice) as progress:
@@ -81,6 +85,7 @@ def run(
                 library=library,
                 workers=workers,
                 scheduler=scheduler,
+                batch=batch,
                 provenance=record,
                 progress=progress,
             )

@@ -7,9 +7,12 @@ from jaxtyping import Array, Float
 
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.inversion.judge import remedies
-from mmtjax.inversion.solution import InversionError
+from mmtjax.inversion.solution import InversionError, Solution
 from mmtjax.inversion.solver import Reduced
 from mmtjax.precision import is_concrete
+from mmtjax.rock.grains import Grains
+from mmtjax.scan.scan import Scan
+from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.uncertainty.covariance import covariance_blocks
 
 #: Steps of conjugate gradients at most, and where they end: the squared gradient as a share of the first.
@@ -76,8 +79,9 @@ def fit_map(
     *,
     field: Float[Array, "ny nx"],
     weight: Float[Array, "ny nx"],
-    used: int,
+    used: int | Float[Array, ""],
     progress: Progress | None,
+    traced_steps: int = _TRACED_STEPS,
 ) -> Fit:
     """Solve by conjugate gradients in coordinates in which the problem has condition one.
 
@@ -88,7 +92,7 @@ def fit_map(
     solved, modelled = jnp.zeros(green.unknowns), jnp.zeros(green.grid.shape)
     direction, before, first = jnp.zeros(green.unknowns), jnp.ones(()), None
     concrete = is_concrete(green, factors, field, weight)
-    for _ in range(_STEPS if concrete else _TRACED_STEPS):
+    for _ in range(_STEPS if concrete else traced_steps):
         gradient = green.rmv(weight**2 * (field - modelled), progress=progress)
         whitened = reduced.whiten(gradient if ridge is None else gradient - ridge * solved)
         square = whitened @ whitened
@@ -103,6 +107,44 @@ def fit_map(
         solved, modelled, before = solved + length * step, modelled + length * change, square
     mean_square = jnp.sum((weight * (field - modelled)) ** 2) / (used - factors.effective_unknowns)
     return Fit(solved, modelled, mean_square)
+
+
+def solution_of(
+    grains: Grains,
+    scan: Scan,
+    factors: Factored,
+    fit: Fit,
+    *,
+    sigma: np.ndarray | Array | None,
+    variance: Float[Array, ""],
+    solver: str,
+    level: float,
+    prior: float | None,
+) -> Solution:
+    """The answer for one map, not yet judged.
+
+    `sigma` is the noise that was given, None where the `variance`, that of a sensor of weight one, is of the residual.
+    """
+    covariance = variance * factors.blocks
+    return Solution(
+        grains=grains,
+        scan=scan,
+        magnetization=fit.magnetization.reshape(-1, 3),
+        covariance=covariance,
+        confidence_radius=confidence_radius(covariance, level),
+        forward=fit.forward,
+        residual=jnp.asarray(scan.field) - fit.forward,
+        noise=jnp.sqrt(variance) if sigma is None else sigma,
+        reduced_chi_square=fit.mean_square / variance,
+        effective_unknowns=factors.effective_unknowns,
+        condition=factors.reduced.condition,
+        factor=factors.reduced.factor,
+        scale=factors.reduced.scale,
+        variance=variance,
+        method=solver,
+        level=level,
+        prior=prior,
+    )
 
 
 def _ratio(numerator: Float[Array, ""], denominator: Float[Array, ""]) -> Float[Array, ""]:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.inversion.fit import Factored, Fit, factored, fit_map
+from mmtjax.inversion.fit import Factored, Fit, factored, fit_map, solution_of
 from mmtjax.inversion.judge import judge
 from mmtjax.inversion.memory import checked_limit, require_memory
 from mmtjax.inversion.options import alike, check_counts, check_series, checked_options, ridge_of, weights_of
@@ -16,7 +16,6 @@ from mmtjax.inversion.solution import Solution
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
-from mmtjax.uncertainty.confidence import confidence_radius
 
 #: Rounds of estimating the noise from the residual and solving anew, where a prior ties the two.
 _NOISE_ROUNDS = 50
@@ -257,23 +256,14 @@ def _solved(
                     break
                 factors, found = fit(variance)
             variance = found.mean_square
-        covariance = variance * factors.blocks
-        solution = Solution(
-            grains=grains,
-            scan=scan,
-            magnetization=found.magnetization.reshape(-1, 3),
-            covariance=covariance,
-            confidence_radius=confidence_radius(covariance, level),
-            forward=found.forward,
-            residual=jnp.asarray(scan.field) - found.forward,
-            noise=jnp.sqrt(variance) if sigma is None else sigma,
-            reduced_chi_square=found.mean_square / variance,
-            effective_unknowns=factors.effective_unknowns,
-            condition=factors.reduced.condition,
-            factor=factors.reduced.factor,
-            scale=factors.reduced.scale,
+        solution = solution_of(
+            grains,
+            scan,
+            factors,
+            found,
+            sigma=sigma,
             variance=variance,
-            method=name,
+            solver=name,
             level=level,
             prior=prior,
         )

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray
-from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from mmtjax.inversion.invert import invert_series
@@ -64,14 +63,14 @@ def run_geometry(
     sample = sample_of(config, geometry, library=library)
     for interval in intervals:
         # Of one interval nothing but its records is held while the next is worked on.
-        yield interval, _records(config, geometry, sample, interval)
+        yield interval, _inverted(config, geometry, sample, interval)
 
 
 @_one_thread
-def _records(config: StudyConfig, geometry: Geometry, sample: Simulation, interval: float) -> xarray.Dataset:
+def _inverted(config: StudyConfig, geometry: Geometry, sample: Simulation, interval: float) -> xarray.Dataset:
     maps = [sample.sample(spacing=interval, noise=noise) for noise in config.noise]
     solutions, failure = solved_maps(maps, sample.grains, config)
-    return _dataset(config, geometry, interval, sample.grains, sample.magnetization, solutions, failure)
+    return records(config, geometry, interval, sample, solutions, failure)
 
 
 def solved_maps(scans: Sequence[Scan], grains: Grains, config: StudyConfig) -> tuple[list[Solution] | None, str]:
@@ -86,9 +85,8 @@ def solved_maps(scans: Sequence[Scan], grains: Grains, config: StudyConfig) -> t
     config
         Noise levels, probability of the confidence sphere, and tolerance.
     """
-    unknowns = 3 * len(grains)
-    if scans[0].used <= unknowns:
-        return None, f"{scans[0].used} sensors cannot determine {unknowns} unknowns"
+    if reason := unsolvable(scans[0], grains):
+        return None, reason
     try:
         with warnings.catch_warnings():
             # What the warnings say, that noise cannot explain a map or a grain is unphysical, the records show.
@@ -101,16 +99,22 @@ def solved_maps(scans: Sequence[Scan], grains: Grains, config: StudyConfig) -> t
     return solutions, next((solution.failure for solution in solutions if solution.failure is not None), "")
 
 
-def _dataset(
+def unsolvable(scan: Scan, grains: Grains) -> str:
+    """Why no solver would take a map, empty if one would."""
+    unknowns = 3 * len(grains)
+    return f"{scan.used} sensors cannot determine {unknowns} unknowns" if scan.used <= unknowns else ""
+
+
+def records(
     config: StudyConfig,
     geometry: Geometry,
     interval: float,
-    grains: Grains,
-    magnetization: Float[np.ndarray, "grain 3"],
+    sample: Simulation,
     solutions: list[Solution] | None,
     failure: str,
 ) -> xarray.Dataset:
-    levels, count = len(config.noise), len(grains)
+    """The results of a cell as they are stored."""
+    grains, levels, count = sample.grains, len(config.noise), len(sample.grains)
     if solutions is None:
         solved, radius = np.full((levels, count, 3), np.nan), np.full((levels, count), np.nan)
         chi_square, condition, method = np.full(levels, np.nan), np.inf, "none"
@@ -133,7 +137,7 @@ def _dataset(
             "1/µm",
             "signal strength ratio V / (R³ d)",
         ),
-        "magnetization_true": (("grain", "component"), magnetization, "A/m", "magnetization put in: x, y, z"),
+        "magnetization_true": (("grain", "component"), sample.magnetization, "A/m", "magnetization put in: x, y, z"),
         "magnetization": (("noise", "grain", "component"), solved, "A/m", "magnetization solved: x, y, z"),
         "confidence_radius": (("noise", "grain"), radius, "A/m", f"radius of the sphere of {config.level:.4g}"),
         "uncertainty_ratio": (("noise", "grain"), ratio, "1", "radius over the magnitude that was solved"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import xarray
 from distributed import Client, as_completed
 
@@ -14,6 +15,7 @@ from mmtjax.cluster import check_helpers, check_worker, connected, cores, start_
 from mmtjax.inversion.memory import available_memory, estimate_memory
 from mmtjax.precision import require_float64
 from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.cost import seconds_left
@@ -60,6 +62,7 @@ def run_study(
     library: ShapeLibrary | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    batch: int | None = None,
     provenance: Mapping[str, object] | None = None,
     progress: Callable[[StudyProgress], None] | None = None,
 ) -> Study:
@@ -85,6 +88,9 @@ def run_study(
         Address of the scheduler of a Dask cluster that computes instead, ``tcp://host:8786``. Its workers need this
         version of mmtjax and the environment variables ``JAX_ENABLE_X64=1`` and ``NPROC=1``; only this process writes
         to the store.
+    batch
+        Samples of a model that are solved at once, where they are small: by default several where JAX computes on an
+        accelerator, in this process then, and one elsewhere. With more than one, last digits may depend on the batch.
     provenance
         Record of this run for the store, of values that JSON can hold.
     progress
@@ -114,11 +120,16 @@ def run_study(
     """
     check_helpers(workers, scheduler)
     check_shapes(config, library)
+    if batch is not None and batch < 1:
+        raise ValueError(f"batch must be a number of samples, 1 or more; got {batch}")
     if workers == 0:
         require_float64()
         start_jax_with_one_thread()
+    if scheduler is None and jax.default_backend() != "cpu":
+        # Processes would share one accelerator, and each would claim its memory.
+        workers, batch = 0 if workers is None else workers, ON_ACCELERATOR if batch is None else batch
     with writing(store, config, library=library, provenance=provenance) as place:
-        missing = _missing(config, place)
+        missing = in_batches(config, _missing(config, place), most=1 if batch is None else batch)
         if missing:
             record_code(place)
         if workers == 0 or not missing:
@@ -178,57 +189,61 @@ def _store(
         tell(cell, dataset.attrs["failure"])
 
 
-def _computed_here(
-    config: StudyConfig, missing: Mapping[Geometry, list[float]], library: ShapeLibrary | None
-) -> Iterator[_Result]:
-    for geometry, intervals in missing.items():
-        with _named(geometry):
-            yield from _timed(config, geometry, intervals, library)
+def _computed_here(config: StudyConfig, missing: list[Batch], library: ShapeLibrary | None) -> Iterator[_Result]:
+    for batch in missing:
+        with _named(batch):
+            yield from _timed(config, batch, library)
 
 
-def _timed(
-    config: StudyConfig, geometry: Geometry, intervals: list[float], library: ShapeLibrary | None
-) -> Iterator[_Result]:
-    cells = run_geometry(config, geometry, intervals, library=library)
+def _timed(config: StudyConfig, batch: Batch, library: ShapeLibrary | None) -> Iterator[_Result]:
+    cells = _cells(config, batch, library)
     while True:
         start = time.perf_counter()
         found = next(cells, None)
         if found is None:
             return
-        interval, dataset = found
-        yield _Result(Cell(*geometry, interval), dataset, time.perf_counter() - start)
+        yield _Result(*found, time.perf_counter() - start)
+
+
+def _cells(config: StudyConfig, batch: Batch, library: ShapeLibrary | None) -> Iterator[tuple[Cell, xarray.Dataset]]:
+    geometries, intervals = batch
+    if len(geometries) > 1:
+        yield from run_batch(config, geometries, intervals, library=library)
+        return
+    for interval, dataset in run_geometry(config, geometries[0], intervals, library=library):
+        yield Cell(*geometries[0], interval), dataset
 
 
 @contextlib.contextmanager
-def _named(geometry: Geometry) -> Iterator[None]:
-    """Context that names the sample in errors of computing it."""
+def _named(batch: Batch) -> Iterator[None]:
+    """Context that names the sample, or the first of several, in errors of computing it."""
     try:
         yield
     except Exception as error:
-        raise _failed(geometry, error) from error
+        raise _failed(batch, error) from error
 
 
-def _failed(geometry: Geometry, error: Exception) -> StudyError:
+def _failed(batch: Batch, error: Exception) -> StudyError:
     why = told_deaths(error) or f"{error or type(error).__name__}"
+    more = len(batch.geometries) - 1
     return StudyError(
-        f"the sample of {geometry.words} could not be computed: {why}. Complete cells are kept; the same command "
-        "continues"
+        f"the sample of {batch.geometries[0].words}{f', and {more} beside it,' if more else ''} could not be computed: "
+        f"{why}. Complete cells are kept; the same command continues"
     )
 
 
 def _computed_by(
-    client: Client, config: StudyConfig, missing: Mapping[Geometry, list[float]], library: ShapeLibrary | None
+    client: Client, config: StudyConfig, missing: list[Batch], library: ShapeLibrary | None
 ) -> Iterator[_Result]:
     version = importlib.metadata.version("mmtjax")
     # Sent once, as a task of its own: data that are scattered would be lost with the last worker that has them.
     shapes = client.submit(_handed_on, library, pure=False, priority=1)
     waiting = {
-        client.submit(_work, config, geometry, intervals, shapes, version, pure=False, priority=-number): geometry
-        for number, (geometry, intervals) in enumerate(missing.items())
+        client.submit(_work, config, batch, shapes, version, pure=False, priority=-number): batch
+        for number, batch in enumerate(missing)
     }
     for future in as_completed(list(waiting)):
-        geometry = waiting.pop(future)
-        with _named(geometry):
+        with _named(waiting.pop(future)):
             results = future.result()
         yield from results
 
@@ -237,9 +252,7 @@ def _handed_on(library: ShapeLibrary | None) -> ShapeLibrary | None:
     return library
 
 
-def _work(
-    config: StudyConfig, geometry: Geometry, intervals: list[float], library: ShapeLibrary | None, version: str
-) -> list[_Result]:
+def _work(config: StudyConfig, batch: Batch, library: ShapeLibrary | None, version: str) -> list[_Result]:
     """What a worker does."""
     check_worker(version)
-    return list(_timed(config, geometry, intervals, library))
+    return list(_timed(config, batch, library))

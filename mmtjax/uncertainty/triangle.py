@@ -19,8 +19,10 @@ from mmtjax.precision import in_main_memory, is_concrete
 AnyArray = np.ndarray | Array
 
 #: The inverse of a factor is looked at in at most this many panels: each needs only what lies on one side of the
-#: diagonal, which saves two thirds of the work, and JAX holds only one of them.
+#: diagonal, which saves two thirds of the work, and JAX holds only one of them. Where it is small there is nothing to
+#: save, and compiling takes longer.
 _PANELS = 16
+SMALL = 1024
 
 #: Steps of power iteration at most, and in main memory the relative change of the eigenvalue at which they end. The
 #: condition number is then right to a few per cent.
@@ -109,7 +111,7 @@ def _lower(factor: AnyArray) -> Float[np.ndarray, "size size"]:
 
 
 def _panels(size: int) -> list[slice]:
-    width = 3 * -(-(size // 3) // _PANELS)
+    width = size if size <= SMALL else 3 * -(-(size // 3) // _PANELS)
     return [slice(start, min(start + width, size)) for start in range(0, size, width)]
 
 

@@ -1,0 +1,97 @@
+"""Samples of one kind side by side, for an accelerator that one of them does not fill."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import xarray
+
+from mmtjax.inversion.batch import MOST_UNKNOWNS, batch_bytes, invert_batch
+from mmtjax.inversion.memory import available_memory
+from mmtjax.inversion.solution import InversionWarning
+from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
+from mmtjax.study.config import StudyConfig
+from mmtjax.study.geometry import records, sample_of, solved_maps, unsolvable
+
+#: Samples that an accelerator is given at once, where so many fit into its memory.
+ON_ACCELERATOR = 16
+
+#: Share of the memory of a device that a batch may take.
+_SHARE = 0.5
+
+
+class Batch(NamedTuple):
+    """Samples that differ in nothing but the repeat, and the sampling intervals (µm) to invert them at."""
+
+    geometries: list[Geometry]
+    intervals: list[float]
+
+
+def in_batches(config: StudyConfig, missing: Mapping[Geometry, list[float]], *, most: int) -> list[Batch]:
+    """Samples that are solved at once, with the intervals that they lack: repeats of a model, and up to `most` of them.
+
+    Those that are large, or too many to fit into the memory of the device, are on their own.
+    """
+    limit = _SHARE * _device_memory() if most > 1 else 0.0
+    batches: list[Batch] = []
+    latest: dict[tuple[object, ...], list[Geometry]] = {}
+    for geometry, intervals in missing.items():
+        unknowns, sensors = 3 * grain_count(geometry), max(sensor_count(Cell(*geometry, one)) for one in intervals)
+        each = batch_bytes(grain_count(geometry), sensors, maps=len(config.noise))
+        room = min(most, int(limit // each)) if unknowns <= MOST_UNKNOWNS else 1
+        kind = geometry[:3], tuple(intervals)
+        if kind not in latest or len(latest[kind]) >= room:
+            latest[kind] = []
+            batches.append(Batch(latest[kind], intervals))
+        latest[kind].append(geometry)
+    return batches
+
+
+def run_batch(
+    config: StudyConfig,
+    geometries: Sequence[Geometry],
+    intervals: Sequence[float],
+    *,
+    library: ShapeLibrary | None = None,
+) -> Iterator[tuple[Cell, xarray.Dataset]]:
+    """Make some samples of one model and invert their maps at once; those that this cannot carry one by one.
+
+    The numbers are those of `run_geometry` but for the last digits, which may depend on what is solved beside them.
+
+    Parameters
+    ----------
+    config
+        The study.
+    geometries
+        Samples that differ in nothing but the repeat.
+    intervals
+        Sampling intervals, µm.
+    library
+        Shapes of the grains; the synthetic ones by default.
+
+    Yields
+    ------
+    tuple of Cell and xarray.Dataset
+        A cell, and its results as they are stored.
+    """
+    samples = [sample_of(config, geometry, library=library) for geometry in geometries]
+    for interval in intervals:
+        scans = [[sample.sample(spacing=interval, noise=noise) for noise in config.noise] for sample in samples]
+        grains = [sample.grains for sample in samples]
+        solved = [None] * len(samples)
+        if not unsolvable(scans[0][0], grains[0]):
+            with warnings.catch_warnings():
+                # The records show what they say, see `solved_maps`.
+                warnings.simplefilter("ignore", InversionWarning)
+                solved = invert_batch(scans, grains, config.noise, level=config.level, tolerance=config.tolerance)
+        for geometry, sample, maps, found in zip(geometries, samples, scans, solved, strict=True):
+            solutions, failure = solved_maps(maps, sample.grains, config) if found is None else (found, "")
+            yield Cell(*geometry, interval), records(config, geometry, interval, sample, solutions, failure)
+
+
+def _device_memory() -> float:
+    """Bytes of the memory of the device that computes, those that are free where it is main memory."""
+    known = jax.devices()[0].memory_stats()
+    return float(known["bytes_limit"]) if known and "bytes_limit" in known else float(available_memory())
