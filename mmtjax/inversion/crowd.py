@@ -17,8 +17,9 @@ _MARGIN = 40.0
 #: The condition number of the whole over that of the grains looked at, at least: 19 to 3,000 in samples of the paper.
 _GROWTH = 10.0
 
-#: And over this least one, nearly always at most: columns that are too fine cost less than making them twice.
-USUAL_GROWTH = 150.0
+#: And over this least one, nearly always at most: columns that are too fine cost less than making them twice. Of 1,875
+#: grains at 75 µm it was 110 to 400, of fewer at most 90 (eight samples); up to half as much again does no harm.
+USUAL_GROWTH = 300.0
 
 
 def crowd_condition(grains: Grains, grid: SensorGrid) -> float:
