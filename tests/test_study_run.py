@@ -347,6 +347,30 @@ def test_local_workers_compute_the_same(workers: int, undisturbed: Path, tmp_pat
     assert files_of(tmp_path / "store.zarr") == files_of(undisturbed)
 
 
+def test_large_samples_have_small_ones_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a limit of 4 units samples of 35 µm take 3, those of 30 µm one."""
+    monkeypatch.setattr(run, "_work", study_process.work_noted)
+    monkeypatch.setattr(run, "memory_of", lambda geometry, _: 2**30 * (3 if geometry.thickness == 35 else 1))
+    (tmp_path / "notes").mkdir()
+    config = dataclasses.replace(SMALL, name=str(tmp_path / "notes"), thickness=(30.0, 35.0), repeats=4)
+    with pytest.raises(
+        MemoryError, match="40 × 40 × 35 µm .* takes about 3.38 GiB, and 3 GiB are allowed by memory_limit"
+    ):
+        run_study(config, tmp_path / "store.zarr", workers=2, memory_limit=3 * 2**30)
+    study = run_study(config, tmp_path / "store.zarr", workers=2, memory_limit=4 * 2**30 + run._MASTER)
+    assert not study.status().missing
+    spans = [tuple(map(float, file.read_text().split())) for file in (tmp_path / "notes").iterdir()]
+    together = [
+        {one[0], other[0]}
+        for number, one in enumerate(spans)
+        for other in spans[:number]
+        if one[1] < other[2] and other[1] < one[2]
+    ]
+    assert len(spans) == 8
+    assert {35.0} not in together
+    assert {30.0, 35.0} in together
+
+
 def test_a_cluster_computes_by_the_address_of_its_scheduler(
     made_up_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,4 +425,6 @@ def test_arguments_that_cannot_be(tmp_path: Path) -> None:
         run_study(SMALL, tmp_path / "store.zarr", workers=-1)
     with pytest.raises(ValueError, match="not both"):
         run_study(SMALL, tmp_path / "store.zarr", workers=1, scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(ValueError, match="memory_limit is for local workers"):
+        run_study(SMALL, tmp_path / "store.zarr", scheduler="tcp://127.0.0.1:1", memory_limit=2**33)
     assert not (tmp_path / "store.zarr").exists()

@@ -7,6 +7,7 @@ import numpy as np
 from cyclopts import Group, Parameter
 from rich.console import Console
 
+from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.registration import chosen_fit, fitted_geometry
 from mmtjax.cli.subdomains import chosen_division, solved_by_windows
 from mmtjax.field.plan import DEFAULT_TOLERANCE
@@ -34,8 +35,6 @@ _IN_GRAINS = Parameter(group=_GRAINS)
 _IN_SOLVE = Parameter(group=_SOLVE)
 _IN_RESULTS = Parameter(group=_RESULTS)
 _IN_LARGE = Parameter(group=_LARGE)
-
-_GIB = 2**30
 
 
 def invert(
@@ -222,7 +221,7 @@ def invert(
     voice, screen = Console(stderr=True), Console()
     with in_words_of(OPTIONS):
         _check_limit(limit)
-        limit_bytes = _bytes_of(memory_limit)
+        limit_bytes = bytes_of(memory_limit)
         wanted = chosen_fit(fit)
         division = chosen_division(
             subdomains,
@@ -311,14 +310,6 @@ def invert(
 def _check_limit(limit: float) -> None:
     if not (np.isfinite(limit) and limit > 0):
         raise ValueError(f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {limit!r}")
-
-
-def _bytes_of(memory_limit: float | None) -> int | None:
-    if memory_limit is None:
-        return None
-    if not (np.isfinite(memory_limit) and memory_limit > 0):
-        raise ValueError(f"--memory-limit must be a positive number of GiB; got {memory_limit!r}")
-    return int(memory_limit * _GIB)
 
 
 def _within(grains: Grains, scan: Scan, *, margin: float) -> Grains:

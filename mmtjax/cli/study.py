@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mmtjax.cli.library import shape_library
+from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.study_report import figures, table
 from mmtjax.cluster import start_jax_with_one_thread
 from mmtjax.io.provenance_record import provenance
@@ -46,6 +47,7 @@ def run(
     workers: Annotated[int | None, Parameter(show_default=False)] = None,
     scheduler: str | None = None,
     batch: Annotated[int | None, Parameter(show_default=False)] = None,
+    memory_limit: float | None = None,
 ) -> None:
     """Compute the samples of a study, or those that are missing.
 
@@ -68,14 +70,20 @@ def run(
     batch
         Small samples of a model that are solved at once: by default several on an accelerator, where this process
         computes then, and one elsewhere.
+    memory_limit
+        GiB that local workers and this process may use together: large samples then have small ones beside them.
     """
     voice, screen = Console(stderr=True), Console()
     wanted = read_config(config)
+    limit = bytes_of(memory_limit)
     shapes = None if wanted.library == SYNTHETIC else config.parent / wanted.library
     if workers == 0:
         # Before the record asks JAX for its devices.
         start_jax_with_one_thread()
-    record = provenance([config, *filter(None, [shapes])], {"workers": workers, "scheduler": scheduler, "batch": batch})
+    record = provenance(
+        [config, *filter(None, [shapes])],
+        {"workers": workers, "scheduler": scheduler, "batch": batch, "memory_limit": memory_limit},
+    )
     library = shape_library(shapes, z=wanted.library_z, voxel_spacing=wanted.library_voxel_spacing, words=_LIBRARY_KEYS)
     try:
         with _bar(voice) as progress:
@@ -86,6 +94,7 @@ def run(
                 workers=workers,
                 scheduler=scheduler,
                 batch=batch,
+                memory_limit=limit,
                 provenance=record,
                 progress=progress,
             )

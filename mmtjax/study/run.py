@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import jax
 import xarray
-from distributed import Client, as_completed
+from distributed import Client, Future, as_completed
 
 from mmtjax.cluster import check_helpers, check_worker, connected, cores, start_jax_with_one_thread, told_deaths
-from mmtjax.inversion.memory import available_memory, estimate_memory
+from mmtjax.inversion.memory import available_memory, checked_limit, estimate_memory, require_bytes
 from mmtjax.precision import require_float64
 from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
@@ -23,6 +23,9 @@ from mmtjax.study.geometry import run_geometry
 from mmtjax.study.read import Study, open_study
 from mmtjax.study.shapes import check_shapes
 from mmtjax.study.store import add_to_log, complete_cells, log_of, record_code, write_cell, writing
+
+#: What the process takes that hands out samples and writes their results.
+_MASTER = 3 * 2**27
 
 
 class StudyError(RuntimeError):
@@ -63,6 +66,7 @@ def run_study(
     workers: int | None = None,
     scheduler: str | None = None,
     batch: int | None = None,
+    memory_limit: int | None = None,
     provenance: Mapping[str, object] | None = None,
     progress: Callable[[StudyProgress], None] | None = None,
 ) -> Study:
@@ -81,9 +85,10 @@ def run_study(
     library
         Shapes of the grains, where the configuration names a file of grains; the store keeps them.
     workers
-        Local processes of one thread; 0 computes in this process. By default one for each core, as far as the memory
-        goes; with fewer, cores idle. Where this process has used JAX before it computes, and was not started with the
-        environment variable ``NPROC=1``, JAX keeps its threads, and last digits may differ from those of workers.
+        Local processes of one thread; 0 computes in this process. By default one for each core, with no limit as far as
+        the memory goes; with fewer, cores idle. Where this process has used JAX before it computes, and was not started
+        with the environment variable ``NPROC=1``, JAX keeps its threads, and last digits may differ from those of
+        workers.
     scheduler
         Address of the scheduler of a Dask cluster that computes instead, ``tcp://host:8786``. Its workers need this
         version of mmtjax and the environment variables ``JAX_ENABLE_X64=1`` and ``NPROC=1``; only this process writes
@@ -91,6 +96,9 @@ def run_study(
     batch
         Samples of a model that are solved at once, where they are small: by default several where JAX computes on an
         accelerator, in this process then, and one elsewhere. With more than one, last digits may depend on the batch.
+    memory_limit
+        Bytes that local workers and this process may use together: large samples then have small ones beside them. By
+        default there is no limit but what is free when the number of workers is chosen.
     provenance
         Record of this run for the store, of values that JSON can hold.
     progress
@@ -106,6 +114,8 @@ def run_study(
     ValueError
         If the store belongs to another study, other shapes or another version, the configuration does not go with
         `library`, or the number of workers cannot be.
+    MemoryError
+        If the largest sample would not fit into the limit.
     StudyError
         If a sample cannot be computed, or its workers die again and again; the message names the sample.
     OSError
@@ -122,6 +132,11 @@ def run_study(
     check_shapes(config, library)
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be a number of samples, 1 or more; got {batch}")
+    memory_limit = checked_limit(memory_limit)
+    if memory_limit is not None:
+        if scheduler is not None:
+            raise ValueError("memory_limit is for local workers; those of a cluster have limits of their own")
+        _check_largest(config, memory_limit)
     if workers == 0:
         require_float64()
         start_jax_with_one_thread()
@@ -135,19 +150,37 @@ def run_study(
         if workers == 0 or not missing:
             _store(_computed_here(config, missing, library), config, place, workers=1, progress=progress)
         else:
-            count = default_workers(config) if workers is None else workers
+            count = default_workers(config, memory_limit) if workers is None else workers
             with connected(count, scheduler, threads=1) as client:
                 together = max(1, sum(client.nthreads().values()))
-                results = _computed_by(client, config, missing, library)
+                results = _computed_by(client, config, missing, library, memory_limit)
                 _store(results, config, place, workers=together, progress=progress)
     return open_study(store)
 
 
-def default_workers(config: StudyConfig) -> int:
-    """Local processes that compute a study: one for each core, as far as the memory goes."""
-    largest = max(config.cells(), key=lambda cell: (grain_count(cell.geometry), sensor_count(cell)))
-    needed = estimate_memory(grain_count(largest.geometry), sensor_count(largest))
-    return max(1, min(cores(), available_memory() // needed))
+def default_workers(config: StudyConfig, memory_limit: int | None = None) -> int:
+    """Local processes that compute a study: one for each core; without a limit as far as the memory goes."""
+    if memory_limit is not None:
+        return cores()
+    return max(
+        1, min(cores(), available_memory() // max(memory_of(geometry, config) for geometry in config.geometries()))
+    )
+
+
+def memory_of(geometry: Geometry, config: StudyConfig) -> int:
+    """Bytes that a process takes at its peak to compute a sample."""
+    sensors = max(sensor_count(Cell(*geometry, interval)) for interval in config.interval)
+    return estimate_memory(grain_count(geometry), sensors)
+
+
+def _check_largest(config: StudyConfig, memory_limit: int) -> None:
+    largest = max(config.geometries(), key=lambda geometry: memory_of(geometry, config))
+    require_bytes(
+        _MASTER + memory_of(largest, config),
+        limit=memory_limit,
+        work=f"the sample of {largest.words}",
+        remedy="leave it out of the study, or allow more",
+    )
 
 
 def _missing(config: StudyConfig, store: Path) -> dict[Geometry, list[float]]:
@@ -233,22 +266,47 @@ def _failed(batch: Batch, error: Exception) -> StudyError:
 
 
 def _computed_by(
-    client: Client, config: StudyConfig, missing: list[Batch], library: ShapeLibrary | None
+    client: Client, config: StudyConfig, missing: list[Batch], library: ShapeLibrary | None, memory_limit: int | None
 ) -> Iterator[_Result]:
     version = importlib.metadata.version("mmtjax")
-    # Sent once, as a task of its own: data that are scattered would be lost with the last worker that has them.
-    shapes = client.submit(_handed_on, library, pure=False, priority=1)
-    waiting = {
-        client.submit(_work, config, batch, shapes, version, pure=False, priority=-number): batch
-        for number, batch in enumerate(missing)
-    }
-    for future in as_completed(list(waiting)):
-        with _named(waiting.pop(future)):
+    workers = sum(client.nthreads().values())
+    shapes = None if library is None else _sent(client, library)
+    waiting, running, finished = dict(enumerate(missing)), {}, as_completed()
+
+    def start() -> None:
+        for number, batch in list(waiting.items()):
+            if memory_limit is None or _fits(
+                batch, list(running.values()), config, workers=workers, limit=memory_limit
+            ):
+                future = client.submit(_work, config, batch, shapes, version, pure=False, priority=-number)
+                running[future] = waiting.pop(number)
+                finished.add(future)
+
+    start()
+    for future in finished:
+        with _named(running.pop(future)):
             results = future.result()
+        start()
         yield from results
 
 
-def _handed_on(library: ShapeLibrary | None) -> ShapeLibrary | None:
+def _fits(batch: Batch, running: list[Batch], config: StudyConfig, *, workers: int, limit: int) -> bool:
+    """Whether a batch may be started beside those that run."""
+    held = sum(len(one.geometries) * memory_of(one.geometries[0], config) for one in [batch, *running])
+    return not running or (len(running) < workers and _MASTER + held <= limit)
+
+
+def _sent(client: Client, library: ShapeLibrary) -> Future:
+    """The shapes, on all workers: the scheduler gives work to those that have what it needs.
+
+    They are the result of a task, which is done again where a worker dies; data that are scattered would be lost.
+    """
+    shapes = client.submit(_handed_on, library, pure=False)
+    client.replicate(shapes)
+    return shapes
+
+
+def _handed_on(library: ShapeLibrary) -> ShapeLibrary:
     return library
 
 
