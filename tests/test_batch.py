@@ -91,12 +91,6 @@ def test_samples_that_normal_equations_cannot_carry_are_left_out() -> None:
     assert invert_batch(scans[:1], [cubes(0.01)], [5.0], tolerance=1e-2) == [None]
 
 
-def test_a_large_sample_is_not_attempted(monkeypatch: pytest.MonkeyPatch, few: list[Simulation]) -> None:
-    monkeypatch.setattr("mmtjax.inversion.batch.least_condition", lambda *_: 1e7)
-    monkeypatch.setattr("mmtjax.inversion.batch.DenseGreen", None)
-    assert invert_batch([maps_of(few[0])], [few[0].grains], NOISE) == [None]
-
-
 def test_what_is_not_alike_is_refused(few: list[Simulation]) -> None:
     scans, grains = [maps_of(one) for one in few], [one.grains for one in few]
     with pytest.raises(ValueError, match="have as many grains each; got"):

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, PyTree
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.inversion.crowd import least_condition
 from mmtjax.inversion.fit import Factored, Fit, factored, fit_map, solution_of
 from mmtjax.inversion.judge import judge
 from mmtjax.inversion.options import alike, check_counts, checked_options, weights_of
@@ -59,8 +58,8 @@ def invert_batch(
 ) -> list[list[Solution] | None]:
     """Invert the maps of many samples at once, for an accelerator that one small sample does not fill.
 
-    Columns of all samples are made together and held whole. Normal equations, factors, solutions and covariances are
-    those of `mmtjax.invert`, for all samples and maps in one call of a compiled function.
+    Columns of all samples are made together and held whole. Normal equations, factors, covariances and solutions are
+    those of `mmtjax.invert`, each for all samples and maps by one call of a compiled function.
 
     Parameters
     ----------
@@ -98,32 +97,29 @@ def invert_batch(
     sigmas = _checked(scans, grains, noise, level=level)
     grid, limit = scans[0][0].grid, SOLVERS[_SOLVER].limit
     found: list[list[Solution] | None] = [None] * len(scans)
-    taken = [number for number, sources in enumerate(grains) if least_condition(sources, grid) <= limit]
-    if not taken:
-        return found
-    green = DenseGreen.from_operator(TiledGreen(_together([grains[n] for n in taken]), grid, tolerance=tolerance))
-    weighted = [[weights_of(scan, sigma) for scan, sigma in zip(scans[n], sigmas, strict=True)] for n in taken]
-    fields = [[np.where(scan.mask, scan.field, 0.0) for scan in scans[n]] for n in taken]
-    columns = green.transposed.reshape(len(taken), -1, grid.size)
+    green = DenseGreen.from_operator(TiledGreen(_together(grains), grid, tolerance=tolerance))
+    weighted = [[weights_of(scan, sigma) for scan, sigma in zip(maps, sigmas, strict=True)] for maps in scans]
+    fields = [[np.where(scan.mask, scan.field, 0.0) for scan in maps] for maps in scans]
+    columns = green.transposed.reshape(len(scans), -1, grid.size)
     weight = jnp.stack([maps[0][0] for maps in weighted])
-    used = jnp.array([float(scans[n][0].used) for n in taken])
+    used = jnp.array([float(maps[0].used) for maps in scans])
     # One after the other: XLA on few cores waits forever where it runs the solves of two of them at the same time.
     factors = _factored(jax.block_until_ready(_reduced(columns, weight, grid)))
     fits = _fits(columns, jax.block_until_ready(factors), jnp.asarray(np.array(fields)), weight, used, grid)
-    for place, number in enumerate(taken):
-        mine, fit = _part((factors, fits), place)
+    for number, sources in enumerate(grains):
+        mine, fit = _part((factors, fits), number)
         condition = float(mine.reduced.condition)
         if not condition <= limit or tightened(tolerance, condition=condition) != tolerance:
             continue
         found[number] = []
         for row, (scan, sigma) in enumerate(zip(scans[number], sigmas, strict=True)):
             solution = solution_of(
-                grains[number],
+                sources,
                 scan,
                 mine,
                 _part(fit, row),
                 sigma=sigma,
-                variance=weighted[place][row][1],
+                variance=weighted[number][row][1],
                 solver=_SOLVER,
                 level=level,
                 prior=None,
