@@ -164,6 +164,26 @@ def test_points_of_fewer_than_a_hundred_selected_grains_are_hollow(tables: Study
     assert "fewer than 100 selected grains" in caption
 
 
+def test_an_example_is_read_off_where_it_is_there(tables: StudyTables) -> None:
+    gone = tables.thresholds.copy()
+    gone.attrs = tables.thresholds.attrs
+    gone.loc[(gone["noise"] == 20) & (gone["density"] == 1e4), "ssr"] = np.inf
+    figure, data, caption, _ = plot_resolved_strength(gone, panels_of(200.0, 50.0), example=(1e4, 0.1))
+    assert_nothing_is_cut_off(figure)
+    limits = data["limit"].nunique()
+    for axes, noise in zip(figure.axes[:4], NOISES, strict=True):
+        dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+        assert len(axes.lines) == limits + (noise != 20)
+        if noise != 20:
+            where = "side == 200 and thickness == 50 and interval == 1 and density == 1e4 and limit == 0.1"
+            [ssr] = data.query(f"{where} and noise == {noise}")["ssr"]
+            assert list(dotted[0].get_ydata())[:2] == [ssr, ssr]
+            assert list(dotted[0].get_xdata())[1:] == [1e4, 1e4]
+            assert f"{ssr:.2g}" in [text.get_text() for text in axes.texts]
+    assert not any(line.get_linestyle() == ":" for axes in figure.axes[4:] for line in axes.lines)
+    assert "Dotted: 10·10³ grains/mm³ and 10 %." in caption
+
+
 def test_curves_are_of_equal_ssr() -> None:
     depth = np.array([5.0, 20.0, 60.0])
     volume = volume_of(3e-3, depth)

@@ -19,6 +19,9 @@ from mmtjax.study.tables import StudyTables
 
 _DOTS_PER_INCH = 300
 
+#: Density (1/mm³) and limit of the example that section 3.2 of the paper reads off Fig. 5.
+_EXAMPLE = 1e4, 0.10
+
 #: A name and what draws the figure.
 Drawing = tuple[str, Callable[[], StudyFigure]]
 
@@ -90,7 +93,10 @@ def drawings_of_tables(tables: StudyTables) -> Iterator[Drawing]:
     yield "figure_4_uncertainty_ratio", lambda: plot_ratio_boxes(tables.ratios, intervals=ends)
     if between := intervals[1:-1]:
         yield "figure_s1_uncertainty_ratio", lambda: plot_ratio_boxes(tables.ratios, intervals=between)
-    yield "figure_5_resolved_strength", lambda: plot_resolved_strength(tables.thresholds, _extremes(tables, sides[-1]))
+    yield (
+        "figure_5_resolved_strength",
+        lambda: plot_resolved_strength(tables.thresholds, _extremes(tables, sides[-1]), example=_EXAMPLE),
+    )
     if len(sides) > 1:
         for number, panels in zip(("s5", "s6"), _all_noises(tables, sides[0]), strict=False):
             yield f"figure_{number}_resolved_strength", partial(plot_resolved_strength, tables.thresholds, panels)

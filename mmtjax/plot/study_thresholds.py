@@ -14,11 +14,18 @@ from mmtjax.study.strengths import CRITERION
 #: Marks of the limits in the order of the paper: circle, triangle up, triangle down, cross, star.
 _MARKERS = ("o", "^", "v", "X", "*")
 
+_VERMILLION = "#D55E00"
+
 #: Fewer selected grains than this have no violator among them: a single grain decides where the threshold lies.
 _FEW = round(1 / (1 - CRITERION))
 
 
-def plot_resolved_strength(thresholds: pandas.DataFrame, panels: Sequence[Sequence[dict[str, float]]]) -> StudyFigure:
+def plot_resolved_strength(
+    thresholds: pandas.DataFrame,
+    panels: Sequence[Sequence[dict[str, float]]],
+    *,
+    example: tuple[float, float] | None = None,
+) -> StudyFigure:
     """Smallest SSR above which 99 % of the grains are within a limit, against density; a line for each limit.
 
     Points are missing where no SSR has that purity, and hollow where fewer than 100 grains are selected: a single grain
@@ -30,6 +37,8 @@ def plot_resolved_strength(thresholds: pandas.DataFrame, panels: Sequence[Sequen
         As `mmtjax.study.strengths.threshold_table` makes it.
     panels
         Rows of panels, each with the ``side``, ``thickness``, ``interval`` and ``noise`` of its models.
+    example
+        Density (1/mm³) and limit of a point that is read off in the first row of panels, where they have it.
 
     Raises
     ------
@@ -50,6 +59,9 @@ def plot_resolved_strength(thresholds: pandas.DataFrame, panels: Sequence[Sequen
         _draw_limits(axes, rows_of(at_criterion, **panel), limits, densities)
         name = f"{panel['noise']:g} nT, every {panel['interval']:g} µm"
         letter(axes, number, name if columns > 2 else f"{panel['thickness']:g} µm thick, {name}")
+    if example is not None:
+        for axes, panel in zip(places[0], panels[0], strict=True):
+            _read_off(axes, rows_of(at_criterion, **panel, density=example[0], limit=example[1]))
     for axes in places[-1]:
         axes.set_xlabel("grain density (10³/mm³)")
     for axes in places[:, 0]:
@@ -66,6 +78,8 @@ def plot_resolved_strength(thresholds: pandas.DataFrame, panels: Sequence[Sequen
         f"by grain density, {sample}. {repeats_of(shown).capitalize()} of each model; points are missing where "
         f"there is no such SSR, and hollow where they rest on fewer than {_FEW} selected grains."
     )
+    if example is not None:
+        caption += f" Dotted: {thousands(example[0])}·10³ grains/mm³ and {percent(example[1])}."
     return StudyFigure(figure, shown, caption)
 
 
@@ -82,3 +96,21 @@ def _draw_limits(axes: Axes, models: pandas.DataFrame, limits: list[float], dens
     axes.set_xticks(densities, [thousands(density) for density in densities], fontsize="x-small")
     axes.set_xticks([], minor=True)
     axes.grid(axis="y", color="0.9", linewidth=0.6)
+
+
+def _read_off(axes: Axes, model: pandas.DataFrame) -> None:
+    """Dotted lines from a point to both axes, with its SSR."""
+    for density, ssr in model[np.isfinite(model["ssr"])][["density", "ssr"]].itertuples(index=False):
+        left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
+        axes.plot([left, density, density], [ssr, ssr, bottom], color=_VERMILLION, linestyle=":", linewidth=1.4)
+        axes.annotate(
+            f"{ssr:.2g}",
+            (left, ssr),
+            xytext=(4, -3),
+            textcoords="offset points",
+            color=_VERMILLION,
+            fontsize="small",
+            va="top",
+        )
+        axes.set_xlim(left=left)
+        axes.set_ylim(bottom=bottom)

@@ -32,8 +32,22 @@ def plot_workflow(example: Example) -> StudyFigure:
     The tables are of the maps (the forward map is the sum of measured map and residual), and of the grains.
     """
     solution, side = example.solution, example.geometry.side
-    figure = Figure(figsize=(10.0, 8.2), layout="constrained")
-    panels = [figure.add_subplot(2, 2, 1, projection="3d"), *(figure.add_subplot(2, 2, place) for place in (2, 3, 4))]
+    # Maps are square: an automatic layout leaves the colour bar of c as far away as the panel above it is wide.
+    figure = Figure(figsize=(10.4, 8.1))
+    grid = figure.add_gridspec(
+        2,
+        5,
+        width_ratios=(1, 0.05, 0.48, 1, 0.05),
+        left=0.07,
+        right=0.92,
+        bottom=0.07,
+        top=0.95,
+        wspace=0.08,
+        hspace=0.25,
+    )
+    places = ((0, 3), (1, 0), (1, 3))
+    panels = [figure.add_subplot(grid[0, 0], projection="3d"), *(figure.add_subplot(grid[place]) for place in places)]
+    bars = [figure.add_subplot(grid[row, column + 1]) for row, column in places]
     _draw_grains(panels[0], example)
     measured, forward = np.asarray(solution.scan.field), np.asarray(solution.forward)
     # The paper subtracts the original field from the forward field.
@@ -44,13 +58,13 @@ def plot_workflow(example: Example) -> StudyFigure:
         (
             (measured / 1e3, "µT", strongest, f"field with {noise:g} nT of noise"),
             (forward / 1e3, "µT", strongest, "forward field of the solution"),
-            (residual, "nT", float(np.quantile(np.abs(residual), _RESOLVED)), "residual"),
+            (residual, "nT", float(np.quantile(np.abs(residual), _RESOLVED)), "forward field minus field"),
         ),
         start=1,
     ):
         axes = panels[number]
         image = axes.imshow(values, origin="lower", extent=(0, side, 0, side), cmap="RdBu_r", vmin=-end, vmax=end)
-        figure.colorbar(image, ax=axes, label=f"Bz ({unit})", extend="both", shrink=0.85)
+        figure.colorbar(image, cax=bars[number - 1], label=f"Bz ({unit})", extend="both")
         axes.set_xlabel("x (µm)")
         axes.set_ylabel("y (µm)")
         letter(axes, number, name)
