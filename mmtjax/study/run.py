@@ -138,11 +138,12 @@ def run_study(
             raise ValueError("memory_limit is for local workers; those of a cluster have limits of their own")
         _check_largest(config, memory_limit)
     if workers == 0:
-        require_float64()
         start_jax_with_one_thread()
     if scheduler is None and jax.default_backend() != "cpu":
         # Processes would share one accelerator, and each would claim its memory.
         workers, batch = 0 if workers is None else workers, ON_ACCELERATOR if batch is None else batch
+    if workers == 0:
+        require_float64()
     with writing(store, config, library=library, provenance=provenance) as place:
         missing = in_batches(config, _missing(config, place), most=1 if batch is None else batch)
         if missing:
