@@ -16,7 +16,6 @@ from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
-from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.interpolation import NotCovered, interpolate_threshold
 from mmtjax.study.read import Study, open_study
 from mmtjax.study.shapes import shapes_fingerprint
@@ -111,9 +110,11 @@ def threshold(
         library = shape_library(grains, z=grains_z, voxel_spacing=voxel_spacing)
         if study is not None:
             opened = open_study(study)
+            kept = opened.library()
             # Without a file of grains, what has to be run has those of the study.
-            library = opened.library() if grains is None else library
-            found = _from_study(opened, case, library=library, voice=voice)
+            other = grains is not None and shapes_fingerprint(library) != shapes_fingerprint(kept)
+            library = kept if grains is None else library
+            found = _from_study(opened, case, other_shapes=other, voice=voice)
             if found is not None:
                 return found
         with Stages(voice) as stages:
@@ -140,11 +141,11 @@ def threshold(
 
 
 def _from_study(
-    opened: Study, case: Mapping[str, object], *, library: ShapeLibrary | None, voice: Console
+    opened: Study, case: Mapping[str, object], *, other_shapes: bool, voice: Console
 ) -> ThresholdAnswer | None:
     """The answer of a study, or None where it does not cover the case, after saying so."""
     try:
-        if shapes_fingerprint(library) != shapes_fingerprint(opened.library()):
+        if other_shapes:
             raise NotCovered(f"the study {opened.config.name} does not cover grains of other shapes than its own")
         return interpolate_threshold(opened, **case)
     except NotCovered as reason:

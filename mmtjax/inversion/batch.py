@@ -13,7 +13,7 @@ from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion.fit import Factored, Fit, factored, fit_map, solution_of
 from mmtjax.inversion.judge import judge
-from mmtjax.inversion.options import alike, check_counts, checked_options, weights_of
+from mmtjax.inversion.options import alike, check_counts, checked_options, same_sensors, weights_of
 from mmtjax.inversion.reduce import SOLVERS
 from mmtjax.inversion.solution import Solution
 from mmtjax.inversion.solver import Reduced
@@ -189,14 +189,9 @@ def _checked(
         if len(maps) != len(noise):
             raise ValueError(f"each sample needs a map for each of {len(noise)} levels of noise; got {len(maps)}")
         check_counts(maps[0], sources, prior=None)
-        if len(alike(maps, [np.ones(())] * len(maps))) > 1 or not _same_sensors(first.grid, maps[0].grid):
+        if len(alike(maps, [np.ones(())] * len(maps))) > 1 or not same_sensors(first.grid, maps[0].grid):
             raise ValueError("samples that are solved at once have the same sensors, and their maps the same mask")
     return [checked_options(first, float(sigma), prior=None, method=_SOLVER, level=level) for sigma in noise]
-
-
-def _same_sensors(first: SensorGrid, second: SensorGrid) -> bool:
-    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-    return first.shape == second.shape and all(np.array_equal(one, two) for one, two in pairs)
 
 
 def _together(samples: Sequence[Grains]) -> Grains:

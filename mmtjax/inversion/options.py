@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from mmtjax.precision import float64_array, is_concrete
 from mmtjax.rock.grains import Grains
+from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan, check_noise
 
 METHODS = ("auto", "cholesky", "orthogonal")
@@ -82,7 +83,12 @@ def alike(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) ->
 
 
 def _same(first: Scan, second: Scan) -> bool:
-    one, two = ((scan.grid.shape, scan.mask, *jax.tree.leaves(scan.grid)) for scan in (first, second))
+    return same_sensors(first.grid, second.grid) and np.array_equal(first.mask, second.mask)
+
+
+def same_sensors(first: SensorGrid, second: SensorGrid) -> bool:
+    """Whether two grids are the same in all numbers."""
+    one, two = ((grid.shape, *jax.tree.leaves(grid)) for grid in (first, second))
     return len(one) == len(two) and all(np.array_equal(left, right) for left, right in zip(one, two, strict=True))
 
 

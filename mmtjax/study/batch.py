@@ -13,7 +13,7 @@ from mmtjax.inversion.solution import InversionWarning
 from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
 from mmtjax.study.config import StudyConfig
-from mmtjax.study.geometry import records, sample_of, solved_maps, unsolvable
+from mmtjax.study.geometry import inverted, records, sample_of, unsolvable
 
 #: Samples that an accelerator is given at once, where so many fit into its memory.
 ON_ACCELERATOR = 16
@@ -86,9 +86,11 @@ def run_batch(
                 # The records show what they say, see `solved_maps`.
                 warnings.simplefilter("ignore", InversionWarning)
                 solved = invert_batch(scans, grains, config.noise, level=config.level, tolerance=config.tolerance)
-        for geometry, sample, maps, found in zip(geometries, samples, scans, solved, strict=True):
-            solutions, failure = solved_maps(maps, sample.grains, config) if found is None else (found, "")
-            yield Cell(*geometry, interval), records(config, geometry, interval, sample, solutions, failure)
+        for geometry, sample, found in zip(geometries, samples, solved, strict=True):
+            if found is None:
+                yield Cell(*geometry, interval), inverted(config, geometry, sample, interval)
+            else:
+                yield Cell(*geometry, interval), records(config, geometry, interval, sample, found, "")
 
 
 def _device_memory() -> float:

@@ -63,11 +63,12 @@ def run_geometry(
     sample = sample_of(config, geometry, library=library)
     for interval in intervals:
         # Of one interval nothing but its records is held while the next is worked on.
-        yield interval, _inverted(config, geometry, sample, interval)
+        yield interval, inverted(config, geometry, sample, interval)
 
 
 @_one_thread
-def _inverted(config: StudyConfig, geometry: Geometry, sample: Simulation, interval: float) -> xarray.Dataset:
+def inverted(config: StudyConfig, geometry: Geometry, sample: Simulation, interval: float) -> xarray.Dataset:
+    """A sample seen at one sampling interval, inverted at all noise levels."""
     maps = [sample.sample(spacing=interval, noise=noise) for noise in config.noise]
     solutions, failure = solved_maps(maps, sample.grains, config)
     return records(config, geometry, interval, sample, solutions, failure)
