@@ -8,13 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
-from mmtjax.plot.style import percent
+from mmtjax.plot.style import VERMILLION, percent
 from mmtjax.study.strengths import CRITERION
 
 #: Marks of the limits in the order of the paper: circle, triangle up, triangle down, cross, star.
 _MARKERS = ("o", "^", "v", "X", "*")
-
-_VERMILLION = "#D55E00"
 
 #: Fewer selected grains than this have no violator among them: a single grain decides where the threshold lies.
 _FEW = round(1 / (1 - CRITERION))
@@ -102,13 +100,13 @@ def _read_off(axes: Axes, model: pandas.DataFrame) -> None:
     """Dotted lines from a point to both axes, with its SSR."""
     for density, ssr in model[np.isfinite(model["ssr"])][["density", "ssr"]].itertuples(index=False):
         left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
-        axes.plot([left, density, density], [ssr, ssr, bottom], color=_VERMILLION, linestyle=":", linewidth=1.4)
+        axes.plot([left, density, density], [ssr, ssr, bottom], color=VERMILLION, linestyle=":", linewidth=1.4)
         axes.annotate(
             f"{ssr:.2g}",
             (left, ssr),
             xytext=(4, -3),
             textcoords="offset points",
-            color=_VERMILLION,
+            color=VERMILLION,
             fontsize="small",
             va="top",
         )

@@ -10,7 +10,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.study_style import StudyFigure, letter
-from mmtjax.plot.style import percent
+from mmtjax.plot.style import BLUE, VERMILLION, percent
 from mmtjax.rock.faces import surface_faces
 from mmtjax.study.example import Example
 
@@ -22,8 +22,6 @@ _DRAWS, _SHOWN = 10_000, 2_000
 
 #: The ratio of the grain of Fig. 2: its cloud of vectors and its own vector both show.
 _RATIO = 0.30
-
-_BLUE, _VERMILLION = "#0072B2", "#D55E00"
 
 
 def plot_workflow(example: Example) -> StudyFigure:
@@ -103,9 +101,9 @@ def plot_confidence_sphere(solution: Solution, *, seed: int = 2022) -> StudyFigu
     space, share = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
     _draw_sphere(space, mean, error[:_SHOWN], radius)
     letter(space, 0, f"{_DRAWS} draws, {_SHOWN} shown")
-    share.plot(np.sort(norm), 100 * np.arange(1, _DRAWS + 1) / _DRAWS, color=_BLUE)
+    share.plot(np.sort(norm), 100 * np.arange(1, _DRAWS + 1) / _DRAWS, color=BLUE)
     exact = float(np.asarray(solution.confidence_radius)[grain]) / 1e3
-    share.plot([radius, radius, 0], [0, 100 * solution.level, 100 * solution.level], color=_VERMILLION, linestyle="--")
+    share.plot([radius, radius, 0], [0, 100 * solution.level, 100 * solution.level], color=VERMILLION, linestyle="--")
     share.set_xlim(0, float(norm.max()))
     share.set_ylim(0, 101)
     share.set_xlabel("distance from the mean vector (kA/m)")
@@ -169,7 +167,7 @@ def _draw_grains(axes: Axes, example: Example) -> None:
 
 def _draw_sphere(axes: Axes, mean: np.ndarray, error: np.ndarray, radius: float) -> None:
     inside = np.linalg.norm(error, axis=1) <= radius
-    for members, colour, name in ((inside, _BLUE, "inside"), (~inside, _VERMILLION, "outside")):
+    for members, colour, name in ((inside, BLUE, "inside"), (~inside, VERMILLION, "outside")):
         axes.scatter(*(mean + error[members]).T, s=2, color=colour, alpha=0.4, rasterized=True, label=name)
     polar, azimuth = np.meshgrid(np.linspace(0, np.pi, 25), np.linspace(0, 2 * np.pi, 49))
     ball = radius * np.array([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)])
