@@ -1,19 +1,28 @@
 """Workers: local processes or those of a Dask cluster."""
 
 import contextlib
+import gc
 import importlib.metadata
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
 import dask
 import jax
 import numpy as np
+import psutil
 from distributed import Client, KilledWorker, LocalCluster
 
 #: Workers that may die over one piece of work before it is given up.
 DEATHS = 3
+
+#: Bytes that a process may hold between two pieces of work before it drops what it has compiled.
+_HELD = 3 * 2**28
+
+#: All that workers compile is left on disk for each other and for later, however quickly it was done.
+_PROGRAMS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
 #: Environment variables by which the libraries below are told their number of threads.
 _THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -45,32 +54,47 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
             yield client
         return
     count = str(max(1, cores() // workers) if threads is None else threads)
-    # Among what Dask sets by itself is that freed memory goes back to the system.
-    usual = dask.config.get("distributed.nanny.pre-spawn-environ")
-    # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
-    environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, count)
-    settings = {
-        "distributed.nanny.pre-spawn-environ": environment,
-        "distributed.scheduler.allowed-failures": DEATHS - 1,
-        "distributed.worker.multiprocessing-method": "spawn",
-    }
-    with (
-        _environment_kept(),
-        dask.config.set(settings),
-        # The inversion asks for memory itself; a limit here would end a worker that has enough.
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            # No pages are served, but a port is taken: any that is free, for another study may be running.
-            dashboard_address=":0",
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=None,
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    with tempfile.TemporaryDirectory(prefix="mmtjax-", ignore_cleanup_errors=True) as programs:
+        # Among what Dask sets by itself is that freed memory goes back to the system.
+        usual = dask.config.get("distributed.nanny.pre-spawn-environ")
+        # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
+        environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, count)
+        environment |= _PROGRAMS | {"JAX_COMPILATION_CACHE_DIR": programs}
+        settings = {
+            "distributed.nanny.pre-spawn-environ": environment,
+            "distributed.scheduler.allowed-failures": DEATHS - 1,
+            "distributed.worker.multiprocessing-method": "spawn",
+        }
+        with (
+            _environment_kept(),
+            dask.config.set(settings),
+            # The inversion asks for memory itself; a limit here would end a worker that has enough.
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                # No pages are served, but a port is taken: any that is free, for another study may be running.
+                dashboard_address=":0",
+                scheduler_kwargs={"dashboard": False},
+                memory_limit=None,
+                silence_logs=logging.ERROR,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def drop_programs(held: int = _HELD) -> bool:
+    """Give back the memory of what JAX has compiled in this process, if that holds more bytes; whether it did.
+
+    JAX keeps a program for every shape of arrays that it has met, 2 MiB each: hundreds of samples of all sizes take
+    several GiB. Local workers find them again on disk, in a quarter of the time.
+    """
+    if psutil.Process().memory_info().rss <= held:
+        return False
+    jax.clear_caches()
+    gc.collect()
+    return True
 
 
 @contextlib.contextmanager

@@ -11,7 +11,15 @@ import jax
 import xarray
 from distributed import Client, Future, as_completed
 
-from mmtjax.cluster import check_helpers, check_worker, connected, cores, start_jax_with_one_thread, told_deaths
+from mmtjax.cluster import (
+    check_helpers,
+    check_worker,
+    connected,
+    cores,
+    drop_programs,
+    start_jax_with_one_thread,
+    told_deaths,
+)
 from mmtjax.inversion.memory import available_memory, checked_limit, estimate_memory, require_bytes
 from mmtjax.precision import require_float64
 from mmtjax.rock.shapes import ShapeLibrary
@@ -314,4 +322,6 @@ def _handed_on(library: ShapeLibrary) -> ShapeLibrary:
 def _work(config: StudyConfig, batch: Batch, library: ShapeLibrary | None, version: str) -> list[_Result]:
     """What a worker does."""
     check_worker(version)
-    return list(_timed(config, batch, library))
+    results = list(_timed(config, batch, library))
+    drop_programs()
+    return results
