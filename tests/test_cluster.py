@@ -1,0 +1,54 @@
+"""Local workers: what they keep between pieces of work, and where."""
+
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmtjax.cluster import connected, drop_programs
+from mmtjax.study import run
+from mmtjax.study.batch import Batch
+from tests.study_process import SMALL
+
+
+def _programs() -> dict[str, object]:
+    """What a worker holds of a compiled function before and after it drops its programs, and what is on disk."""
+    directory = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    double = jax.jit(lambda values: 2 * values + 1)
+    first, held = double(jnp.arange(3.0)), double._cache_size()
+    too_few = drop_programs(2**50)
+    kept = double._cache_size()
+    dropped = drop_programs(0)
+    left, on_disk = double._cache_size(), len(list(directory.iterdir()))
+    again = double(jnp.arange(3.0))
+    return {
+        "sizes": (held, kept, left),
+        "dropped": (too_few, dropped),
+        "on disk": (on_disk, len(list(directory.iterdir()))),
+        "directory": str(directory),
+        "same": np.array_equal(first, again),
+    }
+
+
+def test_a_worker_drops_its_programs_and_finds_them_on_disk() -> None:
+    with connected(1, None, threads=1) as client:
+        found = client.submit(_programs).result()
+    assert found["sizes"] == (1, 1, 0)
+    assert found["dropped"] == (False, True)
+    before, after = found["on disk"]
+    assert before > 0
+    assert after == before, "what was dropped was compiled anew"
+    assert found["same"]
+    assert not Path(found["directory"]).exists()
+
+
+def test_a_worker_of_a_study_drops_its_programs_after_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(run, "_timed", lambda *_: iter(done.append("sample") or ()))
+    monkeypatch.setattr(run, "check_worker", lambda _: None)
+    monkeypatch.setattr(run, "drop_programs", lambda: done.append("dropped"))
+    assert run._work(SMALL, Batch(SMALL.geometries()[:1], [1.0]), None, "") == []
+    assert done == ["sample", "dropped"]
