@@ -10,7 +10,11 @@ import pytest
 from experiments.limits_of_mmt.compare import Row, compare, filled, table_of
 from experiments.limits_of_mmt.previous_study import LOUD, QUIET, nearest, page
 from experiments.limits_of_mmt.statements import CHECKS, judged
+from experiments.limits_of_mmt.what_if import other_ratio
+from experiments.limits_of_mmt.what_if import rows as what_if_rows
 from mmtjax.io.tables import read_table, write_table
+from mmtjax.rock.magnetization import magnetization_of_volume
+from mmtjax.selection import ssr_threshold
 from mmtjax.study.strengths import distribution_table
 from mmtjax.study.tables import StudyTables, study_tables
 from tests.study_samples import made_up_samples
@@ -293,3 +297,39 @@ def test_the_distribution_answers_for_thicknesses_that_are_there(tables: StudyTa
     only = distribution_table({60.0: np.array([1e-3, 1e-2])})
     rows = judged_rows(targets_of(tables), tables._replace(distribution=only))
     assert [holds for name, holds in rows.items() if name.startswith("fig3b")] == [None]
+
+
+class _Grains:
+    """A study of which every model has the same 200 grains."""
+
+    rng = np.random.default_rng(5)
+    table = pandas.DataFrame(
+        {
+            "signal_strength_ratio": 10 ** rng.uniform(-4, -1, 200),
+            "volume": rng.uniform(1, 900, 200),
+            "magnetization_true": 10 ** rng.uniform(3, 6, 200),
+            "uncertainty_ratio": 10 ** rng.uniform(-4, 0, 200),
+        }
+    )
+
+    def records(self, **_: float) -> pandas.DataFrame:
+        return self.table
+
+
+def test_what_if_begins_with_what_the_study_found() -> None:
+    found = pandas.DataFrame(what_if_rows(_Grains()))
+    ssr, ratio = _Grains.table["signal_strength_ratio"], _Grains.table["uncertainty_ratio"]
+    for _, row in found[(found["spread"] == 0.5) & (found["factor"] == 1)].iterrows():
+        assert row["ssr"] == float(ssr_threshold(ssr, ratio, row["limit"], row["purity"]))
+        assert row["resolved"] == np.mean(ratio <= row["limit"])
+    smaller = found[(found["spread"] == 0.5) & (found["factor"] < 1)]
+    for _, row in smaller.iterrows():
+        assert row["resolved"] == np.mean(ratio <= row["limit"] / row["factor"])
+    assert len(found) == 4 * 7
+
+
+def test_what_if_more_scatter_moves_each_grain_away_from_equation_1() -> None:
+    grains = _Grains.table
+    moment = np.log10(grains["magnetization_true"] / magnetization_of_volume(grains["volume"].to_numpy()))
+    change = np.log10(other_ratio(grains, spread=0.75) / grains["uncertainty_ratio"])
+    np.testing.assert_allclose(change, -0.5 * moment, atol=1e-12)
