@@ -61,11 +61,17 @@ def as_typed(message: str, options: Mapping[str, str] = OPTIONS) -> str:
     'pass --overwrite, or --noise in nT'
     >>> as_typed("got surface='zmax'; it has z, unit, allow_overlap", GRAIN_OPTIONS)
     'got --surface zmax; it has --grains-z, --grains-unit, --allow-overlap'
+    >>> as_typed("pass z='down', or spacing=0.75", {"z": "library_z =", "spacing": "library_voxel_spacing ="})
+    "pass library_z = 'down', or library_voxel_spacing = 0.75"
     """
 
     def option(found: re.Match[str]) -> str:
-        value = (found["value"] or "").strip("'()").replace(",", "")
-        return options[found["name"]] + ("" if value in ("", "True") else f" {value}")
+        word, value = options[found["name"]], found["value"] or ""
+        if word.endswith("="):
+            # A key of a file, where text has its quotes.
+            return f"{word} {value}".rstrip()
+        value = value.strip("'()").replace(",", "")
+        return word + ("" if value in ("", "True") else f" {value}")
 
     def listed(found: re.Match[str]) -> str:
         return "it has " + ", ".join(options[name] for name in found["names"].split(", ") if name in options)

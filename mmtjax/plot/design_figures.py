@@ -8,8 +8,9 @@ from mmtjax.design.discrete import Trial
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.profile import UNITS
 from mmtjax.plot.study_style import StudyFigure, letter
+from mmtjax.plot.style import VERMILLION
 
-_DARK, _ACCENT = "#0b2a5b", "#d55e00"
+_DARK = "#0b2a5b"
 _SECONDS_PER_HOUR = 3600.0
 
 
@@ -34,7 +35,7 @@ def plot_profiles(optimum: Optimum, table: pandas.DataFrame, trials: list[Trial]
         value = line["objective"].to_numpy()
         axes.fill_between(line["value"], value - spread, value + spread, color=_DARK, alpha=0.15, linewidth=0)
         axes.plot(line["value"], value, color=_DARK, label="mean of the samples, with their spread")
-        axes.plot(optimum.chosen[knob], optimum.value.mean, "o", color=_ACCENT, label="optimum")
+        axes.plot(optimum.chosen[knob], optimum.value.mean, "o", color=VERMILLION, label="optimum")
         for trial in trials if knob == "interval" else trials[:1]:
             axes.errorbar(
                 trial.chosen[knob],
@@ -79,7 +80,7 @@ def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFra
     for number, steps in path.groupby("start"):
         axes.plot(steps[first], steps[second], "-", color="white", linewidth=2.4)
         label = "steps of each start" if number == 0 else None
-        axes.plot(steps[first], steps[second], ".-", color=_ACCENT, linewidth=1, markersize=4, label=label)
+        axes.plot(steps[first], steps[second], ".-", color=VERMILLION, linewidth=1, markersize=4, label=label)
         axes.plot(steps[first].iloc[0], steps[second].iloc[0], "o", color="white", markeredgecolor="black")
     axes.plot(optimum.chosen[first], optimum.chosen[second], "*", color="white", mec="black", ms=14, clip_on=False)
     for name, setter in ((first, axes.set_xlabel), (second, axes.set_ylabel)):

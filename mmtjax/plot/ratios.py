@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import classes, colours_of, logarithmic, new_axes, percent
+from mmtjax.plot.style import GREEN, classes, colours_of, logarithmic, new_axes, percent
 from mmtjax.selection import SsrThreshold, StatisticThreshold, ssr_threshold, statistic_threshold
 from mmtjax.study.statistics import SMALLER_IS_BETTER
 
@@ -113,7 +113,7 @@ def _draw_thresholds(axes: Axes, solution: Solution, *, limit: float) -> None:
         found += 1
         axes.axvline(
             threshold.ssr,
-            color="#009E73",
+            color=GREEN,
             linewidth=1.3,
             linestyle=dashes,
             label=f"{percent(purity)} trusted above {threshold.ssr:.3g}/µm ({threshold.selected} grains)",

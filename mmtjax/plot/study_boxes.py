@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
+from mmtjax.plot.style import VERMILLION
 
 #: The ratio that the paper calls low.
 _REFERENCE = 0.10
-
-_MEDIAN = "#D55E00"
 
 
 def plot_ratio_boxes(ratios: pandas.DataFrame, *, intervals: Sequence[float]) -> StudyFigure:
@@ -101,7 +100,7 @@ def _draw_boxes(axes: Axes, models: pandas.DataFrame, places: np.ndarray, colour
             showfliers=False,
             patch_artist=True,
             boxprops={"facecolor": colour, "edgecolor": "black", "linewidth": 0.5},
-            medianprops={"color": _MEDIAN, "linewidth": 1.6},
+            medianprops={"color": VERMILLION, "linewidth": 1.6},
             whiskerprops={"color": "0.25", "linewidth": 0.7},
             capprops={"color": "0.25", "linewidth": 0.7},
         )

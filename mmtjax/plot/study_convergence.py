@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, rows_of, thousands, values_of
+from mmtjax.plot.style import VERMILLION
 from mmtjax.study.convergence import mean_changes
 
 #: What the paper reports after fifteen repeats: 5 % of the median, a quarter of a decade of the SSR.
@@ -37,7 +38,12 @@ def plot_convergence(convergence: pandas.DataFrame) -> StudyFigure:
             label = f"{thousands(density)} · 10³/mm³"
             axes.plot(line["repeats"], factor * line[column], color=colour, marker="o", markersize=3, label=label)
         axes.plot(
-            overall["repeats"], factor * overall[column], color="#D55E00", linewidth=2.4, marker="s", label="all models"
+            overall["repeats"],
+            factor * overall[column],
+            color=VERMILLION,
+            linewidth=2.4,
+            marker="s",
+            label="all models",
         )
         axes.set_yscale("log")
         axes.set_xlim(1.5, overall["repeats"].max() + 0.5)
@@ -110,7 +116,7 @@ def plot_coarse_scans(scans: pandas.DataFrame) -> StudyFigure:
                 showfliers=False,
                 patch_artist=True,
                 boxprops={"facecolor": colour, "edgecolor": "black", "linewidth": 0.5},
-                medianprops={"color": "#D55E00", "linewidth": 1.6},
+                medianprops={"color": VERMILLION, "linewidth": 1.6},
             )
         names = [f"{low:g}–{high:g}" if np.isfinite(high) else f"> {low:g}" for low, high in depths]
         axes.set_xticks(range(len(depths)), names)

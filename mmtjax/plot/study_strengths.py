@@ -8,7 +8,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours
-from mmtjax.plot.style import percent
+from mmtjax.plot.style import BLUE, GREEN, VERMILLION, percent
 from mmtjax.selection import ssr_threshold
 from mmtjax.study.pool import Pool
 from mmtjax.study.strengths import LIMIT, PURITIES
@@ -19,7 +19,6 @@ _CURVES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 #: Share of the grains that the example of the paper is read at.
 _EXAMPLE = 0.70
 
-_VERMILLION, _BLUE, _GREEN = "#D55E00", "#0072B2", "#009E73"
 _DASHES = ("solid", (0, (6, 2)), (0, (3, 1.5)), (0, (1, 1.2)))
 
 #: Classes of the uncertainty ratio in Fig. 6.
@@ -61,7 +60,7 @@ def plot_strength(distribution: pandas.DataFrame) -> StudyFigure:
     left.legend(title="SSR (1/µm)", fontsize="small", loc="lower right")
     letter(left, 0, "grains of equal SSR")
     for number, (thickness, group) in enumerate(distribution.groupby("thickness")):
-        colour = (_BLUE, _VERMILLION, _GREEN)[number % 3]
+        colour = (BLUE, VERMILLION, GREEN)[number % 3]
         grains = int(group["grains"].iloc[0])
         line = ("solid", "dashed", "dashdot")[number % 3]
         right.plot(

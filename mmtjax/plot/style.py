@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 
 from mmtjax.inversion.solution import Solution
 
-#: Okabe and Ito's palette, in the order of the classes of `classes`, with a marker each.
-BLUE, ORANGE, VERMILLION, GREY = "#0072B2", "#E69F00", "#D55E00", "#595959"
+#: Colours of Okabe and Ito's palette, with a grey that is as dark as they are.
+BLUE, ORANGE, VERMILLION, GREEN, GREY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#595959"
 
 
 class GrainClass(NamedTuple):
