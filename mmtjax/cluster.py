@@ -12,17 +12,17 @@ from concurrent.futures import BrokenExecutor
 import dask
 import jax
 import numpy as np
-import psutil
 from distributed import Client, KilledWorker, LocalCluster
+from jax.extend.backend import get_backend
 
 #: Workers that may die over one piece of work before it is given up.
 DEATHS = 3
 
-#: Bytes that a process may hold between two pieces of work before it drops what it has compiled.
-_HELD = 3 * 2**28
+#: Compiled programs that a process may hold when it ends a piece of work, at 2 MiB each.
+_PROGRAMS = 256
 
 #: All that workers compile is left on disk for each other and for later, however quickly it was done.
-_PROGRAMS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+_ON_DISK = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
 #: Environment variables by which the libraries below are told their number of threads.
 _THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -59,7 +59,7 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
         usual = dask.config.get("distributed.nanny.pre-spawn-environ")
         # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
         environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, count)
-        environment |= _PROGRAMS | {"JAX_COMPILATION_CACHE_DIR": programs}
+        environment |= _ON_DISK | {"JAX_COMPILATION_CACHE_DIR": programs}
         settings = {
             "distributed.nanny.pre-spawn-environ": environment,
             "distributed.scheduler.allowed-failures": DEATHS - 1,
@@ -84,13 +84,13 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
             yield client
 
 
-def drop_programs(held: int = _HELD) -> bool:
-    """Give back the memory of what JAX has compiled in this process, if that holds more bytes; whether it did.
+def drop_programs(most: int = _PROGRAMS) -> bool:
+    """Give back the memory of what JAX has compiled in this process, if that is more programs; whether it did.
 
-    JAX keeps a program for every shape of arrays that it has met, 2 MiB each: hundreds of samples of all sizes take
-    several GiB. Local workers find them again on disk, in a quarter of the time.
+    JAX keeps a program for every shape of arrays that it has met: for hundreds of samples or windows of all sizes they
+    take several GiB. Local workers find them again on disk, in a quarter of the time.
     """
-    if psutil.Process().memory_info().rss <= held:
+    if len(get_backend().live_executables()) <= most:
         return False
     jax.clear_caches()
     gc.collect()

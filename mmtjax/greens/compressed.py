@@ -161,8 +161,7 @@ class CompressedGreen(AbstractGreen):
         total = self._namespace().zeros((size, size))
         for _, grains, rows in self._rotated_rows(weight, among, progress):
             total = add_block(total, unknowns_of(grains), rows @ rows.T)
-        upper = jnp.asarray(total)
-        return jnp.triu(upper, 1).T + upper
+        return jnp.asarray(self._namespace().triu(total, 1).T + total)
 
     def root(
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None

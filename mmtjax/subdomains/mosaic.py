@@ -61,10 +61,11 @@ class Mosaic(AbstractGreen):
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
         """The matrix QᵀW²Q, with one weight for each sensor."""
-        return sum(
-            self.read(number).gram(None if weight is None else weight[part], among=self.grains)
+        parts = (
+            np.asarray(self.read(number).gram(None if weight is None else weight[part], among=self.grains))
             for number, part in self.blocks.items()
         )
+        return jnp.asarray(sum(parts))
 
     def root(
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None

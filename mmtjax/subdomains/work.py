@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.cluster import drop_programs
 from mmtjax.files import beside
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
@@ -65,6 +66,7 @@ def factor_window(place: Path, number: int) -> WindowSummary:
             np.save(file, pack(np.asarray(reduced.factor), precision))
         with beside(done) as partial, partial.open("wb") as file:
             np.savez(file, scale=reduced.scale, blocks=blocks, condition=reduced.condition, method=name)
+        drop_programs()
     with np.load(done) as arrays:
         return WindowSummary(arrays["blocks"], float(arrays["condition"]), str(arrays["method"]))
 

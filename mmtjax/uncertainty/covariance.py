@@ -6,7 +6,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.precision import float64_array, in_main_memory, is_concrete, require_float64
 from mmtjax.uncertainty.triangle import inverse_blocks
 
 AnyArray = np.ndarray | jax.Array
@@ -47,8 +47,12 @@ def covariance_blocks(factor: object, scale: object, *, variance: object) -> Flo
     1.0
     """
     triangle, columns, power = checked_factor(factor, scale, variance)
+    blocks = inverse_blocks(triangle)
+    if is_concrete(columns, power) and in_main_memory(blocks):
+        # Here, and where rows are made: NumPy compiles nothing anew for every number of grains.
+        blocks, columns, power = np.asarray(blocks), np.asarray(columns), np.asarray(power)
     inverse = 1 / columns.reshape(-1, 3)
-    return power * inverse_blocks(triangle) * inverse[:, :, None] * inverse[:, None, :]
+    return jnp.asarray(power * blocks * inverse[:, :, None] * inverse[:, None, :])
 
 
 def covariance_matrix(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "param param"]:
