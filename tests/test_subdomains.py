@@ -130,6 +130,13 @@ def _radii_alone(scan: mmtjax.Scan, grains: mmtjax.Grains, *, core: float, buffe
     return found
 
 
+def test_programs_are_dropped_after_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped: list[None] = []
+    monkeypatch.setattr(work, "drop_programs", lambda: dropped.append(None))
+    by_windows(*sample(), core=1e3, buffer=1.0, draws=2)
+    assert len(dropped) == 1
+
+
 def test_one_window_is_the_whole() -> None:
     scan, grains = sample()
     solution = by_windows(scan, grains, core=1e3, buffer=1.0)
