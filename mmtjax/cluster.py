@@ -1,6 +1,7 @@
 """Workers: local processes or those of a Dask cluster."""
 
 import contextlib
+import ctypes
 import gc
 import importlib.metadata
 import logging
@@ -94,6 +95,9 @@ def drop_programs(most: int = _PROGRAMS) -> bool:
         return False
     jax.clear_caches()
     gc.collect()
+    # Programs leave holes, which the allocator of glibc would keep: large arrays are made elsewhere.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     return True
 
 
