@@ -55,34 +55,37 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
             yield client
         return
     count = str(max(1, cores() // workers) if threads is None else threads)
-    with tempfile.TemporaryDirectory(prefix="mmtjax-", ignore_cleanup_errors=True) as programs:
-        # Among what Dask sets by itself is that freed memory goes back to the system.
-        usual = dask.config.get("distributed.nanny.pre-spawn-environ")
-        # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
-        environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, count)
-        environment |= _ON_DISK | {"JAX_COMPILATION_CACHE_DIR": programs}
-        settings = {
-            "distributed.nanny.pre-spawn-environ": environment,
-            "distributed.scheduler.allowed-failures": DEATHS - 1,
-            "distributed.worker.multiprocessing-method": "spawn",
-        }
-        with (
-            _environment_kept(),
-            dask.config.set(settings),
-            # The inversion asks for memory itself; a limit here would end a worker that has enough.
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                # No pages are served, but a port is taken: any that is free, for another study may be running.
-                dashboard_address=":0",
-                scheduler_kwargs={"dashboard": False},
-                memory_limit=None,
-                silence_logs=logging.ERROR,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
+    with (
+        tempfile.TemporaryDirectory(prefix="mmtjax-", ignore_cleanup_errors=True) as programs,
+        _environment_kept(),
+        dask.config.set(_settings_of_workers(count, programs)),
+        # The inversion asks for memory itself; a limit here would end a worker that has enough.
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            # No pages are served, but a port is taken: any that is free, for another study may be running.
+            dashboard_address=":0",
+            scheduler_kwargs={"dashboard": False},
+            memory_limit=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _settings_of_workers(threads: str, programs: str) -> dict[str, object]:
+    """What Dask is told of local processes with so many threads, and a directory for what they compile."""
+    # Among what Dask sets by itself is that freed memory goes back to the system.
+    usual = dask.config.get("distributed.nanny.pre-spawn-environ")
+    # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
+    environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
+    return {
+        "distributed.nanny.pre-spawn-environ": environment | _ON_DISK | {"JAX_COMPILATION_CACHE_DIR": programs},
+        "distributed.scheduler.allowed-failures": DEATHS - 1,
+        "distributed.worker.multiprocessing-method": "spawn",
+    }
 
 
 def drop_programs(most: int = _PROGRAMS) -> bool:

@@ -6,6 +6,7 @@ Neither needs an inversion: radii do not depend on the magnetization, so that ra
 """
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,23 +62,22 @@ def rows(study: Study) -> Iterator[dict[str, float]]:
     for model, limit, purities in CASES:
         grains = study.records(**model)
         ssr = grains["signal_strength_ratio"].to_numpy()
-        for spread in SPREADS:
-            for factor in FACTORS:
-                ratio = other_ratio(grains, spread=spread, factor=factor)
-                for purity in purities:
-                    found = ssr_threshold(ssr, ratio, limit, purity)
-                    yield {
-                        "spread": spread,
-                        "factor": factor,
-                        **model,
-                        "limit": limit,
-                        "purity": purity,
-                        "resolved": found.resolved / found.total,
-                        "ssr": float(found),
-                        "selected": found.selected / found.total,
-                        "recovered": found.recovered,
-                        "median": float(np.median(ratio)),
-                    }
+        for spread, factor in itertools.product(SPREADS, FACTORS):
+            ratio = other_ratio(grains, spread=spread, factor=factor)
+            for purity in purities:
+                found = ssr_threshold(ssr, ratio, limit, purity)
+                yield {
+                    "spread": spread,
+                    "factor": factor,
+                    **model,
+                    "limit": limit,
+                    "purity": purity,
+                    "resolved": found.resolved / found.total,
+                    "ssr": float(found),
+                    "selected": found.selected / found.total,
+                    "recovered": found.recovered,
+                    "median": float(np.median(ratio)),
+                }
 
 
 def main() -> None:

@@ -90,6 +90,7 @@ class AbstractRows(AbstractGreen):
 
 def _at_sensors(values: Array, block: RowBlock) -> Float[Array, " row"]:
     if in_main_memory(values) and isinstance(block.sensor, np.ndarray):
+        # NumPy compiles nothing anew for every number of sensors.
         known = np.asarray(values).ravel()
         return jnp.asarray(np.where(block.sensor < known.size, known.take(block.sensor, mode="clip"), 0.0))
     return jnp.asarray(values).ravel().at[block.sensor].get(mode="fill", fill_value=0.0)

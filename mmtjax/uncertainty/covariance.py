@@ -49,7 +49,7 @@ def covariance_blocks(factor: object, scale: object, *, variance: object) -> Flo
     triangle, columns, power = checked_factor(factor, scale, variance)
     blocks = inverse_blocks(triangle)
     if is_concrete(columns, power) and in_main_memory(blocks):
-        # Here, and where rows are made: NumPy compiles nothing anew for every number of grains.
+        # NumPy compiles nothing anew for every number of grains.
         blocks, columns, power = np.asarray(blocks), np.asarray(columns), np.asarray(power)
     inverse = 1 / columns.reshape(-1, 3)
     return jnp.asarray(power * blocks * inverse[:, :, None] * inverse[:, None, :])
