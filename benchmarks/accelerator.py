@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from benchmarks.measure import note, record, seconds
 from benchmarks.samples import grains_of, ragged_grains
-from mmtjax import Grains, InversionWarning, SensorGrid, Solution, invert_series, simulate
+from mmtjax import Grains, InversionWarning, SensorGrid, Solution, invert, invert_series, simulate
 from mmtjax.greens import DenseGreen, TiledGreen
 from mmtjax.inversion.batch import invert_batch
 from mmtjax.inversion.cholesky import Cholesky
@@ -39,6 +39,9 @@ _CHECKED = 40, 64, 12.0
 #: Error of products allowed, as a share of the largest value; and, for each unit of the squared condition number, of
 #: what comes from the normal equations.
 _PRODUCT, _PER_CONDITION = 1e-12, 1e-14
+
+#: Thickness (µm) of the samples that are inverted: one for normal equations, and one that asks for QR.
+_THICKNESSES = 50, 75
 
 #: Samples of the study that are solved side by side, their edge (µm) and grains per mm³: 50 grains each, and 12.
 _BATCH = {_WHOLE: (16, 200, 2.5e4), _SMALL: (4, 100, 2.5e4)}
@@ -82,6 +85,8 @@ def run(case: tuple[int, int]) -> None:
     print(f"# jax {jax.__version__}, {len(jax.devices(device.platform))} devices, {os.cpu_count()} CPUs", flush=True)
     check()
     time_limit(case, peak=measured_peak(_PEAK_SIZE[case]))
+    for thickness in _THICKNESSES:
+        time_inversion(case, thickness)
     time_batch(*_BATCH[case])
 
 
@@ -162,6 +167,28 @@ def time_limit(case: tuple[int, int], *, peak: float) -> None:
     record("accelerator_covariance_s", blocks, "s")
     note(f"{unknowns} unknowns, {sensors} sensors")
     record("accelerator_limit_s", total + factor + blocks, "s")
+
+
+def time_inversion(case: tuple[int, int], thickness: float) -> None:
+    """A sample of the study from the map to the confidence spheres, the first time and again."""
+    grains, count = case
+    side = float(count - 1)
+    made = simulate(
+        jax.random.key(3), side=side, thickness=thickness, density=grains / (side**2 * thickness) * 1e9, noise=_NOISE[0]
+    )
+
+    def whole() -> Solution:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InversionWarning)
+            return jax.block_until_ready(invert(made.scan, made.grains))
+
+    record(f"accelerator_invert_{thickness}_first_s", seconds(whole), "s")
+    solution = whole()
+    note(f"{len(made.grains)} grains, method {solution.method}, condition {float(solution.condition):.1e}")
+    record(f"accelerator_invert_{thickness}_s", fastest(whole), "s")
+    known = solution.confidence_radius.devices().pop().memory_stats()
+    if known is not None:
+        record(f"accelerator_invert_{thickness}_peak_gib", known["peak_bytes_in_use"] / 2**30, "GiB")
 
 
 def time_batch(count: int, side: float, density: float) -> None:

@@ -46,6 +46,21 @@ def in_main_memory(values: np.ndarray | jax.Array) -> bool:
     return is_concrete(values) and all(device.platform == "cpu" for device in values.devices())
 
 
+def on_accelerator() -> bool:
+    """Whether JAX computes elsewhere than on the CPU, by default or as ``jax.default_device`` says.
+
+    Examples
+    --------
+    >>> with jax.default_device(jax.devices("cpu")[0]):
+    ...     on_accelerator()
+    False
+    """
+    chosen = jax.config.jax_default_device
+    if chosen is None:
+        return jax.default_backend() != "cpu"
+    return (chosen if isinstance(chosen, str) else chosen.platform) != "cpu"
+
+
 def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:
     """`values` as a float64 array; traced values pass through.
 

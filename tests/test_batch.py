@@ -125,7 +125,7 @@ STUDY = StudyConfig(
 
 
 def test_repeats_of_a_model_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_device_memory", lambda: 1e12)
+    monkeypatch.setattr(batch, "device_memory", lambda: 1e12)
     missing = {geometry: [1.0, 2.0] for geometry in STUDY.geometries()}
     missing[Geometry(100, 50, 1e4, 3)] = [2.0]
     found = in_batches(STUDY, missing, most=2)
@@ -143,7 +143,7 @@ def test_repeats_of_a_model_go_together(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_no_more_go_together_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     each = batch_bytes(5, 101**2, maps=2)
-    monkeypatch.setattr(batch, "_device_memory", lambda: 2 * 3.5 * each)
+    monkeypatch.setattr(batch, "device_memory", lambda: 2 * 3.5 * each)
     missing = {Geometry(100, 50, 1e4, repeat): [1.0, 2.0] for repeat in range(5)}
     assert [len(members) for members, _ in in_batches(STUDY, missing, most=16)] == [3, 2]
 

@@ -145,7 +145,7 @@ def series_work(
     """Chunks of work for the series of an order, and what they pick from."""
     factors = plan.coefficients[..., : len(field_terms(ORDERS[form.number]))]
     inputs = Inputs(factors, _limit(plan, grid, pairs), edge=form.edge)
-    return chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, 4], np.arange(len(pairs))), inputs
+    return chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, 4], _limited_by(plan, len(pairs))), inputs
 
 
 def corner_work(
@@ -156,7 +156,7 @@ def corner_work(
     pair, row = members(shapes.row_part, pairs[:, 4])
     limit = _limit(plan, grid, pairs, beyond=np.inf)
     inputs = Inputs((shapes.corner_offset, shapes.corner_weight), limit, edge=edge)
-    return chunks(_size(ROWS, edge), *pairs[pair].T, row, pair), inputs
+    return chunks(_size(ROWS, edge), *pairs[pair].T, row, _limited_by(plan, len(pairs))[pair]), inputs
 
 
 def _size(items: int, edge: int) -> int:
@@ -164,10 +164,15 @@ def _size(items: int, edge: int) -> int:
 
 
 def _limit(plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, beyond: float = 0.0) -> Float[AnyArray, " pair"]:
-    """The distance that divides the forms for each pair; a constant where the form has been chosen."""
+    """The distance that divides the forms for each pair; one for all of them where the form has been chosen."""
     if plan.decided:
-        return np.full(max(1, len(pairs)), beyond)
+        return np.full(1, beyond)
     return traced_limit(plan, grid, grain=pairs[:, 3], part=pairs[:, 4])
+
+
+def _limited_by(plan: FieldPlan, count: int) -> Int[np.ndarray, " pair"]:
+    """Which of the limits is that of each pair."""
+    return np.zeros(count, int) if plan.decided else np.arange(count)
 
 
 def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,12 +16,14 @@ from jaxtyping import Array, Float, Int
 from mmtjax.field.corner import corner_function
 from mmtjax.field.plan import TILE
 from mmtjax.field.series import series
-from mmtjax.precision import is_concrete
+from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
 from mmtjax.units import NT_PER_A_PER_M
 
-#: Rows of corners, or pairs of a body and a tile, in one call of a kernel.
+#: Rows of corners, or pairs of a body and a tile, in one call of a kernel; and how many times as many on an
+#: accelerator, which so few would not fill.
 ROWS = 32
 PAIRS = 64
+_ON_ACCELERATOR = 64
 
 AnyArray = np.ndarray | Array
 
@@ -69,8 +71,9 @@ def one_by_one(x: AnyArray, y: AnyArray, z: AnyArray) -> Item:
 def chunks(size: int, *columns: np.ndarray) -> Int[np.ndarray, "chunk column item"]:
     """Lists of equal length cut in chunks of one size, so that a kernel is compiled once; fillers write nowhere.
 
-    The first list says where the values go.
+    The first list says where the values go. Chunks are larger than `size` on an accelerator.
     """
+    size *= _ON_ACCELERATOR if on_accelerator() else 1
     table = np.stack(columns).astype(np.int32)
     filler = -table.shape[1] % size
     table = np.pad(table, ((0, 0), (0, filler)))
@@ -91,9 +94,12 @@ class Step(eqx.Module):
         if len(work) == 0:
             return buffer
         if is_concrete(frame, inputs):
-            kernel, scatter = _compiled(self.kernel), _in_place(self.scatter)
+            gather, kernel, scatter = self.gather, _compiled(self.kernel), _in_place(self.scatter)
+            if not in_main_memory(buffer):
+                # Inputs are picked where the kernel runs: of a chunk only its indices are sent there.
+                gather, (frame, inputs) = _compiled(gather), jax.tree.map(jnp.asarray, (frame, inputs))
             for chunk in work:
-                buffer = scatter(buffer, chunk, kernel(*self.gather(frame, inputs, chunk)))
+                buffer = scatter(buffer, chunk, kernel(*gather(frame, inputs, chunk)))
             return buffer
         frame, inputs = jax.tree.map(jnp.asarray, (frame, inputs))
 

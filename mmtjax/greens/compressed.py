@@ -235,7 +235,7 @@ class CompressedGreen(AbstractGreen):
         return levels, leaves, polynomials
 
     def _namespace(self, *values: object) -> ModuleType:
-        """NumPy where all is known and in main memory, for its BLAS and LAPACK and the many sizes; JAX elsewhere."""
+        """NumPy where all is known, for its BLAS and LAPACK and the many sizes; JAX where something is traced."""
         return np if isinstance(self.leaves[0], np.ndarray) and is_concrete(values) else jnp
 
 

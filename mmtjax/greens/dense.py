@@ -1,10 +1,12 @@
 """The Green's matrix held whole: the reference, and the form for small cases that are visited again and again."""
 
 from collections.abc import Iterator
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.operator import Progress
@@ -24,20 +26,17 @@ class DenseGreen(AbstractRows):
     @classmethod
     def from_operator(cls, green: AbstractRows, *, progress: Progress | None = None) -> "DenseGreen":
         """All rows of another form of the operator, in the order of the sensors."""
-        blocks, host = [], None
+        host, device = None, None
+        # One block at a time is held beside the whole.
         for block in green.row_blocks(progress):
-            if not in_main_memory(block.columns):
-                blocks.append(block)
-                continue
-            # One block at a time is held beside the whole.
-            host = np.empty((green.unknowns, green.grid.size)) if host is None else host
-            inside = block.sensor < green.grid.size
-            host[:, block.sensor[inside]] = np.asarray(block.columns)[:, inside]
-        if host is not None:
-            return cls(jnp.asarray(host), green.grid)
-        sensors = np.concatenate([block.sensor for block in blocks])
-        order = np.argsort(sensors, kind="stable")[: green.grid.size]
-        return cls(jnp.concatenate([block.columns for block in blocks], axis=1)[:, order], green.grid)
+            if in_main_memory(block.columns):
+                host = np.empty((green.unknowns, green.grid.size)) if host is None else host
+                inside = block.sensor < green.grid.size
+                host[:, block.sensor[inside]] = np.asarray(block.columns)[:, inside]
+            else:
+                device = jnp.zeros((green.unknowns, green.grid.size)) if device is None else device
+                device = _placed(device, block.columns, block.sensor)
+        return cls(jnp.asarray(host) if device is None else device, green.grid)
 
     @property
     def unknowns(self) -> int:
@@ -49,6 +48,14 @@ class DenseGreen(AbstractRows):
         yield RowBlock(self.transposed, np.arange(self.grid.size))
         if progress is not None:
             progress(self.grid.size, self.grid.size)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _placed(
+    whole: Float[Array, "unknown sensor"], columns: Float[Array, "unknown row"], sensor: Int[Array, " row"]
+) -> Float[Array, "unknown sensor"]:
+    """Columns of some rows written where they belong."""
+    return whole.at[:, sensor].set(columns, mode="drop")
 
 
 def greens_matrix(

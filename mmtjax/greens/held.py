@@ -9,7 +9,7 @@ from mmtjax.field.nodes import polynomials_of_pairs
 from mmtjax.field.plan import TILE, FieldPlan
 from mmtjax.greens.operator import Progress
 from mmtjax.greens.tree import LEAF_TILES, Square, batches
-from mmtjax.precision import in_main_memory
+from mmtjax.precision import is_concrete
 from mmtjax.scan.grid import SensorGrid
 
 #: Rows of one result of the kernels: always the same, so that what surrounds them is compiled once.
@@ -67,8 +67,11 @@ def held_leaves(
 
 
 def _parts(values: Array, size: list[int]) -> list[AnyArray]:
-    """Three rows for each grain of each member, copied to NumPy from main memory so that no more than these is held."""
+    """Three rows for each grain of each member, copied to main memory, where many sizes compile nothing.
+
+    Traced values stay what they are.
+    """
     stop = 3 * np.cumsum(size)
-    source = np.asarray(values) if in_main_memory(values) else values
+    source = np.asarray(values) if is_concrete(values) else values
     parts = [source[end - 3 * count : end] for count, end in zip(size, stop, strict=True)]
     return [part.copy() if isinstance(part, np.ndarray) else part for part in parts]

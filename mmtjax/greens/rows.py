@@ -12,15 +12,17 @@ from scipy.linalg.blas import dsyrk
 
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.sweep import triangularize
-from mmtjax.precision import in_main_memory
+from mmtjax.precision import in_main_memory, on_accelerator
 
 AnyArray = np.ndarray | Array
 
 #: Rows that BLAS is given at a time.
 _HOST_ROWS = 2048
 
-#: Rows that are gathered before the triangular factor is updated, for each unknown.
+#: Rows that are gathered before the triangular factor is updated, for each unknown; and those that an accelerator
+#: multiplies or factors at a time, for each of which it holds several copies.
 _ROWS_PER_UNKNOWN = 2
+ROWS_ON_ACCELERATOR = 4
 
 
 class RowBlock(eqx.Module):
@@ -31,6 +33,12 @@ class RowBlock(eqx.Module):
 
     columns: Float[Array, "unknown row"]
     sensor: Int[np.ndarray, " row"]
+
+    def parts(self, most: int) -> Iterator["RowBlock"]:
+        """The same rows in blocks of so many at most."""
+        for start in range(0, len(self.sensor), most):
+            rows = slice(start, start + most)
+            yield RowBlock(self.columns[:, rows], self.sensor[rows])
 
 
 class AbstractRows(AbstractGreen):
@@ -62,7 +70,7 @@ class AbstractRows(AbstractGreen):
         """The matrix QᵀW²Q, with one weight for each sensor."""
         weight = jnp.ones(self.grid.shape) if weight is None else weight
         host, total = None, jnp.zeros((self.unknowns, self.unknowns))
-        for block in self.row_blocks(progress):
+        for block in self._pieces(progress):
             arguments = block.columns, _at_sensors(weight, block)
             if all(map(in_main_memory, arguments)):
                 host = _add_gram_on_host(host, *map(np.asarray, arguments))
@@ -78,7 +86,7 @@ class AbstractRows(AbstractGreen):
         """A triangular factor of the weighted rows, by QR of one block of rows after another (TSQR)."""
         weight = jnp.ones(self.grid.shape) if weight is None else weight
         factor, waiting = jnp.zeros((0, self.unknowns)), []
-        for block in self.row_blocks(progress):
+        for block in self._pieces(progress):
             waiting.append(_weighted_rows(block.columns, _at_sensors(weight, block)))
             # Each update works on the factor as well as on the new rows: few rows at a time would cost it many times.
             if sum(len(rows) for rows in waiting) >= _ROWS_PER_UNKNOWN * self.unknowns:
@@ -86,6 +94,14 @@ class AbstractRows(AbstractGreen):
         factor = jnp.asarray(_update_root(factor, waiting) if waiting else factor)
         missing = self.unknowns - len(factor)
         return jnp.pad(factor, ((0, missing), (0, 0))) if missing else factor
+
+    def _pieces(self, progress: Progress | None) -> Iterator[RowBlock]:
+        """All rows of Q in blocks of which copies may be held."""
+        for block in self.row_blocks(progress):
+            if on_accelerator():
+                yield from block.parts(ROWS_ON_ACCELERATOR * self.unknowns)
+            else:
+                yield block
 
 
 def _at_sensors(values: Array, block: RowBlock) -> Float[Array, " row"]:

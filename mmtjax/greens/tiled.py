@@ -10,6 +10,7 @@ from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field, tile_corners, tile_count
 from mmtjax.greens.operator import Progress
 from mmtjax.greens.rows import AbstractRows, RowBlock
+from mmtjax.precision import on_accelerator
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
@@ -18,6 +19,9 @@ from mmtjax.scan.grid import SensorGrid
 #: the matrix of the normal equations is read and written too often.
 _BLOCK_BYTES = 24 * 2**20
 _BLOCK_ROWS = 2048
+
+#: The same on an accelerator, which smaller ones would not fill.
+_ACCELERATOR_BYTES = 2**30
 
 
 def block_tiles_for(grains: int, *, block_bytes: int | None, most: int) -> int:
@@ -28,7 +32,7 @@ def block_tiles_for(grains: int, *, block_bytes: int | None, most: int) -> int:
 
 def block_bytes_for(unknowns: int) -> int:
     """Size of the blocks of columns for so many unknowns, in bytes."""
-    return max(_BLOCK_BYTES, 8 * _BLOCK_ROWS * unknowns)
+    return max(_ACCELERATOR_BYTES if on_accelerator() else _BLOCK_BYTES, 8 * _BLOCK_ROWS * unknowns)
 
 
 class TiledGreen(AbstractRows):

@@ -3,15 +3,26 @@
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 
+from mmtjax.greens.rows import ROWS_ON_ACCELERATOR
 from mmtjax.greens.tiled import block_bytes_for
+from mmtjax.precision import on_accelerator
 
 #: Square matrices of the unknowns that live at once. Beside compressed columns: normal equations, scaled copy, factor
 #: and work space, or rows swept to a factor and their stack. Of a whole matrix: these and an inverse, or the factor
 #: with twice as many rows waiting, all of it stacked, and the work space of QR.
 _COMPRESSED = 4
 _WHOLE = {"cholesky": 5, "orthogonal": 9, "auto": 9}
+
+#: Square matrices on an accelerator beside the columns: these, and copies of some rows on their way to the normal
+#: equations, picked and weighted, or to a factor: stacked, too, and twice in the work space of QR.
+_ON_ACCELERATOR = {
+    "cholesky": 5 + 2 * ROWS_ON_ACCELERATOR,
+    "orthogonal": 4 + 5 * ROWS_ON_ACCELERATOR,
+    "auto": 4 + 5 * ROWS_ON_ACCELERATOR,
+}
 
 #: Bytes of compressed columns that are taken for each grain where they are not known: 0.6 MB to 1 MB are usual.
 _HELD_PER_GRAIN = 2**20
@@ -52,6 +63,9 @@ def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: in
     unknowns = 3 * grains
     dense = 8 * unknowns * sensors
     squares, columns = _WHOLE[method], 6 * dense
+    if on_accelerator():
+        whole = is_whole(grains, sensors, method=method)
+        return _accelerator_bytes(grains, sensors, method=method, columns=dense if whole else 0)
     if not is_whole(grains, sensors, method=method):
         squares = _COMPRESSED
         columns = min(dense, _HELD_PER_GRAIN * grains) if held is None else held
@@ -60,9 +74,28 @@ def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: in
 
 
 def is_whole(grains: int, sensors: int, *, method: str) -> bool:
-    """Whether the Green's matrix is held whole: where it is small, or QR of all its rows the faster one."""
+    """Whether the Green's matrix is held whole: where it is small, or QR of all its rows the faster one.
+
+    On an accelerator wherever its memory holds it.
+    """
+    if on_accelerator():
+        columns = 24 * grains * sensors
+        return _accelerator_bytes(grains, sensors, method=method, columns=columns) <= device_memory()
     few = method == "orthogonal" and sensors <= FEW_ROWS * 3 * grains
     return few or 24 * grains * sensors <= DENSE_BYTES
+
+
+def _accelerator_bytes(grains: int, sensors: int, *, method: str, columns: int) -> int:
+    """Bytes of the memory of an accelerator that an inversion takes, with so many for columns that are held."""
+    squares = _ON_ACCELERATOR[method] * 72 * grains**2
+    return columns + squares + 4 * block_bytes_for(3 * grains) + 8 * 8 * sensors
+
+
+def device_memory() -> int:
+    """Bytes of the memory of the device that computes, those that are free where it is main memory."""
+    [device] = jax.numpy.zeros(()).devices()
+    known = device.memory_stats()
+    return int(known["bytes_limit"]) if known and "bytes_limit" in known else available_memory()
 
 
 def available_memory() -> int:
@@ -94,9 +127,11 @@ def require_memory(grains: int, sensors: int, *, method: str, limit: int | None,
 
 def require_bytes(needed: int, *, limit: int | None, work: str, remedy: str) -> None:
     """Raise a `MemoryError` unless so many bytes are within `limit`, by default what the machine has free."""
-    there = available_memory() if limit is None else limit
+    there = device_memory() if limit is None else limit
     if needed > there:
-        whose = "free on this machine" if limit is None else "allowed by memory_limit"
+        whose = "allowed by memory_limit" if limit is not None else "free on this machine"
+        if limit is None and on_accelerator():
+            whose = "what JAX may take of this accelerator"
         raise MemoryError(
             f"{work} takes about {needed / _GIB:.3g} GiB, and {there / _GIB:.3g} GiB are {whose}; {remedy}"
         )

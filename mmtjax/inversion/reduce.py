@@ -17,7 +17,7 @@ from mmtjax.inversion.memory import is_whole, require_memory
 from mmtjax.inversion.orthogonal import Orthogonal
 from mmtjax.inversion.solver import AbstractSolver, Reduced
 from mmtjax.inversion.tolerance import tightened
-from mmtjax.precision import is_concrete
+from mmtjax.precision import is_concrete, on_accelerator
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
@@ -99,7 +99,7 @@ def reduce_problem(
         if known:
             shapes = stage(progress, "shapes of grains")
             plan = plan_field(grains, grid, tolerance=tolerance, decided=plan, progress=shapes)
-            held = 0 if is_whole(len(grains), grid.size, method=method) else held_bytes(plan)
+            held = None if _by_rows(grains, grid, method=method) else held_bytes(plan)
             require_memory(len(grains), grid.size, method=method, limit=memory_limit, held=held)
         green = green_operator(grains, grid, method=method, tolerance=tolerance, decided=plan, progress=progress)
         solver, state, reduced = reduce_rows(green, weight, ridge, method=method, progress=progress)
@@ -121,13 +121,23 @@ def green_operator(
     decided: FieldPlan | None,
     progress: StageProgress | None = None,
 ) -> AbstractGreen:
-    """Whole where the other forms save nothing; else compressed, or tile by tile if there is no plan."""
+    """Whole where the other forms save nothing; else compressed, or tile by tile if there is no plan.
+
+    An accelerator makes columns faster than a compressed form, with its many small sizes, could be worked on there.
+    """
     columns = stage(progress, "Green's matrix")
-    whole = is_whole(len(grains), grid.size, method="auto" if decided is None else method)
-    if whole or decided is None:
+    if decided is None:
+        method = "auto"
+    if decided is None or _by_rows(grains, grid, method=method):
         tiled = TiledGreen(grains, grid, tolerance=tolerance, decided=decided)
+        whole = is_whole(len(grains), grid.size, method=method)
         return DenseGreen.from_operator(tiled, progress=columns) if whole else tiled
     return CompressedGreen(grains, grid, tolerance=tolerance, decided=decided, progress=columns)
+
+
+def _by_rows(grains: Grains, grid: SensorGrid, *, method: str) -> bool:
+    """Whether columns are made sensor by sensor and not compressed."""
+    return on_accelerator() or is_whole(len(grains), grid.size, method=method)
 
 
 def reduce_rows(

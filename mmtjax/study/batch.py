@@ -4,11 +4,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import xarray
 
 from mmtjax.inversion.batch import MOST_UNKNOWNS, batch_bytes, invert_batch
-from mmtjax.inversion.memory import available_memory
+from mmtjax.inversion.memory import device_memory
 from mmtjax.inversion.solution import InversionWarning
 from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -34,7 +33,7 @@ def in_batches(config: StudyConfig, missing: Mapping[Geometry, list[float]], *, 
 
     Those that are large, or too many to fit into the memory of the device, are on their own.
     """
-    limit = _SHARE * _device_memory() if most > 1 else 0.0
+    limit = _SHARE * device_memory() if most > 1 else 0.0
     batches: list[Batch] = []
     latest: dict[tuple[object, ...], list[Geometry]] = {}
     for geometry, intervals in missing.items():
@@ -91,9 +90,3 @@ def run_batch(
                 yield Cell(*geometry, interval), inverted(config, geometry, sample, interval)
             else:
                 yield Cell(*geometry, interval), records(config, geometry, interval, sample, found, "")
-
-
-def _device_memory() -> float:
-    """Bytes of the memory of the device that computes, those that are free where it is main memory."""
-    known = jax.devices()[0].memory_stats()
-    return float(known["bytes_limit"]) if known and "bytes_limit" in known else float(available_memory())

@@ -1,5 +1,7 @@
 """Memory that windows need, asked for before they are worked on."""
 
+import jax
+
 from mmtjax.inversion.memory import checked_limit, estimate_memory, require_bytes
 from mmtjax.subdomains.problem import Problem
 
@@ -27,9 +29,11 @@ def require_window_memory(problem: Problem, *, limit: int | None, alone: bool) -
     grains, rows, columns = len(largest.grains), largest.rows, largest.columns
     sensors = (rows.stop - rows.start) * (columns.stop - columns.start)
     rounds = _VECTORS * 8 * (1 + options.draws) * problem.unknowns
-    require_bytes(
-        estimate_memory(grains, sensors, method=options.method) + rounds,
-        limit=limit,
-        work=f"a window of {grains} grains",
-        remedy=f"pass core= or buffer= smaller than {options.core:.3g} and {options.buffer:.3g} µm",
-    )
+    # Compressed columns and factors of windows are held there, wherever JAX computes.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        require_bytes(
+            estimate_memory(grains, sensors, method=options.method) + rounds,
+            limit=limit,
+            work=f"a window of {grains} grains",
+            remedy=f"pass core= or buffer= smaller than {options.core:.3g} and {options.buffer:.3g} µm",
+        )

@@ -151,7 +151,8 @@ def checked_factor(
             f"got shapes {triangle.shape}, {columns.shape} and {power.shape}"
         )
     if is_concrete(triangle):
-        diagonal = np.diagonal(triangle)
+        # Of a factor on a device no more than that is copied.
+        diagonal = np.asarray(triangle.diagonal())
         if not np.all(np.isfinite(diagonal) & (diagonal != 0)):
             row = int(np.argmin(np.isfinite(diagonal) & (diagonal != 0)))
             raise ValueError(

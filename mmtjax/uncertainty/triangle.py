@@ -14,13 +14,13 @@ from jaxtyping import Array, Float
 from scipy.linalg.blas import dtrmv, dtrsv
 from scipy.linalg.lapack import dtfsm, dtrtri, dtrttf
 
-from mmtjax.precision import in_main_memory, is_concrete
+from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
 
 AnyArray = np.ndarray | Array
 
 #: The inverse of a factor is looked at in at most this many panels: each needs only what lies on one side of the
 #: diagonal, which saves two thirds of the work, and JAX holds only one of them. Where it is small there is nothing to
-#: save, and compiling takes longer.
+#: save, nor on an accelerator, and compiling takes longer.
 _PANELS = 16
 SMALL = 1024
 
@@ -111,7 +111,7 @@ def _lower(factor: AnyArray) -> Float[np.ndarray, "size size"]:
 
 
 def _panels(size: int) -> list[slice]:
-    width = size if size <= SMALL else 3 * -(-(size // 3) // _PANELS)
+    width = size if size <= SMALL or on_accelerator() else 3 * -(-(size // 3) // _PANELS)
     return [slice(start, min(start + width, size)) for start in range(0, size, width)]
 
 
