@@ -22,6 +22,8 @@ DEATHS = 3
 #: Compiled programs that a process may hold when it ends a piece of work, at 2 MiB each.
 _PROGRAMS = 256
 
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
+
 #: All that workers compile is left on disk for each other and for later, however quickly it was done.
 _ON_DISK = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
@@ -76,13 +78,16 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
 
 
 def _settings_of_workers(threads: str, programs: str) -> dict[str, object]:
-    """What Dask is told of local processes with so many threads, and a directory for what they compile."""
+    """What Dask is told of local processes with so many threads, and a directory for what they compile.
+
+    One that the environment names outlives them.
+    """
     # Among what Dask sets by itself is that freed memory goes back to the system.
     usual = dask.config.get("distributed.nanny.pre-spawn-environ")
     # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
     environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
     return {
-        "distributed.nanny.pre-spawn-environ": environment | _ON_DISK | {"JAX_COMPILATION_CACHE_DIR": programs},
+        "distributed.nanny.pre-spawn-environ": environment | _ON_DISK | {_CACHE: os.environ.get(_CACHE, programs)},
         "distributed.scheduler.allowed-failures": DEATHS - 1,
         "distributed.worker.multiprocessing-method": "spawn",
     }

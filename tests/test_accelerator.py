@@ -1,12 +1,14 @@
 """What is done where JAX computes on an accelerator, with the CPU taken for one."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mmtjax import Solution, forward, invert, simulate
-from mmtjax.field import kernels
+from mmtjax.field import choice, kernels
 from mmtjax.field.plan import plan_field
 from mmtjax.greens import dense, rows, tiled
 from mmtjax.greens.compressed import CompressedGreen
@@ -26,7 +28,8 @@ SOLUTIONS = {method: invert(SAMPLE.scan, GRAINS, method=method) for method in ("
 def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays count as those of a device, which NumPy may not read in place, and work is cut as for one, a small one."""
     monkeypatch.setattr(kernels, "_ON_ACCELERATOR", 2)
-    for module in (kernels, tiled, rows, memory, reduce):
+    forwards = sys.modules["mmtjax.greens.forward"]
+    for module in (choice, kernels, tiled, rows, forwards, memory, reduce, triangle):
         monkeypatch.setattr(module, "on_accelerator", lambda: True)
     for module in (kernels, dense, rows, triangle):
         monkeypatch.setattr(module, "in_main_memory", lambda values: isinstance(values, np.ndarray))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.field.choice import NEAR
 from mmtjax.field.harmonics import derivative_matrices, field_terms
 from mmtjax.field.kernels import (
     PAIRS,
@@ -22,7 +23,7 @@ from mmtjax.field.kernels import (
     one_by_one,
     series_kernel,
 )
-from mmtjax.field.plan import NEAR, SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
+from mmtjax.field.plan import SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
 from mmtjax.field.series import ORDERS
 from mmtjax.scan.grid import SensorGrid
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.field.corner import corner_function
+from mmtjax.field.device import on_device
 from mmtjax.field.plan import TILE
 from mmtjax.field.series import series
 from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
@@ -97,7 +98,7 @@ class Step(eqx.Module):
             gather, kernel, scatter = self.gather, _compiled(self.kernel), _in_place(self.scatter)
             if not in_main_memory(buffer):
                 # Inputs are picked where the kernel runs: of a chunk only its indices are sent there.
-                gather, (frame, inputs) = _compiled(gather), jax.tree.map(jnp.asarray, (frame, inputs))
+                gather, (frame, inputs) = _compiled(gather), jax.tree.map(on_device, (frame, inputs))
             for chunk in work:
                 buffer = scatter(buffer, chunk, kernel(*gather(frame, inputs, chunk)))
             return buffer

@@ -9,14 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.series import (
-    ORDERS,
-    allowed_error,
-    degree_bounds,
-    series_coefficients,
-    truncation_errors,
-    truncation_radius,
-)
+from mmtjax.field.choice import Bodies, cheapest_forms, distance_to_sensors, sensors_of
+from mmtjax.field.series import degree_bounds, series_coefficients, truncation_radius
 from mmtjax.field.shapes import Shapes, shapes_of
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.rock.grains import Grains
@@ -30,9 +24,6 @@ DEFAULT_TOLERANCE = 1e-8
 #: Sensors along an edge of a tile, and of the squares that a tile is cut in where a grain is close to it.
 TILE = 16
 SQUARE = 4
-
-#: The number of a form: an index into `ORDERS` for a series, or this one.
-NEAR = len(ORDERS)
 
 #: The order where both forms are evaluated: higher ones take long to compile once they are differentiated.
 TRACED_ORDER = 7
@@ -99,30 +90,21 @@ class FieldPlan(eqx.Module):
 
         `first` are the indices [row, column] of the first sensor of a square, `count` its sensors along an edge.
         """
-        place = self.reference[grain] + self.shapes.centroid[part]
-        distance = self.distance(place, first=first[:, ::-1], count=np.broadcast_to(count, len(grain))[:, None])
-        reach = self.reach[part]
-        allowed = self.tolerance * allowed_error(self.shapes.volume[part], reach, self.closest(place), distance)
-        form = np.full(len(grain), NEAR)
-        errors = truncation_errors(self.bounds[part], reach, distance)
-        for number in reversed(range(len(ORDERS))):
-            form[errors[number] <= allowed] = number
-        return form
-
-    def distance(self, place: np.ndarray, *, first: np.ndarray, count: np.ndarray) -> Float[np.ndarray, " pair"]:
-        """Distance from places to rectangles of sensors: index of the first along x and y, and how many."""
-        return _distance(self.grid, place, first=first, count=count)
+        return cheapest_forms(
+            Bodies(self.reference, self.shapes.centroid, self.shapes.volume, self.reach, self.bounds),
+            sensors_of(self.grid),
+            sensors_of(self.whole),
+            tolerance=self.tolerance,
+            grain=grain,
+            part=part,
+            first=first[:, ::-1],
+            count=np.broadcast_to(count, len(grain)),
+        )
 
     def closest(self, place: np.ndarray) -> Float[np.ndarray, " pair"]:
         """Distance from places to the nearest of all sensors, below which the peak of a column is."""
-        return _distance(self.whole, place, first=np.zeros(2), count=np.array(self.whole.shape[::-1]))
-
-
-def _distance(grid: SensorGrid, place: np.ndarray, *, first: np.ndarray, count: np.ndarray) -> np.ndarray:
-    spacing = np.asarray(grid.spacing)
-    low = np.asarray(grid.origin) + spacing * first
-    beside = distance_beside(place[:, :2], low, low + spacing * (count - 1))
-    return np.hypot(float(grid.height) - place[:, 2], beside)
+        whole = sensors_of(self.whole)
+        return distance_to_sensors(whole, place, first=np.zeros(2), count=whole.count)
 
 
 def plan_field(
@@ -191,11 +173,6 @@ def plan_field(
         known_grid,
         known_grid if whole is None else whole,
     )
-
-
-def distance_beside(place: np.ndarray, low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " pair"]:
-    """Horizontal distance from places (x, y) to rectangles between two corners, zero within them."""
-    return np.linalg.norm(np.maximum(0, np.maximum(low - place, place - high)), axis=1)
 
 
 def traced_limit(plan: FieldPlan, grid: SensorGrid, *, grain: np.ndarray, part: np.ndarray) -> Float[Array, " body"]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.field.choice import NEAR
 from mmtjax.field.columns import (
     corner_work,
     frame_of,
@@ -20,7 +21,7 @@ from mmtjax.field.columns import (
 )
 from mmtjax.field.harmonics import derivative_matrices
 from mmtjax.field.kernels import Inputs, pulled_corner_kernel, pulled_series_kernel
-from mmtjax.field.plan import NEAR, TILE, FieldPlan, tile_corners
+from mmtjax.field.plan import TILE, FieldPlan, tile_corners
 from mmtjax.field.series import series_coefficients
 from mmtjax.scan.grid import SensorGrid
 

@@ -6,12 +6,15 @@ from jaxtyping import Array, Float
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.precision import float64_array, is_concrete
+from mmtjax.precision import float64_array, is_concrete, on_accelerator
 from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 
 #: Sensors along the edges of the parts of a map that are worked out one after another.
 _EDGE = 512
+
+#: Bytes of Q up to which an accelerator makes all of its columns, one block after another.
+_STREAMED = 2**36
 
 
 def forward(
@@ -39,7 +42,9 @@ def forward(
     if values.shape != (len(grains), 3):
         raise ValueError(f"magnetization must be (grain, 3) = ({len(grains)}, 3), in A/m; got shape {values.shape}")
     vector = jnp.asarray(values).ravel()
-    if not is_concrete(grains, grid):
+    # Columns come from an accelerator faster than those near a leaf, and polynomials, can be copied from it.
+    streamed = on_accelerator() and 24 * len(grains) * grid.size <= _STREAMED
+    if streamed or not is_concrete(grains, grid):
         return TiledGreen(grains, grid, tolerance=tolerance).mv(vector)
     rows, columns = ([slice(start, start + _EDGE) for start in range(0, count, _EDGE)] for count in grid.shape)
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -61,7 +62,7 @@ class AbstractRows(AbstractGreen):
         """The product Qᵀφ with a field."""
         total = jnp.zeros(self.unknowns)
         for block in self.row_blocks(progress):
-            total = total + block.columns @ _at_sensors(field, block)
+            total = _add_moments(total, block.columns, _at_sensors(field, block))
         return total
 
     def gram(
@@ -75,8 +76,7 @@ class AbstractRows(AbstractGreen):
             if all(map(in_main_memory, arguments)):
                 host = _add_gram_on_host(host, *map(np.asarray, arguments))
             else:
-                weighted = arguments[0] * arguments[1]
-                total = total + weighted @ weighted.T
+                total = _add_gram(total, *arguments)
         # BLAS has left the upper triangle alone.
         return total if host is None else jnp.asarray(np.tril(host) + np.tril(host, -1).T)
 
@@ -109,12 +109,28 @@ def _at_sensors(values: Array, block: RowBlock) -> Float[Array, " row"]:
         # NumPy compiles nothing anew for every number of sensors.
         known = np.asarray(values).ravel()
         return jnp.asarray(np.where(block.sensor < known.size, known.take(block.sensor, mode="clip"), 0.0))
-    return jnp.asarray(values).ravel().at[block.sensor].get(mode="fill", fill_value=0.0)
+    return _picked(values, block.sensor)
+
+
+@jax.jit
+def _picked(values: Array, sensor: Array) -> Array:
+    return jnp.ravel(values).at[sensor].get(mode="fill", fill_value=0.0)
 
 
 @jax.jit
 def _field(columns: Array, magnetization: Array) -> Array:
     return magnetization @ columns
+
+
+@jax.jit
+def _add_moments(moments: Array, columns: Array, field: Array) -> Array:
+    return moments + columns @ field
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add_gram(gram: Array, columns: Array, weight: Array) -> Array:
+    weighted = columns * weight
+    return gram + weighted @ weighted.T
 
 
 def _add_gram_on_host(gram: np.ndarray | None, columns: np.ndarray, weight: np.ndarray) -> np.ndarray:

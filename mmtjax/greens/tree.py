@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from mmtjax.field.plan import NEAR, TILE, FieldPlan, distance_beside
+from mmtjax.field.choice import NEAR, distance_beside
+from mmtjax.field.plan import TILE, FieldPlan
 from mmtjax.field.polynomial import truncation_error, vandermonde
 
 #: Tiles along an edge of the smallest squares.

@@ -1,0 +1,31 @@
+"""Tables in the memory of an accelerator, where what reads them is compiled for every number of rows."""
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+AnyArray = np.ndarray | Array
+
+
+def on_device(values: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+    """A table of rows to pick from, filled up so that there are few numbers of rows.
+
+    Examples
+    --------
+    >>> on_device(np.ones((5, 3))).shape
+    (8, 3)
+    """
+    values = np.asarray(values)
+    return jax.device_put(filled_up(values) if values.ndim else values)
+
+
+def filled_up(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "filled ..."]:
+    """Zeros below the rows, up to a power of two.
+
+    Examples
+    --------
+    >>> filled_up(np.array([7, 8, 9]))
+    array([7, 8, 9, 0])
+    """
+    missing = (1 << (len(rows) - 1).bit_length()) - len(rows) if len(rows) else 0
+    return np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))
