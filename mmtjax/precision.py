@@ -55,10 +55,22 @@ def on_accelerator() -> bool:
     ...     on_accelerator()
     False
     """
+    return default_device().platform != "cpu"
+
+
+def default_device() -> jax.Device:
+    """The device on which JAX computes where nothing else is said: the first, or that of ``jax.default_device``.
+
+    Examples
+    --------
+    >>> with jax.default_device("cpu"):
+    ...     default_device().platform
+    'cpu'
+    """
     chosen = jax.config.jax_default_device
-    if chosen is None:
-        return jax.default_backend() != "cpu"
-    return (chosen if isinstance(chosen, str) else chosen.platform) != "cpu"
+    if chosen is None or isinstance(chosen, str):
+        return jax.local_devices(backend=chosen)[0]
+    return chosen
 
 
 def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:

@@ -1,13 +1,14 @@
 """What is done where JAX computes on an accelerator, with the CPU taken for one."""
 
 import sys
+import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmtjax import Solution, forward, invert, simulate
+from mmtjax import InversionWarning, Scan, SensorGrid, Solution, forward, invert, simulate
 from mmtjax.field import choice, kernels
 from mmtjax.field.plan import plan_field
 from mmtjax.greens import dense, rows, tiled
@@ -73,6 +74,21 @@ def test_products_are_those_of_the_columns():
 @pytest.mark.parametrize("method", SOLUTIONS)
 def test_an_inversion_is_that_of_the_cpu(method: str):
     same(invert(SAMPLE.scan, GRAINS, method=method), SOLUTIONS[method])
+
+
+def test_the_standoff_may_be_traced():
+    few = GRAINS.select(np.arange(4))
+
+    @jax.jit
+    def radius(height: jax.Array) -> jax.Array:
+        grid = SensorGrid(origin=GRID.origin, spacing=GRID.spacing, shape=GRID.shape, height=height)
+        return invert(Scan(SAMPLE.scan.field, grid), few, noise=5.0).confidence_radius
+
+    with warnings.catch_warnings():
+        # The map holds the field of all grains.
+        warnings.simplefilter("ignore", InversionWarning)
+        expected = invert(SAMPLE.scan, few, noise=5.0).confidence_radius
+    np.testing.assert_allclose(radius(GRID.height), expected, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("small_blocks")

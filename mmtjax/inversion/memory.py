@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from mmtjax.greens.rows import ROWS_ON_ACCELERATOR
 from mmtjax.greens.tiled import block_bytes_for
-from mmtjax.precision import on_accelerator
+from mmtjax.precision import default_device, on_accelerator
 
 #: Square matrices of the unknowns that live at once. Beside compressed columns: normal equations, scaled copy, factor
 #: and work space, or rows swept to a factor and their stack. Of a whole matrix: these and an inverse, or the factor
@@ -93,8 +92,7 @@ def _accelerator_bytes(grains: int, sensors: int, *, method: str, columns: int) 
 
 def device_memory() -> int:
     """Bytes of the memory of the device that computes, those that are free where it is main memory."""
-    [device] = jax.numpy.zeros(()).devices()
-    known = device.memory_stats()
+    known = default_device().memory_stats()
     return int(known["bytes_limit"]) if known and "bytes_limit" in known else available_memory()
 
 
