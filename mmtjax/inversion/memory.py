@@ -42,7 +42,7 @@ _LEAST_LIMIT = 2**16
 
 
 def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: int | None = None) -> int:
-    """Bytes that inverting for so many grains from so many sensors takes at its peak, of main memory or an accelerator's.
+    """Bytes of main memory, or of that of an accelerator, that such an inversion takes at its peak.
 
     Parameters
     ----------
