@@ -135,6 +135,19 @@ def test_products_are_those_of_the_matrix(green, matrix):
     assert np.all(np.abs(green.rmv(jnp.asarray(field)) - moments) < 1e-8 * scale)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_products_with_the_normal_equations_are_those_of_the_matrix(green, matrix, order):
+    rng = np.random.default_rng(4)
+    magnetization, weight = rng.normal(size=(5, 42)), rng.uniform(size=GRID.shape)
+    weight[:40] = 0
+    weighted = matrix * weight.reshape(-1, 1)
+    scale = np.linalg.norm(weighted, axis=0)
+    expected = (magnetization / scale) @ (weighted.T @ weighted)
+    found = green.normal(np.asarray(magnetization / scale, order=order), weight)
+    assert np.all(np.abs(found - expected) < 2e-8 * np.sqrt(42) * scale)
+    np.testing.assert_allclose(green.normal(magnetization[0] / scale, weight), found[0], rtol=1e-9)
+
+
 @pytest.mark.parametrize("masked", [0.0, 0.4, "half"])
 def test_factors_are_those_of_the_weighted_matrix(green, matrix, masked):
     """Weights of all sizes, 40 % of the sensors masked, and one half of the map with a leaf that is masked whole."""

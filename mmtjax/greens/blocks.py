@@ -25,3 +25,15 @@ def add_block(
     for number, row in enumerate(place):
         total[row, place[number:]] += block[number, number:]
     return total
+
+
+def from_upper_triangle(triangle: Float[AnyArray, "size size"]) -> Float[AnyArray, "size size"]:
+    """The symmetric matrix of an upper triangle, what lies below being zero.
+
+    Examples
+    --------
+    >>> from_upper_triangle(np.array([[1.0, 2.0], [0.0, 3.0]])).tolist()
+    [[1.0, 2.0], [2.0, 3.0]]
+    """
+    xp = np if isinstance(triangle, np.ndarray) else jnp
+    return triangle + xp.triu(triangle, 1).T

@@ -1,6 +1,6 @@
 """The Green's operator with distant columns as polynomials on squares of sensors, the larger the more distant."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from types import ModuleType
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE, FieldPlan, plan_field
 from mmtjax.field.polynomial import transfer
-from mmtjax.greens.blocks import add_block, unknowns_of
+from mmtjax.greens.blocks import add_block, from_upper_triangle, unknowns_of
 from mmtjax.greens.held import held_leaves, held_polynomials
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.rotation import Basis, bases
@@ -104,39 +104,57 @@ class CompressedGreen(AbstractGreen):
     ) -> Float[Array, "*map ny nx"]:
         """The field Q M of one magnetization or several, nT: polynomials are handed down the tree to the leaves."""
         xp = self._namespace(magnetization)
-        maps = magnetization.shape[:-1]
-        vectors = xp.asarray(magnetization).reshape(*maps, -1, 3)
-        local = [vectors[..., self.levels[-1][0].far, :].reshape(*maps, -1) @ self.polynomials[-1][0]]
-        for above, below, polynomials in zip(
-            self.levels[:0:-1], self.levels[-2::-1], self.polynomials[-2::-1], strict=True
-        ):
-            handed = [xp.zeros(0)] * len(below)
-            for square, polynomial in zip(above, local, strict=True):
-                for child in square.children:
-                    own = vectors[..., below[child].far, :].reshape(*maps, -1) @ polynomials[child]
-                    handed[child] = polynomial @ transfer(*below[child].quarter).T + own
-            local = handed
-        values = xp.concatenate(
-            [
-                vectors[..., leaf.near, :].reshape(*maps, -1) @ columns + polynomial @ leaf_vandermonde().T
-                for leaf, columns, polynomial in zip(self.levels[0], self.leaves, local, strict=True)
-            ],
-            axis=-1,
-        )
+        values = xp.concatenate(list(self._fields(self._by_grain(xp, magnetization))), axis=1)
         order = np.argsort(np.concatenate(self.sensors), kind="stable")[: self.grid.size]
-        return jnp.asarray(values[..., order].reshape(*maps, *self.grid.shape))
+        return jnp.asarray(values[:, order].reshape(*magnetization.shape[:-1], *self.grid.shape))
 
     def rmv(
         self, field: Float[AnyArray, "*map ny nx"], *, progress: Progress | None = None
     ) -> Float[Array, "*map unknown"]:
         """The product Qᵀφ with one field or several: moments with the polynomials are gathered up the tree."""
         xp = self._namespace(field)
-        maps = field.shape[:-2]
-        padded = xp.concatenate([xp.asarray(field).reshape(*maps, -1), xp.zeros((*maps, 1))], axis=-1)
-        total, moments = xp.zeros((*maps, self.unknowns // 3, 3)), []
-        for leaf, columns, sensor in zip(self.levels[0], self.leaves, self.sensors, strict=True):
-            part = padded[..., sensor]
-            total = _add(total, leaf.near, (part @ columns.T).reshape(*maps, -1, 3))
+        values = xp.asarray(field).reshape(-1, self.grid.size)
+        padded = xp.concatenate([values, xp.zeros((len(values), 1))], axis=1)
+        total = self._summed(padded[:, sensor] for sensor in self.sensors)
+        return jnp.asarray(total.reshape(*field.shape[:-2], -1))
+
+    def normal(
+        self, magnetization: Float[AnyArray, "*map unknown"], weight: Float[AnyArray, "ny nx"]
+    ) -> Float[Array, "*map unknown"]:
+        """The product QᵀW²Q M of one magnetization or several: the columns near a leaf serve both while at hand."""
+        xp = self._namespace(magnetization, weight)
+        padded = xp.concatenate([xp.asarray(weight).ravel() ** 2, xp.zeros(1)])
+        fields = self._fields(self._by_grain(xp, magnetization))
+        total = self._summed(padded[sensor] * field for sensor, field in zip(self.sensors, fields, strict=True))
+        return jnp.asarray(total.reshape(magnetization.shape))
+
+    def _by_grain(self, xp: ModuleType, magnetization: AnyArray) -> Float[AnyArray, "grain 3 map"]:
+        """Magnetizations with those of one grain, of all maps, beside each other: they are picked in one stretch."""
+        vectors = xp.asarray(magnetization).reshape(-1, self.unknowns).T
+        return vectors.reshape(-1, 3, vectors.shape[1])
+
+    def _fields(self, vectors: Float[AnyArray, "grain 3 map"]) -> Iterator[Float[AnyArray, "map sensor"]]:
+        """The field at the sensors of each leaf, from grains near it and from the polynomials handed down to it."""
+        local = [_picked(vectors, self.levels[-1][0].far) @ self.polynomials[-1][0]]
+        for above, below, polynomials in zip(
+            self.levels[:0:-1], self.levels[-2::-1], self.polynomials[-2::-1], strict=True
+        ):
+            handed = [None] * len(below)
+            for square, polynomial in zip(above, local, strict=True):
+                for child in square.children:
+                    own = _picked(vectors, below[child].far) @ polynomials[child]
+                    handed[child] = polynomial @ transfer(*below[child].quarter).T + own
+            local = handed
+        for leaf, columns, polynomial in zip(self.levels[0], self.leaves, local, strict=True):
+            yield _picked(vectors, leaf.near) @ columns + polynomial @ leaf_vandermonde().T
+
+    def _summed(self, parts: Iterable[Float[AnyArray, "map sensor"]]) -> Float[AnyArray, "map unknown"]:
+        """Products of the columns with values at the sensors of each leaf: moments are gathered up from there."""
+        total, moments = None, []
+        for leaf, columns, part in zip(self.levels[0], self.leaves, parts, strict=True):
+            if total is None:
+                total = self._namespace(part).zeros((self.unknowns // 3, 3, len(part)))
+            total = _add(total, leaf.near, columns @ part.T)
             moments.append(part @ leaf_vandermonde())
         for number, level in enumerate(self.levels):
             if number:
@@ -146,8 +164,8 @@ class CompressedGreen(AbstractGreen):
                     for square in level
                 ]
             for square, moment, polynomials in zip(level, moments, self.polynomials[number], strict=True):
-                total = _add(total, square.far, (moment @ polynomials.T).reshape(*maps, -1, 3))
-        return jnp.asarray(total.reshape(*maps, -1))
+                total = _add(total, square.far, polynomials @ moment.T)
+        return total.reshape(self.unknowns, -1).T
 
     def gram(
         self,
@@ -159,9 +177,20 @@ class CompressedGreen(AbstractGreen):
         """The matrix QᵀW²Q, with one weight for each sensor; of some grains only, ascending, if they are given."""
         size = self.unknowns if among is None else 3 * len(among)
         total = self._namespace().zeros((size, size))
+        return jnp.asarray(from_upper_triangle(self.add_gram(total, weight, among=among, progress=progress)))
+
+    def add_gram(
+        self,
+        total: Float[AnyArray, "unknown unknown"],
+        weight: Float[Array, "ny nx"] | None = None,
+        *,
+        among: Int[np.ndarray, " part"] | None = None,
+        progress: Progress | None = None,
+    ) -> Float[AnyArray, "unknown unknown"]:
+        """A sum and the upper triangle of QᵀW²Q, in place where the array allows it; what lies below is left alone."""
         for _, grains, rows in self._rotated_rows(weight, among, progress):
             total = add_block(total, unknowns_of(grains), rows @ rows.T)
-        return jnp.asarray(self._namespace().triu(total, 1).T + total)
+        return total
 
     def root(
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
@@ -295,9 +324,17 @@ def _sensors(grid: SensorGrid, leaf: Square) -> np.ndarray:
     return np.where(inside, place[0] * grid.shape[1] + place[1], grid.size)
 
 
-def _add(total: AnyArray, index: np.ndarray, values: AnyArray) -> AnyArray:
-    """Add at places that do not repeat, in place where the array allows it."""
+def _picked(vectors: Float[AnyArray, "grain 3 map"], grains: np.ndarray) -> Float[AnyArray, "map part"]:
+    """Magnetizations of some grains; BLAS is twice as fast with them on the left."""
+    return vectors[grains].reshape(-1, vectors.shape[2]).T
+
+
+def _add(
+    total: Float[AnyArray, "grain 3 map"], grains: np.ndarray, values: Float[AnyArray, "part map"]
+) -> Float[AnyArray, "grain 3 map"]:
+    """Add to grains that do not repeat, in place where the array allows it."""
+    values = values.reshape(-1, 3, values.shape[1])
     if isinstance(total, np.ndarray):
-        total[..., index, :] += values
+        total[grains] += values
         return total
-    return total.at[..., index, :].add(values)
+    return total.at[grains].add(values)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.greens.blocks import unknowns_of
+from mmtjax.greens.blocks import from_upper_triangle, unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
 from mmtjax.greens.operator import AbstractGreen, Progress
 from mmtjax.greens.sweep import SWEPT, Piece, swept, triangular
@@ -61,11 +61,11 @@ class Mosaic(AbstractGreen):
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
     ) -> Float[Array, "unknown unknown"]:
         """The matrix QᵀW²Q, with one weight for each sensor."""
-        parts = (
-            np.asarray(self.read(number).gram(None if weight is None else weight[part], among=self.grains))
-            for number, part in self.blocks.items()
-        )
-        return jnp.asarray(sum(parts))
+        total = np.zeros((self.unknowns, self.unknowns))
+        for number, part in self.blocks.items():
+            own = None if weight is None else weight[part]
+            total = self.read(number).add_gram(total, own, among=self.grains)
+        return jnp.asarray(from_upper_triangle(total))
 
     def root(
         self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None

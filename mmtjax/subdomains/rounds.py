@@ -147,7 +147,8 @@ def _moved(problem: Problem, place: Path, crew: Crew, state: State) -> State:
     lengths = np.linalg.norm(corrections, axis=1)
     new = corrections[lengths > 0] / lengths[lengths > 0, None]
     new -= (new @ state.images.T) @ state.directions
-    np.save(directions_file(place), new)
+    # Of one unknown all directions beside each other, as products want them.
+    np.save(directions_file(place), np.asfortranarray(new))
     images = sum(crew.results("directions", apply_block, len(problem.blocks)))
     if problem.ridge is not None:
         images += float(problem.ridge) * new

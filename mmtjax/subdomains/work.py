@@ -99,7 +99,7 @@ def apply_block(place: Path, number: int) -> Float[np.ndarray, "direction unknow
     """The part of a block of sensors in QᵀW²Q times directions."""
     problem, green = kept(place), _green(place, number)
     weight = np.asarray(problem.weight[problem.blocks[number]])
-    return np.asarray(green.rmv(weight**2 * np.asarray(green.mv(np.load(directions_file(place), mmap_mode="r")))))
+    return np.asarray(green.normal(np.load(directions_file(place), mmap_mode="r"), weight))
 
 
 class Misfit(NamedTuple):
