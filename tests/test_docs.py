@@ -1,12 +1,20 @@
-"""The documentation builds without a warning."""
+"""The documentation builds without a warning, and its code calls what there is."""
 
+import ast
+import importlib
+import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+import mmtjax
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 
 
 @pytest.mark.slow
@@ -16,3 +24,46 @@ def test_documentation_builds_without_warnings(tmp_path: Path) -> None:
     build = subprocess.run(command, capture_output=True, text=True, check=False)
     assert build.returncode == 0, build.stderr
     assert (tmp_path / "html" / "theory.html").is_file()
+
+
+def _blocks() -> Iterator[tuple[str, str]]:
+    """Every block of Python in the pages, with where it stands."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S), start=1):
+            yield f"{page.relative_to(ROOT)}, block {number}", code
+
+
+def _ours(tree: ast.Module) -> dict[str, object]:
+    """What a block imports of mmtjax, by its name there."""
+    found: dict[str, object] = {"mmtjax": mmtjax}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "mmtjax":
+            module = importlib.import_module(node.module)
+            found |= {alias.asname or alias.name: getattr(module, alias.name) for alias in node.names}
+    return found
+
+
+def _called(node: ast.Call, names: dict[str, object]) -> object | None:
+    """The function or class of ours that a call is of; None for others, and for methods."""
+    path, function = [], node.func
+    while isinstance(function, ast.Attribute):
+        path, function = [function.attr, *path], function.value
+    thing = names.get(function.id) if isinstance(function, ast.Name) else None
+    for name in path if thing is not None else []:
+        thing = getattr(thing, name)
+    return thing if callable(thing) else None
+
+
+@pytest.mark.parametrize(("place", "code"), [pytest.param(*block, id=block[0]) for block in _blocks()])
+def test_code_of_the_pages_calls_what_there_is(place: str, code: str) -> None:
+    tree = ast.parse(code, place)
+    names = _ours(tree)
+    for node in ast.walk(tree):
+        thing = _called(node, names) if isinstance(node, ast.Call) else None
+        unpacked = thing and any(isinstance(part, ast.Starred) for part in node.args)
+        if thing is not None and not unpacked and all(keyword.arg for keyword in node.keywords):
+            given = dict.fromkeys(keyword.arg for keyword in node.keywords)
+            inspect.signature(thing).bind(*node.args, **given)
