@@ -102,7 +102,7 @@ def test_columns_are_streamed_where_they_do_not_fit(method: str, monkeypatch: py
     same(invert(SAMPLE.scan, GRAINS, method=method, memory_limit=room), SOLUTIONS[method])
 
 
-def test_columns_are_held_where_they_fit(monkeypatch: pytest.MonkeyPatch):
+def test_columns_are_held_where_they_fit():
     plan = plan_field(GRAINS, GRID)
     options = {"method": "orthogonal", "tolerance": 1e-8, "decided": plan}
     assert isinstance(green_operator(GRAINS, GRID, **options), DenseGreen)

@@ -57,13 +57,17 @@ def _called(node: ast.Call, names: dict[str, object]) -> object | None:
     return thing if callable(thing) else None
 
 
+def _unpacks(node: ast.Call) -> bool:
+    """Whether a call has arguments that only its run would tell."""
+    return any(isinstance(part, ast.Starred) for part in node.args) or any(part.arg is None for part in node.keywords)
+
+
 @pytest.mark.parametrize(("place", "code"), [pytest.param(*block, id=block[0]) for block in _blocks()])
 def test_code_of_the_pages_calls_what_there_is(place: str, code: str) -> None:
     tree = ast.parse(code, place)
     names = _ours(tree)
     for node in ast.walk(tree):
         thing = _called(node, names) if isinstance(node, ast.Call) else None
-        unpacked = thing and any(isinstance(part, ast.Starred) for part in node.args)
-        if thing is not None and not unpacked and all(keyword.arg for keyword in node.keywords):
+        if thing is not None and not _unpacks(node):
             given = dict.fromkeys(keyword.arg for keyword in node.keywords)
             inspect.signature(thing).bind(*node.args, **given)

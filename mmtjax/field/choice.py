@@ -98,6 +98,11 @@ def distance_to_sensors(
     return xp.hypot(sensors.height - place[:, 2], beside)
 
 
+def distance_to_all(sensors: Sensors, place: Float[AnyArray, "pair 3"]) -> Float[AnyArray, " pair"]:
+    """Distance from places to the nearest of all sensors."""
+    return distance_to_sensors(sensors, place, first=np.zeros(2), count=sensors.count)
+
+
 def distance_beside(place: AnyArray, low: AnyArray, high: AnyArray) -> Float[AnyArray, " pair"]:
     """Horizontal distance from places (x, y) to rectangles between two corners, zero within them."""
     xp = np if isinstance(place, np.ndarray) else jnp
@@ -117,7 +122,7 @@ def _cheapest(
     xp = np if isinstance(bodies.position, np.ndarray) else jnp
     place, reach = bodies.position[grain] + bodies.centroid[part], bodies.reach[part]
     distance = distance_to_sensors(sensors, place, first=first, count=count[:, None])
-    closest = distance_to_sensors(whole, place, first=np.zeros(2), count=whole.count)
+    closest = distance_to_all(whole, place)
     allowed = tolerance * allowed_error(bodies.volume[part], reach, closest, distance)
     errors = truncation_errors(bodies.bounds[part], reach, distance)
     form = xp.full(len(grain), NEAR)

@@ -145,8 +145,9 @@ def series_work(
 ) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
     """Chunks of work for the series of an order, and what they pick from."""
     factors = plan.coefficients[..., : len(field_terms(ORDERS[form.number]))]
-    inputs = Inputs(factors, _limit(plan, grid, pairs), edge=form.edge)
-    return chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, 4], _limited_by(plan, len(pairs))), inputs
+    limit, limited_by = _limits(plan, grid, pairs)
+    work = chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, 4], limited_by)
+    return work, Inputs(factors, limit, edge=form.edge)
 
 
 def corner_work(
@@ -155,25 +156,22 @@ def corner_work(
     """Chunks of work for the closed form, and what they pick from."""
     shapes = plan.shapes
     pair, row = members(shapes.row_part, pairs[:, 4])
-    limit = _limit(plan, grid, pairs, beyond=np.inf)
-    inputs = Inputs((shapes.corner_offset, shapes.corner_weight), limit, edge=edge)
-    return chunks(_size(ROWS, edge), *pairs[pair].T, row, _limited_by(plan, len(pairs))[pair]), inputs
+    limit, limited_by = _limits(plan, grid, pairs, beyond=np.inf)
+    work = chunks(_size(ROWS, edge), *pairs[pair].T, row, limited_by[pair])
+    return work, Inputs((shapes.corner_offset, shapes.corner_weight), limit, edge=edge)
 
 
 def _size(items: int, edge: int) -> int:
     return items if edge == TILE else _MORE * items
 
 
-def _limit(plan: FieldPlan, grid: SensorGrid, pairs: np.ndarray, *, beyond: float = 0.0) -> Float[AnyArray, " pair"]:
-    """The distance that divides the forms for each pair; one for all of them where the form has been chosen."""
+def _limits(
+    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, beyond: float = 0.0
+) -> tuple[Float[AnyArray, " limit"], Int[np.ndarray, " pair"]]:
+    """Distances that divide the forms, and which is that of each pair; one for all where the form has been chosen."""
     if plan.decided:
-        return np.full(1, beyond)
-    return traced_limit(plan, grid, grain=pairs[:, 3], part=pairs[:, 4])
-
-
-def _limited_by(plan: FieldPlan, count: int) -> Int[np.ndarray, " pair"]:
-    """Which of the limits is that of each pair."""
-    return np.zeros(count, int) if plan.decided else np.arange(count)
+        return np.full(1, beyond), np.zeros(len(pairs), int)
+    return traced_limit(plan, grid, grain=pairs[:, 3], part=pairs[:, 4]), np.arange(len(pairs))
 
 
 def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.choice import Bodies, cheapest_forms, distance_to_sensors, sensors_of
+from mmtjax.field.choice import Bodies, cheapest_forms, distance_to_all, sensors_of
 from mmtjax.field.series import degree_bounds, series_coefficients, truncation_radius
 from mmtjax.field.shapes import Shapes, shapes_of
 from mmtjax.precision import is_concrete, require_float64
@@ -103,8 +103,7 @@ class FieldPlan(eqx.Module):
 
     def closest(self, place: np.ndarray) -> Float[np.ndarray, " pair"]:
         """Distance from places to the nearest of all sensors, below which the peak of a column is."""
-        whole = sensors_of(self.whole)
-        return distance_to_sensors(whole, place, first=np.zeros(2), count=whole.count)
+        return distance_to_all(sensors_of(self.whole), place)
 
 
 def plan_field(

@@ -115,7 +115,8 @@ class CompressedGreen(AbstractGreen):
         xp = self._namespace(field)
         values = xp.asarray(field).reshape(-1, self.grid.size)
         padded = xp.concatenate([values, xp.zeros((len(values), 1))], axis=1)
-        total = self._summed(padded[:, sensor] for sensor in self.sensors)
+        nothing = xp.zeros((self.unknowns // 3, 3, len(values)))
+        total = self._added(nothing, (padded[:, sensor] for sensor in self.sensors))
         return jnp.asarray(total.reshape(*field.shape[:-2], -1))
 
     def normal(
@@ -124,8 +125,9 @@ class CompressedGreen(AbstractGreen):
         """The product QᵀW²Q M of one magnetization or several: the columns near a leaf serve both while at hand."""
         xp = self._namespace(magnetization, weight)
         padded = xp.concatenate([xp.asarray(weight).ravel() ** 2, xp.zeros(1)])
-        fields = self._fields(self._by_grain(xp, magnetization))
-        total = self._summed(padded[sensor] * field for sensor, field in zip(self.sensors, fields, strict=True))
+        vectors = self._by_grain(xp, magnetization)
+        fields = zip(self.sensors, self._fields(vectors), strict=True)
+        total = self._added(xp.zeros(vectors.shape), (padded[sensor] * field for sensor, field in fields))
         return jnp.asarray(total.reshape(magnetization.shape))
 
     def _by_grain(self, xp: ModuleType, magnetization: AnyArray) -> Float[AnyArray, "grain 3 map"]:
@@ -148,12 +150,12 @@ class CompressedGreen(AbstractGreen):
         for leaf, columns, polynomial in zip(self.levels[0], self.leaves, local, strict=True):
             yield _picked(vectors, leaf.near) @ columns + polynomial @ leaf_vandermonde().T
 
-    def _summed(self, parts: Iterable[Float[AnyArray, "map sensor"]]) -> Float[AnyArray, "map unknown"]:
-        """Products of the columns with values at the sensors of each leaf: moments are gathered up from there."""
-        total, moments = None, []
+    def _added(
+        self, total: Float[AnyArray, "grain 3 map"], parts: Iterable[Float[AnyArray, "map sensor"]]
+    ) -> Float[AnyArray, "map unknown"]:
+        """A sum with products of the columns with values at the sensors of each leaf, whose moments are gathered up."""
+        moments = []
         for leaf, columns, part in zip(self.levels[0], self.leaves, parts, strict=True):
-            if total is None:
-                total = self._namespace(part).zeros((self.unknowns // 3, 3, len(part)))
             total = _add(total, leaf.near, columns @ part.T)
             moments.append(part @ leaf_vandermonde())
         for number, level in enumerate(self.levels):

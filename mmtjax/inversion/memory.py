@@ -127,9 +127,12 @@ def require_bytes(needed: int, *, limit: int | None, work: str, remedy: str) -> 
     """Raise a `MemoryError` unless so many bytes are within `limit`, by default what the machine has free."""
     there = device_memory() if limit is None else limit
     if needed > there:
-        whose = "allowed by memory_limit" if limit is not None else "free on this machine"
-        if limit is None and on_accelerator():
+        if limit is not None:
+            whose = "allowed by memory_limit"
+        elif on_accelerator():
             whose = "what JAX may take of this accelerator"
+        else:
+            whose = "free on this machine"
         raise MemoryError(
             f"{work} takes about {needed / _GIB:.3g} GiB, and {there / _GIB:.3g} GiB are {whose}; {remedy}"
         )

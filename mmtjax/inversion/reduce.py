@@ -126,13 +126,11 @@ def green_operator(
     An accelerator makes columns faster than a compressed form, with its many small sizes, could be worked on there.
     """
     columns = stage(progress, "Green's matrix")
-    if decided is None:
-        method = "auto"
-    if decided is None or _by_rows(grains, grid, method=method):
-        tiled = TiledGreen(grains, grid, tolerance=tolerance, decided=decided)
-        whole = is_whole(len(grains), grid.size, method=method)
-        return DenseGreen.from_operator(tiled, progress=columns) if whole else tiled
-    return CompressedGreen(grains, grid, tolerance=tolerance, decided=decided, progress=columns)
+    if decided is not None and not _by_rows(grains, grid, method=method):
+        return CompressedGreen(grains, grid, tolerance=tolerance, decided=decided, progress=columns)
+    tiled = TiledGreen(grains, grid, tolerance=tolerance, decided=decided)
+    whole = is_whole(len(grains), grid.size, method="auto" if decided is None else method)
+    return DenseGreen.from_operator(tiled, progress=columns) if whole else tiled
 
 
 def _by_rows(grains: Grains, grid: SensorGrid, *, method: str) -> bool:
