@@ -103,10 +103,22 @@ def drop_programs(most: int = _PROGRAMS) -> bool:
         return False
     jax.clear_caches()
     gc.collect()
-    # Programs leave holes, which the allocator of glibc would keep: large arrays are made elsewhere.
+    _trim()
+    return True
+
+
+def give_back_memory() -> None:
+    """Give back what a large piece of work no longer uses, and programs if they are many.
+
+    The allocator of glibc keeps gigabytes of it: holes that programs leave, and small arrays.
+    """
+    if not drop_programs():
+        _trim()
+
+
+def _trim() -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    return True
 
 
 @contextlib.contextmanager

@@ -176,7 +176,7 @@ def test_on_an_accelerator_this_process_solves_several(tmp_path: Path, monkeypat
         asked.append(most)
         return []
 
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr("mmtjax.study.run.on_accelerator", lambda: True)
     monkeypatch.setattr("mmtjax.study.run.in_batches", noted)
     monkeypatch.setattr("mmtjax.study.run.connected", None)
     run_study(SMALL, tmp_path / "store.zarr")

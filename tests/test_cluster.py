@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmtjax.cluster import connected, drop_programs
+from mmtjax.cluster import connected, drop_programs, give_back_memory
 from mmtjax.study import run
 from mmtjax.study.batch import Batch
 from tests.study_process import SMALL
@@ -43,6 +43,26 @@ def test_a_worker_drops_its_programs_and_finds_them_on_disk() -> None:
     assert after == before, "what was dropped was compiled anew"
     assert found["same"]
     assert not Path(found["directory"]).exists()
+
+
+def _held_before_and_after() -> tuple[int, int]:
+    """Pages that a worker holds when small arrays between two that stay are gone, and after it gave back memory."""
+    arrays = [np.ones(128) for _ in range(300_000)]
+    del arrays[1:-1]
+    before = _pages()
+    give_back_memory()
+    return before, _pages()
+
+
+def _pages() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is counted by Linux")
+def test_a_worker_gives_back_memory_between_what_it_still_uses() -> None:
+    with connected(1, None, threads=1) as client:
+        before, after = client.submit(_held_before_and_after).result()
+    assert (before - after) * os.sysconf("SC_PAGE_SIZE") > 150e6
 
 
 def test_a_worker_of_a_study_drops_its_programs_after_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,18 @@ def test_every_grain_has_one_core_and_every_sensor_one_block() -> None:
     assert np.all(seen == 1)
 
 
+@pytest.mark.parametrize(
+    ("length", "edge", "size", "count"),
+    [(4473, 560, 1024, 25), (1790, 560, 512, 16), (633, 560, 512, 4), (200, 100, 64, 16), (101, 5, 32, 16)],
+)
+def test_blocks_begin_and_end_with_squares_of_the_tree(length: int, edge: float, size: int, count: int) -> None:
+    grid = mmtjax.SensorGrid(origin=(0, 0), spacing=(0.5, 0.7), shape=(length, length), height=1)
+    parts = divide_sensors(grid, edge=edge / 2)
+    assert len(parts) == count
+    assert {part.start % size for pair in parts for part in pair} == {0}
+    assert {part.stop - part.start for pair in parts for part in pair} <= {size, length % size}
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_operator_of_a_window_is_that_of_its_grains(weighted: bool) -> None:
     scan, grains = sample()
@@ -130,11 +142,11 @@ def _radii_alone(scan: mmtjax.Scan, grains: mmtjax.Grains, *, core: float, buffe
     return found
 
 
-def test_programs_are_dropped_after_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[None] = []
-    monkeypatch.setattr(work, "drop_programs", lambda: dropped.append(None))
+def test_memory_is_given_back_after_a_block_and_after_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[None] = []
+    monkeypatch.setattr(work, "give_back_memory", lambda: given.append(None))
     by_windows(*sample(), core=1e3, buffer=1.0, draws=2)
-    assert len(dropped) == 1
+    assert len(given) == 2
 
 
 def test_one_window_is_the_whole() -> None:

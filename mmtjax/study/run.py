@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import xarray
 from distributed import Client, Future, as_completed
 
@@ -21,7 +20,7 @@ from mmtjax.cluster import (
     told_deaths,
 )
 from mmtjax.inversion.memory import available_memory, checked_limit, estimate_memory, require_bytes
-from mmtjax.precision import require_float64
+from mmtjax.precision import on_accelerator, require_float64
 from mmtjax.rock.shapes import ShapeLibrary
 from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -147,7 +146,7 @@ def run_study(
         _check_largest(config, memory_limit)
     if workers == 0:
         start_jax_with_one_thread()
-    if scheduler is None and jax.default_backend() != "cpu":
+    if scheduler is None and on_accelerator():
         # Processes would share one accelerator, and each would claim its memory.
         workers, batch = 0 if workers is None else workers, ON_ACCELERATOR if batch is None else batch
     if workers == 0:

@@ -161,6 +161,7 @@ def _taken_apart(problem: Problem) -> tuple[dict[str, np.ndarray], dict[str, obj
         "kind": "mmtjax subdomains",
         "version": importlib.metadata.version("mmtjax"),
         "options": dataclasses.asdict(problem.options),
+        "blocks": len(problem.blocks),
         "arrays": sums,
     }
     return arrays, description

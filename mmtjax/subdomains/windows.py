@@ -5,7 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mmtjax.greens.tree import LEAF
 from mmtjax.scan.grid import SensorGrid
+
+#: Blocks of sensors that are enough to keep several workers busy, though some are narrow.
+SHARED = 16
 
 
 class Window(NamedTuple):
@@ -94,20 +98,35 @@ def divide_sample(
 
 
 def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]]:
-    """Rows and columns of blocks of sensors, of an edge of at most so many µm, that hold every sensor once.
+    """Rows and columns of blocks that hold every sensor once, as wide as the squares that the columns' tree is made of.
+
+    Where squares begin and end with a block, none hangs over its edge, and the largest are far from most grains.
+
+    Parameters
+    ----------
+    grid
+        The sensors.
+    edge
+        What blocks should be as wide as, µm. They are up to twice as wide where that leaves `SHARED` of them or more,
+        and down to half as wide where it does not.
 
     Examples
     --------
-    >>> divide_sensors(SensorGrid(origin=(0, 0), spacing=1, shape=(10, 20), height=1), edge=10)
-    [(slice(0, 10, None), slice(0, 10, None)), (slice(0, 10, None), slice(10, 20, None))]
+    >>> divide_sensors(SensorGrid(origin=(0, 0), spacing=1, shape=(50, 130), height=1), edge=40)
+    [(slice(0, 32, None), slice(0, 32, None)), (slice(0, 32, None), slice(32, 64, None)), ...]
     """
-    most = np.maximum(1, edge / np.asarray(grid.spacing)[::-1])
-    ends = [np.arange(parts + 1) * size // parts for size, parts in zip(grid.shape, _parts(grid, most), strict=True)]
+    wanted = max(edge / float(np.min(np.asarray(grid.spacing))), LEAF)
+    size = LEAF << int(np.ceil(np.log2(wanted / LEAF)))
+    while _count(grid, size) < SHARED and size >= max(wanted, 2 * LEAF):
+        size //= 2
+    starts = [range(0, length, size) for length in grid.shape]
     return [
-        (slice(*ends[0][row : row + 2].tolist()), slice(*ends[1][column : column + 2].tolist()))
-        for row, column in np.ndindex(len(ends[0]) - 1, len(ends[1]) - 1)
+        (slice(row, min(row + size, grid.shape[0])), slice(column, min(column + size, grid.shape[1])))
+        for row in starts[0]
+        for column in starts[1]
     ]
 
 
-def _parts(grid: SensorGrid, most: Float[np.ndarray, "2"]) -> Int[np.ndarray, "2"]:
-    return np.ceil(np.array(grid.shape) / most).astype(int)
+def _count(grid: SensorGrid, size: int) -> int:
+    """Number of squares of so many sensors along an edge that cover a grid."""
+    return int(np.prod([-(-length // size) for length in grid.shape]))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.cluster import drop_programs
+from mmtjax.cluster import give_back_memory
 from mmtjax.files import beside
 from mmtjax.greens.blocks import unknowns_of
 from mmtjax.greens.compressed import CompressedGreen
@@ -66,7 +66,7 @@ def factor_window(place: Path, number: int) -> WindowSummary:
             np.save(file, pack(np.asarray(reduced.factor), precision))
         with beside(done) as partial, partial.open("wb") as file:
             np.savez(file, scale=reduced.scale, blocks=blocks, condition=reduced.condition, method=name)
-        drop_programs()
+        give_back_memory()
     with np.load(done) as arrays:
         return WindowSummary(arrays["blocks"], float(arrays["condition"]), str(arrays["method"]))
 
@@ -88,6 +88,7 @@ def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
     if not done.exists():
         grid, tolerance = problem.grid.window(rows, columns), problem.options.tolerance
         freeze(CompressedGreen(problem.grains, grid, tolerance=tolerance, whole=problem.used), done)
+        give_back_memory()
     weight = np.asarray(problem.weight[rows, columns])
     maps = [weight * problem.field[rows, columns]]
     for draw in range(1, 1 + problem.options.draws):
