@@ -28,13 +28,17 @@ def growth() -> None:
     for side in _SIDES:
         sample = made(side)
         count = len(sample.grains)
+        stages = StageClock()
         with tempfile.TemporaryDirectory() as store:
             start = wall_clock()
-            solution = by_windows(sample, Path(store))
+            solution = by_windows(sample, Path(store), progress=stages)
             grains.append(count)
             seconds.append(wall_clock() - start)
             disk = sum(file.stat().st_size for file in Path(store).iterdir())
         record(f"subdomains_{count}_s", seconds[-1], "s")
+        for stage, share in stages.seconds.items():
+            record(f"subdomains_{count}_{stage}_s", share, "s")
+        record(f"subdomains_{count}_rounds", stages.rounds, "rounds")
         record(f"subdomains_{count}_peak_gib", peak_gib(), "GiB")
         record(f"subdomains_{count}_disk_gib", disk / 2**30, "GiB")
         note(str(solution))
@@ -75,9 +79,27 @@ def made(side: float) -> Simulation:
     )
 
 
-def by_windows(sample: Simulation, store: Path) -> Solution:
+class StageClock:
+    """How long the stages of an inversion take, by what it tells of its progress, and how many rounds there were."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.rounds = 0
+        self._last = wall_clock()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = wall_clock()
+        name = stage.replace(" ", "_")
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
+        self._last = now
+        self.rounds += stage == "directions" and done == total
+
+
+def by_windows(sample: Simulation, store: Path, progress: StageClock | None = None) -> Solution:
     """The solution by windows of the default size."""
     with warnings.catch_warnings():
         # Some deep grains come out beyond saturation: what is warned of is known.
         warnings.simplefilter("ignore")
-        return invert_subdomains(jax.random.key(1), sample.scan, sample.grains, _NOISE, draws=_DRAWS, store=store)
+        return invert_subdomains(
+            jax.random.key(1), sample.scan, sample.grains, _NOISE, draws=_DRAWS, store=store, progress=progress
+        )

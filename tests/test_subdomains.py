@@ -317,6 +317,17 @@ def test_a_memory_limit_too_small_for_a_window_is_refused_before_any_work(tmp_pa
         by_windows(*sample(), memory_limit=4)
 
 
+def test_a_memory_limit_too_small_for_a_block_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, grains = sample()
+    monkeypatch.setattr("mmtjax.subdomains.memory.usual_bytes", lambda count: count * 2**30)
+    # Blocks end at the 64th sensor along both axes.
+    beyond = np.asarray(grains.position)[:, :2] >= float(scan.grid.x[64])
+    beneath = np.unique(beyond, axis=0, return_counts=True)[1].max()
+    message = f"a block of sensors above {beneath} grains takes about {beneath} GiB, and 4 GiB are allowed"
+    with pytest.raises(MemoryError, match=message):
+        by_windows(scan, grains, memory_limit=2**32)
+
+
 def test_grains_under_a_large_mask_are_named_before_any_rounds() -> None:
     """Two fifths of the map are missing in one piece, with all the sensors that some windows look at."""
     scan, grains = sample()

@@ -27,7 +27,9 @@ EXACT, ALIKE, MOST = 1e-9, 0.05, 0.95
 
 #: What no table of the study tells, as measured when it was run; the README says how.
 _MACHINE = "2 cores, 24 GB: the largest model in 56 s and 3.8 GiB, the whole study in 2.5 hours and 5.4 GiB"
-_GOAL = "so many placed in 22 s of one core; 16,000 inverted by windows in 24 minutes of one, 1e5 reckoned 6.1 to 6.5 hours"
+_GOAL = (
+    "so many placed in 22 s of one core; 16,000 inverted by windows in 24 minutes of one, 1e5 reckoned 6.1 to 6.5 hours"
+)
 
 _BEGIN, _END = "<!-- comparison: written by compare.py -->", "<!-- end of comparison -->"
 

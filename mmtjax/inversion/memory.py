@@ -67,9 +67,14 @@ def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: in
         return _accelerator_bytes(grains, sensors, method=method, columns=dense if whole else 0)
     if not is_whole(grains, sensors, method=method):
         squares = _COMPRESSED
-        columns = min(dense, _HELD_PER_GRAIN * grains) if held is None else held
+        columns = min(dense, usual_bytes(grains)) if held is None else held
         columns += 4 * block_bytes_for(unknowns)
     return squares * 8 * unknowns**2 + columns + 8 * 8 * sensors + _OVERHEAD
+
+
+def usual_bytes(grains: int) -> int:
+    """Bytes that compressed columns of some grains are taken to hold where they are not counted."""
+    return _HELD_PER_GRAIN * grains
 
 
 def is_whole(grains: int, sensors: int, *, method: str) -> bool:

@@ -1,8 +1,9 @@
 """Memory that windows need, asked for before they are worked on."""
 
 import jax
+import numpy as np
 
-from mmtjax.inversion.memory import checked_limit, estimate_memory, require_bytes
+from mmtjax.inversion.memory import checked_limit, estimate_memory, require_bytes, usual_bytes
 from mmtjax.subdomains.problem import Problem
 
 #: Vectors of all unknowns that live at once for each map: what rounds have come to, directions and images that are
@@ -11,7 +12,7 @@ _VECTORS = 16
 
 
 def require_window_memory(problem: Problem, *, limit: int | None, alone: bool) -> None:
-    """Raise unless the largest window, and the rounds, fit in `limit` bytes.
+    """Raise unless the largest window, and the rounds, and the largest block of sensors fit in `limit` bytes.
 
     By default that is what is free, where this process is alone; of others who do the work it is not known.
 
@@ -25,6 +26,7 @@ def require_window_memory(problem: Problem, *, limit: int | None, alone: bool) -
     limit, options = checked_limit(limit), problem.options
     if limit is None and not alone:
         return
+    remedy = f"pass core= or buffer= smaller than {options.core:.3g} and {options.buffer:.3g} µm"
     largest = max(problem.windows, key=lambda window: len(window.grains))
     grains, rows, columns = len(largest.grains), largest.rows, largest.columns
     sensors = (rows.stop - rows.start) * (columns.stop - columns.start)
@@ -35,5 +37,19 @@ def require_window_memory(problem: Problem, *, limit: int | None, alone: bool) -
             estimate_memory(grains, sensors, method=options.method) + rounds,
             limit=limit,
             work=f"a window of {grains} grains",
-            remedy=f"pass core= or buffer= smaller than {options.core:.3g} and {options.buffer:.3g} µm",
+            remedy=remedy,
         )
+        beneath = _most_beneath(problem)
+        require_bytes(
+            usual_bytes(beneath), limit=limit, work=f"a block of sensors above {beneath} grains", remedy=remedy
+        )
+
+
+def _most_beneath(problem: Problem) -> int:
+    """Grains beneath the block of sensors that has most of them, those beside the map under the nearest block."""
+    position = np.asarray(problem.grains.position)
+    counts = []
+    for axis, places in ((1, np.asarray(problem.grid.y)), (0, np.asarray(problem.grid.x))):
+        starts = np.unique([part[1 - axis].start for part in problem.blocks])
+        counts.append(np.searchsorted(places[starts[1:]], position[:, axis], side="right"))
+    return int(np.unique(np.stack(counts), axis=1, return_counts=True)[1].max())
