@@ -117,7 +117,7 @@ def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]
     """
     wanted = max(edge / float(np.min(np.asarray(grid.spacing))), LEAF)
     size = LEAF << int(np.ceil(np.log2(wanted / LEAF)))
-    while _count(grid, size) < SHARED and size >= max(wanted, 2 * LEAF):
+    if _count(grid, size) < SHARED and size > LEAF:
         size //= 2
     starts = [range(0, length, size) for length in grid.shape]
     return [
