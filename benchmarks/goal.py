@@ -1,5 +1,6 @@
 """The goal of the field, 10⁵ grains below 20 mm²: some of the pieces of that very problem, and what all would take."""
 
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,7 @@ def pieces() -> None:
         peak = peak_gib()
         distant = distant_shares(problem, place, seen[len(seen) // 2], vectors)
     note(f"the first block takes {columns[0]:.3g} s, compiling included")
-    held = np.array([block_bytes(problem, block) for block in range(len(problem.blocks))])
+    held = bytes_of_blocks(problem)
     share = held[seen].sum() / held.sum()
     record("goal_blocks_seen", share, "of what all blocks hold")
     all_columns, per_round = float(np.sum(columns)) / share, float(np.sum(products)) / share
@@ -124,10 +125,11 @@ def middle(problem: Problem) -> tuple[int, Window]:
     return number, problem.windows[number]
 
 
-def block_bytes(problem: Problem, number: int) -> int:
-    """Bytes of the columns of a block."""
-    grid = problem.grid.window(*problem.blocks[number])
-    return held_bytes(plan_field(problem.grains, grid, tolerance=problem.options.tolerance, whole=problem.used))
+def bytes_of_blocks(problem: Problem) -> Int[np.ndarray, " block"]:
+    """Bytes of the columns of each block, which share the shapes of all grains."""
+    plan = plan_field(problem.grains, problem.used, tolerance=problem.options.tolerance)
+    grids = [problem.grid.window(*part) for part in problem.blocks]
+    return np.array([held_bytes(dataclasses.replace(plan, grid=grid)) for grid in grids])
 
 
 def distant_shares(

@@ -36,8 +36,8 @@ def growth() -> None:
             seconds.append(wall_clock() - start)
             disk = sum(file.stat().st_size for file in Path(store).iterdir())
         record(f"subdomains_{count}_s", seconds[-1], "s")
-        for stage, share in stages.seconds.items():
-            record(f"subdomains_{count}_{stage}_s", share, "s")
+        for stage, spent in stages.seconds.items():
+            record(f"subdomains_{count}_{stage}_s", spent, "s")
         record(f"subdomains_{count}_rounds", stages.rounds, "rounds")
         record(f"subdomains_{count}_peak_gib", peak_gib(), "GiB")
         record(f"subdomains_{count}_disk_gib", disk / 2**30, "GiB")

@@ -353,6 +353,13 @@ def test_a_store_of_another_problem_is_refused(tmp_path: Path) -> None:
         by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, store=store)
 
 
+def test_a_store_of_other_blocks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_windows(*sample(), store=tmp_path / "store")
+    monkeypatch.setattr("mmtjax.subdomains.windows._SHARED", 0)
+    with pytest.raises(ValueError, match="its block is '64 × 64 sensors', not '101 × 101 sensors'; give another"):
+        by_windows(*sample(), store=tmp_path / "store")
+
+
 def test_a_store_that_was_removed_and_made_anew_is_of_the_new_problem(tmp_path: Path) -> None:
     scan, grains = sample()
     store = tmp_path / "store"

@@ -75,7 +75,7 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
     its column, and where the series of the whole grain holds.
     """
     shape = plan.grid.shape
-    top = max(0, int(np.ceil(np.log2(max(shape) / LEAF))))
+    top = spanning_level(max(shape))
     bodies = _Bodies(plan)
     above, grown = _divide(bodies, top, [(0, 0)], [np.arange(len(plan.reference))]), []
     for level in range(top - 1, -1, -1):
@@ -91,6 +91,11 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
         grown.append(parents)
         above = _divide(bodies, level, places, candidates)
     return [above, *reversed(grown)]
+
+
+def spanning_level(sensors: float) -> int:
+    """Level of the smallest squares with at least so many sensors along an edge."""
+    return max(0, int(np.ceil(np.log2(sensors / LEAF))))
 
 
 class _Bodies:

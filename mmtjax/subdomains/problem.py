@@ -157,11 +157,13 @@ def _taken_apart(problem: Problem) -> tuple[dict[str, np.ndarray], dict[str, obj
     sums = {
         name: hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16] for name, values in arrays.items()
     }
+    # The first block is as large as any, and tells all others.
+    rows, columns = problem.blocks[0]
     description = {
         "kind": "mmtjax subdomains",
         "version": importlib.metadata.version("mmtjax"),
         "options": dataclasses.asdict(problem.options),
-        "blocks": len(problem.blocks),
+        "block": f"{rows.stop} × {columns.stop} sensors",
         "arrays": sums,
     }
     return arrays, description

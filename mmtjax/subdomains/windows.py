@@ -1,15 +1,16 @@
 """Overlapping windows that cover a sample, and blocks that part its sensors."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mmtjax.greens.tree import LEAF
+from mmtjax.greens.tree import LEAF, spanning_level
 from mmtjax.scan.grid import SensorGrid
 
 #: Blocks of sensors that are enough to keep several workers busy, though some are narrow.
-SHARED = 16
+_SHARED = 16
 
 
 class Window(NamedTuple):
@@ -107,7 +108,7 @@ def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]
     grid
         The sensors.
     edge
-        What blocks should be as wide as, µm. They are up to twice as wide where that leaves `SHARED` of them or more,
+        What blocks should be as wide as, µm. They are up to twice as wide where that leaves sixteen of them or more,
         and down to half as wide where it does not.
 
     Examples
@@ -115,18 +116,15 @@ def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]
     >>> divide_sensors(SensorGrid(origin=(0, 0), spacing=1, shape=(50, 130), height=1), edge=40)
     [(slice(0, 32, None), slice(0, 32, None)), (slice(0, 32, None), slice(32, 64, None)), ...]
     """
-    wanted = max(edge / float(np.min(np.asarray(grid.spacing))), LEAF)
-    size = LEAF << int(np.ceil(np.log2(wanted / LEAF)))
-    if _count(grid, size) < SHARED and size > LEAF:
-        size //= 2
-    starts = [range(0, length, size) for length in grid.shape]
-    return [
-        (slice(row, min(row + size, grid.shape[0])), slice(column, min(column + size, grid.shape[1])))
-        for row in starts[0]
-        for column in starts[1]
-    ]
+    level = spanning_level(edge / float(np.min(np.asarray(grid.spacing))))
+    parts = _squares(grid, level)
+    if len(parts) < _SHARED and level > 0:
+        return _squares(grid, level - 1)
+    return parts
 
 
-def _count(grid: SensorGrid, size: int) -> int:
-    """Number of squares of so many sensors along an edge that cover a grid."""
-    return int(np.prod([-(-length // size) for length in grid.shape]))
+def _squares(grid: SensorGrid, level: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of the squares of a level that cover a grid, as far as it goes."""
+    size = LEAF << level
+    along = [[slice(start, min(start + size, length)) for start in range(0, length, size)] for length in grid.shape]
+    return list(itertools.product(*along))
