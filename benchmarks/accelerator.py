@@ -23,7 +23,7 @@ from benchmarks.samples import grains_of, ragged_grains
 from mmtjax import Grains, InversionWarning, SensorGrid, Solution, invert_series, simulate
 from mmtjax.greens import DenseGreen, TiledGreen
 from mmtjax.inversion.batch import invert_batch
-from mmtjax.inversion.cholesky import Cholesky
+from mmtjax.solvers.cholesky import Cholesky
 from mmtjax.uncertainty.covariance import covariance_blocks
 
 #: Number of grains and sensors along an edge: the largest model of the paper, and one for a laptop.

@@ -9,14 +9,14 @@ from jaxtyping import Array, Float
 
 from benchmarks.measure import note, record
 from mmtjax import confidence_radius, greens_matrix, invert_subdomains
+from mmtjax.estimators.least_squares import factored, fit_map
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.greens.base import AbstractGreen
+from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.dense import DenseGreen
-from mmtjax.greens.operator import AbstractGreen
 from mmtjax.greens.sharded import ShardedGreen
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.inversion.fit import factored, fit_map
-from mmtjax.inversion.reduce import reduce_rows
+from mmtjax.inversion.strategy import reduce_rows
 from mmtjax.simulation import Simulation, simulate
 
 _SIDE, _THICKNESS, _DENSITY, _NOISE = 200.0, 50.0, 1e5, 5.0

@@ -14,11 +14,11 @@ from benchmarks.memory import peak_gib
 from benchmarks.samples import scale_of_large
 from mmtjax import SensorGrid
 from mmtjax.field.plan import DEFAULT_TOLERANCE, plan_field
-from mmtjax.greens.blocks import unknowns_of
-from mmtjax.greens.compressed import CompressedGreen, held_bytes
-from mmtjax.rock.placement import place_grains
-from mmtjax.rock.shapes import synthetic_library
-from mmtjax.subdomains.frozen import thaw
+from mmtjax.greens.compressed.operator import CompressedGreen, stored_bytes
+from mmtjax.linalg.symmetric import unknowns_of
+from mmtjax.parallel.saved_arrays import load_arrays
+from mmtjax.sources.placement import place_grains
+from mmtjax.sources.shape_library import synthetic_library
 from mmtjax.subdomains.invert import BUFFER, CORE, MARGIN
 from mmtjax.subdomains.problem import Options, Problem, keep
 from mmtjax.subdomains.windows import Window
@@ -129,14 +129,14 @@ def bytes_of_blocks(problem: Problem) -> Int[np.ndarray, " block"]:
     """Bytes of the columns of each block, which share the shapes of all grains."""
     plan = plan_field(problem.grains, problem.used, tolerance=problem.options.tolerance)
     grids = [problem.grid.window(*part) for part in problem.blocks]
-    return np.array([held_bytes(dataclasses.replace(plan, grid=grid)) for grid in grids])
+    return np.array([stored_bytes(dataclasses.replace(plan, grid=grid)) for grid in grids])
 
 
 def distant_shares(
     problem: Problem, place: Path, number: int, vectors: Float[np.ndarray, "direction unknown"]
 ) -> tuple[float, float]:
     """What columns of a block, and products with them, take less without grains that are polynomials on all of it."""
-    near = thaw(block_file(place, number)).levels[-1][0].near
+    near = load_arrays(block_file(place, number)).levels[-1][0].near
     record("goal_near_grains", len(near), "grains near a block")
     less, whole = (block_seconds(problem, number, some, vectors) for some in (near, np.arange(len(problem.grains))))
     return 1 - less[0] / whole[0], 1 - less[1] / whole[1]

@@ -9,12 +9,12 @@ from benchmarks.columns import make_columns
 from benchmarks.measure import interleaved, one_core_clock, record
 from benchmarks.samples import grains_of, hundred_grains, large_grid
 from mmtjax import SensorGrid
-from mmtjax.field.choice import NEAR
 from mmtjax.field.columns import members
+from mmtjax.field.forms import NEAR
 from mmtjax.field.plan import TILE, tile_corners, tile_count
-from mmtjax.field.series import ORDERS
-from mmtjax.field.shapes import Shapes
 from mmtjax.greens.tiled import TiledGreen
+from mmtjax.physics.series import ORDERS
+from mmtjax.sources.parts import Shapes
 
 _ROUNDS = 3
 

@@ -11,9 +11,9 @@ import scipy
 from benchmarks.measure import interleaved, median_ratio, note, one_core_clock, record
 from benchmarks.samples import grains_of, hundred_grains, large_grid
 from mmtjax import SensorGrid
-from mmtjax.greens.operator import Progress
 from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.greens.tiled import TiledGreen
+from mmtjax.progress import Progress
 
 _ROUNDS = 9
 

@@ -12,9 +12,10 @@ from benchmarks.products import ReadyColumns
 from mmtjax import Grains, SensorGrid
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import tile_count
-from mmtjax.greens.operator import AbstractGreen, Progress
+from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.greens.tiled import TiledGreen, sensors_of_tiles
+from mmtjax.progress import Progress
 
 #: Blocks of which the product alone is timed.
 _PRODUCTS = 4

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 from benchmarks.measure import note, record, wall_clock
 from benchmarks.run import ROOT
 from mmtjax import Grains, Scan, invert_series
+from mmtjax.estimators.least_squares import factored, fit_map
 from mmtjax.greens import DenseGreen, TiledGreen
-from mmtjax.inversion.fit import factored, fit_map
-from mmtjax.inversion.reduce import reduce_rows
+from mmtjax.inversion.strategy import reduce_rows
 from mmtjax.study.cell import Geometry
 from mmtjax.study.config import StudyConfig, read_config
 from mmtjax.study.geometry import sample_of

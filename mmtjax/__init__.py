@@ -1,16 +1,15 @@
 """Differentiable micromagnetic tomography: the magnetization of every grain in a slice of rock, and its uncertainty."""
 
+from mmtjax.errors import InversionError as InversionError
+from mmtjax.errors import InversionWarning as InversionWarning
 from mmtjax.greens.dense import greens_matrix as greens_matrix
 from mmtjax.greens.forward import forward as forward
 from mmtjax.inversion.invert import invert as invert
 from mmtjax.inversion.invert import invert_series as invert_series
 from mmtjax.inversion.memory import estimate_memory as estimate_memory
-from mmtjax.inversion.registration import Registration as Registration
-from mmtjax.inversion.registration import fit_registration as fit_registration
-from mmtjax.inversion.solution import InversionError as InversionError
-from mmtjax.inversion.solution import InversionWarning as InversionWarning
 from mmtjax.inversion.solution import Solution as Solution
-from mmtjax.rock.grains import Grains as Grains
+from mmtjax.registration.registration import Registration as Registration
+from mmtjax.registration.registration import fit_registration as fit_registration
 from mmtjax.scan.grid import SensorGrid as SensorGrid
 from mmtjax.scan.scan import Scan as Scan
 from mmtjax.selection import SsrThreshold as SsrThreshold
@@ -23,6 +22,7 @@ from mmtjax.selection import ssr_threshold as ssr_threshold
 from mmtjax.selection import statistic_threshold as statistic_threshold
 from mmtjax.simulation import Simulation as Simulation
 from mmtjax.simulation import simulate as simulate
+from mmtjax.sources.grains import Grains as Grains
 from mmtjax.subdomains.invert import invert_subdomains as invert_subdomains
 from mmtjax.uncertainty.confidence import bootstrap_radius as bootstrap_radius
 from mmtjax.uncertainty.confidence import confidence_radius as confidence_radius

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array
 
 from mmtjax import Grains, SensorGrid, confidence_radius
+from mmtjax.estimators.least_squares import factored, fit_map
 from mmtjax.greens import AbstractGreen
 from mmtjax.greens.sharded import ShardedGreen
-from mmtjax.inversion.cholesky import Cholesky
-from mmtjax.inversion.fit import factored, fit_map
+from mmtjax.solvers.cholesky import Cholesky
 from tests.samples import small_sample
 
 #: Fifteen tiles, which neither two nor four devices share evenly, and sensors that fill none of the last ones.

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import xarray
 
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study import Cell, Geometry, StudyConfig, run
 from mmtjax.study.batch import Batch
 from mmtjax.study.run import StudyProgress, run_study

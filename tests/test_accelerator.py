@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from mmtjax import InversionWarning, Scan, SensorGrid, Solution, forward, invert, simulate
-from mmtjax.field import choice, kernels
+from mmtjax.field import forms, kernels
 from mmtjax.field.plan import plan_field
 from mmtjax.greens import dense, rows, tiled
-from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.dense import DenseGreen, greens_matrix
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.inversion import memory, reduce
-from mmtjax.inversion.reduce import green_operator
-from mmtjax.uncertainty import triangle
+from mmtjax.inversion import memory, strategy
+from mmtjax.inversion.strategy import green_operator
+from mmtjax.linalg import triangular
 
 SAMPLE = simulate(jax.random.key(3), side=60, thickness=20, density=5e5, noise=5.0)
 GRAINS, GRID = SAMPLE.grains, SAMPLE.scan.grid
@@ -30,9 +30,9 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays count as those of a device, which NumPy may not read in place, and work is cut as for one, a small one."""
     monkeypatch.setattr(kernels, "_ON_ACCELERATOR", 2)
     forwards = sys.modules["mmtjax.greens.forward"]
-    for module in (choice, kernels, tiled, rows, forwards, memory, reduce, triangle):
+    for module in (forms, kernels, tiled, rows, forwards, memory, strategy, triangular):
         monkeypatch.setattr(module, "on_accelerator", lambda: True)
-    for module in (kernels, dense, rows, triangle):
+    for module in (kernels, dense, rows, triangular):
         monkeypatch.setattr(module, "in_main_memory", lambda values: isinstance(values, np.ndarray))
 
 
@@ -97,7 +97,7 @@ def test_columns_are_streamed_where_they_do_not_fit(method: str, monkeypatch: py
     room = memory.estimate_memory(len(GRAINS), GRID.size, method=method) - COLUMNS.nbytes
     monkeypatch.setattr(memory, "device_memory", lambda: room)
     plan = plan_field(GRAINS, GRID)
-    green = green_operator(GRAINS, GRID, method=method, tolerance=1e-8, decided=plan)
+    green = green_operator(GRAINS, GRID, method=method, tolerance=1e-8, reuse_plan=plan)
     assert isinstance(green, TiledGreen)
     same(invert(SAMPLE.scan, GRAINS, method=method, memory_limit=room), SOLUTIONS[method])
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmtjax.cluster import connected, drop_programs, give_back_memory
+from mmtjax.parallel.cluster import connected, drop_programs, give_back_memory
 from mmtjax.study import run
 from mmtjax.study.batch import Batch
 from tests.study_process import SMALL

@@ -13,8 +13,8 @@ from experiments.limits_of_mmt.statements import CHECKS, judged
 from experiments.limits_of_mmt.what_if import other_ratio
 from experiments.limits_of_mmt.what_if import rows as what_if_rows
 from mmtjax.io.tables import read_table, write_table
-from mmtjax.rock.magnetization import magnetization_of_volume
 from mmtjax.selection import ssr_threshold
+from mmtjax.sources.magnetization import magnetization_of_volume
 from mmtjax.study.strengths import distribution_table
 from mmtjax.study.tables import StudyTables, study_tables
 from tests.study_samples import made_up_samples
@@ -121,14 +121,14 @@ def sentence_with(part: str) -> str:
 
 @pytest.mark.parametrize("sentence", [text for text, check in CHECKS.items() if check.table == "ratios"])
 def test_sentences_hold_where_they_are_true(sentence: str) -> None:
-    verdict = judged(CHECKS[sentence].judge, agreeing())
+    verdict = judged(CHECKS[sentence].verdict_of, agreeing())
     assert verdict.holds is True, verdict.ours
 
 
 @pytest.mark.parametrize(("part", "change"), FALSE)
 def test_a_sentence_fails_where_it_is_false_and_no_other_does(part: str, change: Change) -> None:
     table = change(agreeing())
-    failed = {text for text, check in CHECKS.items() if check.table == "ratios" and not check.judge(table).holds}
+    failed = {text for text, check in CHECKS.items() if check.table == "ratios" and not check.verdict_of(table).holds}
     assert failed == {sentence_with(part)}
 
 
@@ -143,13 +143,13 @@ def test_every_sentence_has_a_case_that_is_false() -> None:
 def test_the_threshold_of_the_previous_study(ssr: float, selected: int, holds: bool) -> None:
     model = {"side": 200.0, "thickness": 50.0, "density": 2.5e3, "interval": 1.0, "noise": 100.0}
     table = pandas.DataFrame([model | {"limit": 0.01, "purity": 0.99, "ssr": ssr, "selected": selected, "total": 100}])
-    assert judged(CHECKS[sentence_with("SSR > 9.7e-4")].judge, table).holds is holds
+    assert judged(CHECKS[sentence_with("SSR > 9.7e-4")].verdict_of, table).holds is holds
 
 
 def test_a_study_without_the_models_does_not_judge() -> None:
     small = agreeing()
     small = small[small["side"] == 200].reset_index(drop=True)
-    verdict = judged(CHECKS[sentence_with("density < 2.5e4")].judge, small)
+    verdict = judged(CHECKS[sentence_with("density < 2.5e4")].verdict_of, small)
     assert verdict.holds is None
     assert "no model with side 500, thickness 75" in verdict.ours
 

@@ -12,13 +12,13 @@ import pytest
 
 from mmtjax import InversionWarning, Scan, SensorGrid, greens_matrix, invert
 from mmtjax.field.plan import plan_field
-from mmtjax.field.polynomial import interpolation, nodes, transfer, truncation_error, vandermonde
 from mmtjax.greens import CompressedGreen, DenseGreen, TiledGreen
-from mmtjax.greens.blocks import add_block
-from mmtjax.greens.compressed import held_bytes
-from mmtjax.greens.rotation import bases
-from mmtjax.greens.tree import LEAF, grow_tree, leaf_vandermonde
-from mmtjax.inversion import reduce
+from mmtjax.greens.compressed.operator import stored_bytes
+from mmtjax.greens.compressed.rotation import bases
+from mmtjax.greens.compressed.tree import LEAF, grow_tree, leaf_vandermonde
+from mmtjax.inversion import strategy
+from mmtjax.linalg.symmetric import add_block
+from mmtjax.physics.chebyshev import interpolation, nodes, transfer, truncation_error, vandermonde
 from tests.samples import small_sample
 
 #: Several leaves in each direction, none of the edges at a leaf's, and sensors that are not square.
@@ -177,7 +177,7 @@ def test_most_columns_are_polynomials(green):
 
 
 def test_the_bytes_of_its_columns_are_known_before_they_are_made(green):
-    assert held_bytes(plan_field(GRAINS, GRID)) == green.nbytes
+    assert stored_bytes(plan_field(GRAINS, GRID)) == green.nbytes
 
 
 def test_the_tolerance_is_the_users(matrix):
@@ -218,7 +218,7 @@ def test_traced_geometry_needs_a_plan():
         grid = SensorGrid(origin=(0, 0), spacing=1.0, shape=(40, 40), height=height)
         return CompressedGreen(GRAINS, grid).mv(jnp.ones(42)).sum()
 
-    with pytest.raises(ValueError, match="pass decided="):
+    with pytest.raises(ValueError, match="pass reuse_plan="):
         jax.grad(total)(1.0)
 
 
@@ -233,7 +233,7 @@ def test_derivative_with_a_plan_of_known_geometry():
         moved = SensorGrid(origin=(-60, -50), spacing=2.0, shape=(48, 50), height=height)
         return jnp.vdot(form(GRAINS, moved, **options).mv(jnp.ones(42)), field)
 
-    slope = jax.grad(lambda height: product(height, CompressedGreen, decided=plan))(2.0)
+    slope = jax.grad(lambda height: product(height, CompressedGreen, reuse_plan=plan))(2.0)
     step = 1e-3
     around = [float(product(2.0 + k * step, TiledGreen)) for k in (-2, -1, 1, 2)]
     expected = (around[0] - 8 * around[1] + 8 * around[2] - around[3]) / (12 * step)
@@ -268,9 +268,9 @@ def test_columns_go_with_the_inversion_that_made_them(method, monkeypatch):
         held.extend(weakref.ref(columns) for columns in (*green.leaves, *itertools.chain(*green.polynomials)))
         return green
 
-    monkeypatch.setattr(reduce, "CompressedGreen", made)
+    monkeypatch.setattr(strategy, "CompressedGreen", made)
     # Nor on an accelerator, which makes all columns.
-    monkeypatch.setattr(reduce, "_by_rows", lambda *_, **__: False)
+    monkeypatch.setattr(strategy, "_by_rows", lambda *_, **__: False)
     scan = Scan(np.random.default_rng(0).normal(size=GRID.shape), GRID)
     gc.collect()
     gc.disable()

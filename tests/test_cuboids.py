@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mmtjax.io import read_cuboids, read_voxels
-from mmtjax.rock.cuboids import footprints, merge_cuboids
-from mmtjax.rock.grains import Grains
-from mmtjax.rock.overlap import overlaps
+from mmtjax.sources.cuboids import footprints, merge_cuboids
+from mmtjax.sources.grains import Grains
+from mmtjax.sources.overlap import overlaps
 
 
 def corner_set(grains: Grains) -> np.ndarray:

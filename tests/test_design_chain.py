@@ -11,7 +11,7 @@ from scipy.special import betainc
 from mmtjax import SensorGrid, greens_matrix
 from mmtjax.design import OBJECTIVES, DesignProblem, QuantumDiamondMicroscope, evaluate, evaluate_with_gradient
 from mmtjax.design.population import draw_population
-from mmtjax.rock.shapes import synthetic_library
+from mmtjax.sources.shape_library import synthetic_library
 from tests.design_problems import CHOSEN, KNOBS, PROBLEM, difference, with_objective
 
 #: Steps of differences, as shares of a knob, and their orders. Long steps are wrong where sensors fade in, whose third

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mmtjax import statistic_threshold
-from mmtjax.design.formula import SampleGrains, decades_of, learn_formula
-from mmtjax.design.thresholds import find_smooth_threshold, selection_loss, smooth_selection
 from mmtjax.selection import StrengthFormula
+from mmtjax.selection.learned import SampleGrains, decades_of, learn_formula
+from mmtjax.selection.smooth_thresholds import find_smooth_threshold, selection_loss, smooth_selection
 
 
 def grains(seed: int, count: int = 3000) -> tuple[np.ndarray, np.ndarray]:

@@ -153,7 +153,7 @@ def test_the_field_is_harmonic():
 def test_truncation_bound_holds_for_every_order():
     """Beyond the radius of each order the series is within its tolerance of the closed form in 50 digits."""
     from mmtjax.field.plan import plan_field
-    from mmtjax.field.series import ORDERS, series, truncation_radius
+    from mmtjax.physics.series import ORDERS, series, truncation_radius
 
     for seed, tolerance in ((1, 1e-4), (2, 1e-6), (3, 1e-7)):
         cuboids = ragged_cuboids(seed)
@@ -257,8 +257,8 @@ def test_gradients_of_the_map(adjoin):
     slope = (8 * (shifted(step) - shifted(-step)) - (shifted(2 * step) - shifted(-2 * step))) / (12 * step)
     _, tangent = jax.jvp(map_of, (knobs,), (direction,))
     assert np.abs(tangent - slope).max() < 1e-6 * np.abs(slope).max()
-    _, pull_back = jax.vjp(map_of, knobs)
-    (gradient,) = pull_back(cotangent)
+    _, vjp_columns = jax.vjp(map_of, knobs)
+    (gradient,) = vjp_columns(cotangent)
     inner = sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True))
     np.testing.assert_allclose(inner, jnp.vdot(cotangent, tangent), rtol=1e-10)
 
@@ -272,7 +272,7 @@ def test_grains_above_the_sensors_are_refused():
 def test_compiled_once_for_every_shape_of_grain():
     """Grains of other shapes and grids of other sizes use the kernels that are compiled already."""
     from mmtjax.field.kernels import _compiled, corner_kernel, series_kernel
-    from mmtjax.field.series import ORDERS
+    from mmtjax.physics.series import ORDERS
 
     for seed, voxels, size in ((1, 5, 40), (2, 30, 64), (3, 17, 25)):
         grains = Grains.from_cuboids(ragged_cuboids(seed, voxels=voxels))
@@ -316,9 +316,9 @@ def test_a_plan_of_other_sensors_gives_its_shapes_but_not_its_series():
     grains = small_sample()
     grid = SensorGrid(origin=(-20, -20), spacing=1, shape=(40, 40), height=2)
     decided = plan_field(grains, grid)
-    again = plan_field(grains, grid, decided=decided)
+    again = plan_field(grains, grid, reuse_plan=decided)
     assert eqx.tree_equal(again.coefficients, decided.coefficients)
     wider = SensorGrid(origin=(-20, -20), spacing=1, shape=(40, 40), height=2, side=2)
-    other = plan_field(grains, wider, decided=decided)
+    other = plan_field(grains, wider, reuse_plan=decided)
     assert other.shapes is decided.shapes
     assert eqx.tree_equal(other.coefficients, plan_field(grains, wider).coefficients)

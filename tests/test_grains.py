@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mmtjax import Grains
-from mmtjax.rock.moments import central_moments, monomials
-from mmtjax.rock.parts import part_tree
+from mmtjax.physics.monomials import monomials
+from mmtjax.sources.body_moments import central_moments
+from mmtjax.sources.cutting import part_tree
 from tests.samples import ragged_cuboids
 
 

@@ -17,7 +17,7 @@ from mmtjax import (
     invert,
     invert_series,
 )
-from mmtjax.inversion import memory, reduce
+from mmtjax.inversion import memory, strategy
 from mmtjax.simulation import simulate
 from tests.inversions import GRID, deep_sample, noisy_scan
 from tests.samples import small_sample
@@ -102,7 +102,7 @@ def test_columns_are_made_finer_where_the_condition_asks_for_it(monkeypatch):
     radius, magnetization = errors(invert(sample.scan, sample.grains, tolerance=1e-6, throw=False))
     assert radius < 1e-3
     assert magnetization < 1e-2
-    monkeypatch.setattr(reduce, "tightened", lambda tolerance, condition: tolerance)
+    monkeypatch.setattr(strategy, "tightened", lambda tolerance, condition: tolerance)
     coarse = invert(sample.scan, sample.grains, tolerance=1e-6, throw=False)
     assert errors(coarse)[0] > 1e-3
     assert any("pass tolerance=1e-07" in message for message in coarse.warnings)

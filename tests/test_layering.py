@@ -10,21 +10,25 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mmtjax"
 
 #: From the bottom up. A file imports from its own layer or from below; ``mmtjax/__init__.py`` re-exports and is free.
 LAYERS = (
-    ("units", "precision", "files", "cluster"),
-    ("rock",),
+    ("units", "precision", "files", "errors", "progress"),
+    ("linalg",),
+    ("physics",),
+    ("parallel",),
+    ("sources",),
     ("scan",),
+    ("uncertainty",),
     ("field",),
     ("greens",),
-    ("uncertainty",),
+    ("solvers",),
+    ("estimators",),
     ("selection",),
     ("inversion",),
-    ("subdomains",),
+    ("registration", "subdomains"),
     ("simulation",),
     ("study", "design"),
     ("io",),
     ("plot",),
     ("report",),
-    ("demo", "summary", "terminal"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -132,11 +136,17 @@ def test_the_package_keeps_its_layers() -> None:
 
 
 PLANTED = {
-    "upward": ({"rock/a.py": "from mmtjax.scan.b import thing\n", "scan/b.py": ""}, "mmtjax.scan.b, which lies above"),
-    "upward, relative": ({"rock/a.py": "from ..scan import b\n", "scan/b.py": ""}, "mmtjax.scan.b, which lies above"),
+    "upward": (
+        {"sources/a.py": "from mmtjax.scan.b import thing\n", "scan/b.py": ""},
+        "mmtjax.scan.b, which lies above",
+    ),
+    "upward, relative": (
+        {"sources/a.py": "from ..scan import b\n", "scan/b.py": ""},
+        "mmtjax.scan.b, which lies above",
+    ),
     "in a function": (
-        {"scan/b.py": "def f():\n    import mmtjax.rock.a\n", "rock/a.py": ""},
-        "imports mmtjax.rock.a below the top level",
+        {"scan/b.py": "def f():\n    import mmtjax.sources.a\n", "sources/a.py": ""},
+        "imports mmtjax.sources.a below the top level",
     ),
     "for types only": (
         {"scan/b.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\n"},
@@ -144,12 +154,12 @@ PLANTED = {
     ),
     "circle of files": (
         {
-            "rock/a.py": "from mmtjax.rock import b\n",
-            "rock/b.py": "import mmtjax.rock.a, mmtjax.units\n",
+            "sources/a.py": "from mmtjax.sources import b\n",
+            "sources/b.py": "import mmtjax.sources.a, mmtjax.units\n",
             "units.py": "",
-            "cli.py": "import mmtjax.rock.a\n",
+            "cli.py": "import mmtjax.sources.a\n",
         },
-        "files import each other in a circle, among mmtjax.rock.a, mmtjax.rock.b",
+        "files import each other in a circle, among mmtjax.sources.a, mmtjax.sources.b",
     ),
     "circle of folders": (
         {
@@ -161,11 +171,11 @@ PLANTED = {
         "folders import each other in a circle, among design, study",
     ),
     "facade": (
-        {"rock/a.py": "from mmtjax import Grains\n"},
+        {"sources/a.py": "from mmtjax import Grains\n"},
         "imports mmtjax.Grains, which no module below mmtjax defines",
     ),
     "stranger": ({"helpers.py": ""}, "mmtjax.helpers: belongs to no layer"),
-    "long": ({"rock/a.py": "x = 1\n" * (LONGEST_FILE + 1)}, "401 lines, more than 400"),
+    "long": ({"sources/a.py": "x = 1\n" * (LONGEST_FILE + 1)}, "401 lines, more than 400"),
     "configuration": (
         {"precision.py": "import jax\njax.config.update('jax_enable_x64', True)\n"},
         "mmtjax.precision: sets the configuration of JAX",
@@ -190,10 +200,10 @@ def test_allowed_imports_are_not_reported(tmp_path: Path) -> None:
     files = {
         "precision.py": "import mmtjax.units\n",
         "units.py": "",
-        "rock/a.py": "from mmtjax.units import x\nfrom .b import y\n",
-        "rock/b.py": "",
-        "rock/__init__.py": "from mmtjax.rock.a import x as x\n",
-        "design/a.py": "from mmtjax.study import b\nfrom mmtjax.rock import x\n",
+        "sources/a.py": "from mmtjax.units import x\nfrom .b import y\n",
+        "sources/b.py": "",
+        "sources/__init__.py": "from mmtjax.sources.a import x as x\n",
+        "design/a.py": "from mmtjax.study import b\nfrom mmtjax.sources import x\n",
         "study/b.py": "",
         "cli/main.py": "import jax\nfrom mmtjax.design import a\njax.config.update('jax_enable_x64', True)\n",
     }

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from mmtjax.rock import overlap
-from mmtjax.rock.grains import Grains
-from mmtjax.rock.overlap import overlaps
+from mmtjax.sources import overlap
+from mmtjax.sources.grains import Grains
+from mmtjax.sources.overlap import overlaps
 
 
 def all_pairs(low: np.ndarray, high: np.ndarray) -> dict[tuple[int, int], float]:

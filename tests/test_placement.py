@@ -6,9 +6,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from mmtjax import Grains
-from mmtjax.rock.cuboids import lattice
-from mmtjax.rock.placement import place_grains
-from mmtjax.rock.shapes import ShapeLibrary, synthetic_library
+from mmtjax.sources.cuboids import lattice
+from mmtjax.sources.placement import place_grains
+from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 from tests.samples import ragged_cuboids
 
 VOXEL = 0.75

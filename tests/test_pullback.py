@@ -6,10 +6,10 @@ import pytest
 
 from mmtjax import SensorGrid
 from mmtjax.field.columns import columns_on_tiles
-from mmtjax.field.harmonics import derivative_matrices, field_terms
 from mmtjax.field.plan import plan_field, tile_count
-from mmtjax.field.pullback import pull_back, slopes_by_side
-from mmtjax.field.series import series
+from mmtjax.field.vjp import slopes_by_side, vjp_columns
+from mmtjax.physics.harmonics import derivative_matrices, field_terms
+from mmtjax.physics.series import series
 from tests.samples import small_sample
 
 GRAINS = small_sample(grains=6, width=60.0, depth=30.0)
@@ -42,7 +42,7 @@ def pulled():
     grid = grid_of(GEOMETRY)
     assert tile_count(grid) == len(TILES)
     plan = plan_field(GRAINS, grid, tolerance=1e-10)
-    return pull_back(plan, grid, tiles=TILES, cotangent=COTANGENT, by_side=slopes_by_side(plan, grid))
+    return vjp_columns(plan, grid, tiles=TILES, cotangent=COTANGENT, by_side=slopes_by_side(plan, grid))
 
 
 def test_geometry_of_the_sensors(pulled):

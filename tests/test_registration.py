@@ -12,11 +12,11 @@ from mmtjax import Grains, Registration, Scan, SensorGrid, cli, fit_registration
 from mmtjax.cli.registration import fitted_geometry
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import plan_field, tile_count
-from mmtjax.inversion import climb
-from mmtjax.inversion.alignment import motions, moved_grains, moved_grid
-from mmtjax.inversion.linear_part import LinearPart, Survey, slopes_of
-from mmtjax.inversion.residual_noise import residual_noise
 from mmtjax.io import read_results
+from mmtjax.registration import levenberg_marquardt
+from mmtjax.registration.alignment import motions, moved_grains, moved_grid
+from mmtjax.registration.marginal_fit import MarginalFit, Survey, slopes_of
+from mmtjax.registration.residual_correlation import residual_correlation
 from mmtjax.units import MAGNETITE_SATURATION
 from tests.samples import ragged_cuboids, small_sample
 
@@ -70,7 +70,7 @@ def test_the_log_evidence_is_the_density_of_the_map():
     field, weight = survey.scan.field.ravel()[used], survey.weight.ravel()[used]
     root = survey.root(change)
     for noise, prior in ((2000.0, 1e5), (300.0, 5e3)):
-        part = LinearPart.from_root(root, variance=noise**2, prior=prior)
+        part = MarginalFit.from_root(root, variance=noise**2, prior=prior)
         covariance = np.diag((noise / weight) ** 2) + prior**2 * q @ q.T
         _, log_determinant = np.linalg.slogdet(2 * np.pi * covariance)
         expected = -0.5 * (field @ np.linalg.solve(covariance, field) + log_determinant)
@@ -116,9 +116,9 @@ def test_every_component_of_the_gradient_is_its_central_difference():
     # A prior that is felt lets the effective number of unknowns change too.
     cases = ((40.0, 480e3), (400.0, 5e3))
 
-    def parts(place: np.ndarray) -> list[LinearPart]:
+    def parts(place: np.ndarray) -> list[MarginalFit]:
         root = survey.root(place)
-        return [LinearPart.from_root(root, variance=noise**2, prior=prior) for noise, prior in cases]
+        return [MarginalFit.from_root(root, variance=noise**2, prior=prior) for noise, prior in cases]
 
     def objectives(place: np.ndarray) -> np.ndarray:
         return np.array([part.objective for part in parts(place)])
@@ -139,7 +139,7 @@ def test_the_plane_at_its_lowest_has_finite_derivatives():
     grid = SensorGrid(origin=(-8, -8), spacing=1, shape=(17, 17), height=0.05)
     field = np.asarray(forward(grains, [[0, 0, 1e4], [1e4, 0, 0]], grid))
     survey = Survey(Scan(field, grid), grains, weight=np.ones(grid.shape), tolerance=1e-8)
-    part = LinearPart.from_root(survey.root(np.zeros(4)), variance=100.0, prior=480e3)
+    part = MarginalFit.from_root(survey.root(np.zeros(4)), variance=100.0, prior=480e3)
     slopes = slopes_of(survey, np.zeros(4), part, free=(0, 1, 2, 3))
     assert np.all(np.isfinite(slopes.gradient))
     assert np.all(np.isfinite(slopes.information))
@@ -216,7 +216,7 @@ def test_a_search_that_still_finds_better_is_refused_and_told_as_it_stands(monke
     options = {"noise": 50.0, "fit": "shift", "points": 5}
     whole = fit_registration(scan, away, **options)
     assert whole.converged
-    monkeypatch.setattr(climb, "_RESTARTS", 0)
+    monkeypatch.setattr(levenberg_marquardt, "_RESTARTS", 0)
     found = fit_registration(scan, away, **options)
     assert not found.converged
     refused(found, "ran out of steps")
@@ -224,8 +224,8 @@ def test_a_search_that_still_finds_better_is_refused_and_told_as_it_stands(monke
 
     survey = Survey(scan, away, weight=np.ones(GRID.shape), tolerance=1e-8)
 
-    def part(change: np.ndarray) -> LinearPart:
-        return LinearPart.from_root(survey.root(change), variance=50.0**2, prior=MAGNETITE_SATURATION)
+    def part(change: np.ndarray) -> MarginalFit:
+        return MarginalFit.from_root(survey.root(change), variance=50.0**2, prior=MAGNETITE_SATURATION)
 
     here = part(found.change)
     for number, values, drops in zip((1, 2), found.slice_values, found.slice_drops, strict=True):
@@ -242,9 +242,9 @@ def test_a_climb_that_is_cut_short_is_refused(limit, noise, monkeypatch):
     scan, grains = misplaced(0, noise=50.0)
     assert fit_registration(scan, grains, noise=noise, points=3).converged
     for name, count in limit.items():
-        monkeypatch.setattr(climb, name, count)
+        monkeypatch.setattr(levenberg_marquardt, name, count)
     # No restart from a slice: it could come to the top in one step.
-    monkeypatch.setattr(climb, "_RESTARTS", 0)
+    monkeypatch.setattr(levenberg_marquardt, "_RESTARTS", 0)
     found = fit_registration(scan, grains, noise=noise, points=3)
     assert not found.converged
     refused(found, "ran out of steps")
@@ -294,7 +294,7 @@ def test_white_noise_has_the_covariance_of_the_information():
     x, y = np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60))
     patterns = np.stack([np.exp(-4 * (x**2 + y**2)), x * np.exp(-4 * (x**2 + y**2))])
     maps = np.concatenate([3.0 * rng.normal(size=(1, 60, 60)), patterns])
-    shown = residual_noise(maps, variance=9.0, used=3600, effective_unknowns=0.0)
+    shown = residual_correlation(maps, variance=9.0, used=3600, effective_unknowns=0.0)
     information = np.array([[np.vdot(a, b) for b in patterns] for a in patterns]) / 9.0
     np.testing.assert_allclose(np.diagonal(shown.score_covariance), np.diagonal(information), rtol=0.5)
     assert abs(shown.neighbours) < 0.05
@@ -405,7 +405,7 @@ def test_the_prior_turns_down_the_plane_far_above_the_real_scan(data):
     assert least[1] < 1.1 * least[0]
     wild = np.linalg.lstsq(above[:-1, :-1], above[:-1, -1])[0]
     assert np.median(np.abs(wild)) > 1e3 * MAGNETITE_SATURATION
-    parts = [LinearPart.from_root(root, variance=3394.0**2, prior=MAGNETITE_SATURATION) for root in (given, above)]
+    parts = [MarginalFit.from_root(root, variance=3394.0**2, prior=MAGNETITE_SATURATION) for root in (given, above)]
     assert parts[1].residual_square > 10 * parts[0].residual_square
     assert parts[1].objective < parts[0].objective - 1e5
 

@@ -6,8 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from mmtjax.rock import Grains
-from mmtjax.rock.magnetization import draw_magnetization, magnetization_of_volume
 from mmtjax.selection import (
     LEARNED_FORMULA,
     crowded_signal_strength,
@@ -18,6 +16,8 @@ from mmtjax.selection import (
     ssr_threshold,
     statistic_threshold,
 )
+from mmtjax.sources import Grains
+from mmtjax.sources.magnetization import draw_magnetization, magnetization_of_volume
 
 
 def grains() -> Grains:

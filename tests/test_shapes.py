@@ -6,8 +6,8 @@ import pytest
 from scipy import ndimage
 
 from mmtjax import Grains, signal_strength_ratio
-from mmtjax.rock.placement import place_grains
-from mmtjax.rock.shapes import ShapeLibrary, synthetic_library
+from mmtjax.sources.placement import place_grains
+from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 from tests.samples import ragged_cuboids
 
 VOXEL = 0.75

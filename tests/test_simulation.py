@@ -11,8 +11,8 @@ from scipy import stats
 from mmtjax import Grains, Simulation, cli, simulate
 from mmtjax.io import read_cuboids, read_results, read_scan
 from mmtjax.io.tables import read_table
-from mmtjax.rock.magnetization import draw_magnetization, magnetization_of_volume
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.sources.magnetization import draw_magnetization, magnetization_of_volume
+from mmtjax.sources.shape_library import ShapeLibrary
 from tests.oracle import exact_coefficients
 
 OPTIONS = {"side": 40, "thickness": 30, "density": 2e5}

@@ -19,11 +19,11 @@ from mmtjax.plot.study_strengths import plot_selection, plot_strength, volume_of
 from mmtjax.plot.study_style import StudyFigure
 from mmtjax.plot.study_thresholds import plot_resolved_strength
 from mmtjax.plot.study_workflow import plot_confidence_sphere, plot_workflow
-from mmtjax.rock.faces import surface_faces
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import ssr_threshold
+from mmtjax.sources.faces import surface_faces
+from mmtjax.sources.grains import Grains
 from mmtjax.study.cell import Geometry
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.example import Example

@@ -19,10 +19,11 @@ import scipy.special
 from distributed import LocalCluster
 from threadpoolctl import threadpool_limits
 
-from mmtjax import cluster, greens_matrix
-from mmtjax.inversion.cholesky import Cholesky
-from mmtjax.inversion.orthogonal import Orthogonal
-from mmtjax.inversion.solver import AbstractSolver
+from mmtjax import greens_matrix
+from mmtjax.parallel import cluster
+from mmtjax.solvers.base import AbstractSolver
+from mmtjax.solvers.cholesky import Cholesky
+from mmtjax.solvers.orthogonal import Orthogonal
 from mmtjax.study import Cell, geometry, open_study, run
 from mmtjax.study.geometry import run_geometry, sample_of
 from mmtjax.study.run import StudyError, StudyProgress, run_study

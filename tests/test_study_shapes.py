@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from mmtjax import Grains, cli
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study import StudyConfig, open_study, run_study
 from mmtjax.study.example import example_of
 from mmtjax.study.geometry import sample_of
 from mmtjax.study.interpolation import NotCovered
-from mmtjax.study.shapes import shapes_fingerprint
 from mmtjax.study.store import write_cell, writing
+from mmtjax.study.stored_shapes import shapes_fingerprint
 from tests.study_process import SMALL, files_of, made_up
 
 #: A plate of 1 × 2 × 6 µm, and an L of three cubes of 1 µm: rows of centre, half edges and number of the grain.

@@ -21,12 +21,12 @@ import pytest
 from distributed import KilledWorker
 
 import mmtjax
-from mmtjax.cluster import WorkerError, connected
-from mmtjax.greens.compressed import CompressedGreen
-from mmtjax.inversion.solution import InversionError, InversionWarning
+from mmtjax.errors import InversionError, InversionWarning
+from mmtjax.greens.blockwise import BlockwiseGreen
+from mmtjax.greens.compressed.operator import CompressedGreen
+from mmtjax.parallel.cluster import WorkerError, connected
+from mmtjax.parallel.saved_arrays import load_arrays, save_arrays
 from mmtjax.subdomains import rounds, work
-from mmtjax.subdomains.frozen import freeze, thaw
-from mmtjax.subdomains.mosaic import Mosaic
 from mmtjax.subdomains.windows import divide_sample, divide_sensors
 from tests import subdomains_process
 from tests.subdomains_process import NOISE, by_windows, sample
@@ -46,8 +46,8 @@ def worst(one: mmtjax.Solution, other: mmtjax.Solution) -> float:
 
 def test_a_module_that_is_read_from_the_disk_is_forgotten_again(tmp_path: Path) -> None:
     scan, grains = sample()
-    freeze(grains, tmp_path / "grains")
-    read = thaw(tmp_path / "grains")
+    save_arrays(grains, tmp_path / "grains")
+    read = load_arrays(tmp_path / "grains")
     assert eqx.tree_equal(read, grains)
     watched = weakref.ref(read)
     del read
@@ -90,7 +90,7 @@ def test_the_operator_of_a_window_is_that_of_its_grains(weighted: bool) -> None:
     own = np.arange(3, 200, 4)
     halves = {0: (slice(0, 60), slice(0, 101)), 1: (slice(60, 101), slice(0, 101))}
     made = [CompressedGreen(grains, scan.grid.window(*part)) for part in halves.values()]
-    green = Mosaic(scan.grid, own, halves, made.__getitem__, np.random.default_rng(0).permutation(3 * len(own)))
+    green = BlockwiseGreen(scan.grid, own, halves, made.__getitem__, np.random.default_rng(0).permutation(3 * len(own)))
     columns = np.asarray(mmtjax.greens_matrix(grains.select(own), scan.grid))
     rng = np.random.default_rng(1)
     magnetization, field = (jnp.asarray(rng.normal(size=size)) for size in (green.unknowns, scan.grid.shape))

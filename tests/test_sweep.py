@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmtjax.greens.sweep import piece_of, swept, triangular, triangularize
+from mmtjax.linalg.pieces import piece_of, swept, triangular, triangularize
 
 SIZE = 60
 

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from mmtjax import terminal
-from mmtjax.terminal import Stages
+from mmtjax.cli import terminal
+from mmtjax.cli.terminal import Stages
 
 
 def told(monkeypatch, *, every):

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from mmtjax import cli, ssr_threshold
 from mmtjax.io.tables import read_table
-from mmtjax.rock.shapes import ShapeLibrary, synthetic_library
+from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 from mmtjax.study import (
     NotCovered,
     StudyConfig,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmtjax.uncertainty.triangle import condition_number, inverse_blocks, solve
+from mmtjax.linalg.triangular import condition_number, inverse_blocks, solve
 
 SIZE = 96
 

@@ -19,12 +19,12 @@ import numpy as np
 import pandas
 from rich.console import Console
 
+from mmtjax.cli.terminal import Stages, collect_warnings
 from mmtjax.design import DesignProblem, Objective, Trial, nearest_trials, optimize, try_setting
 from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.files import beside
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.plot.study_style import rows_of
-from mmtjax.terminal import Stages, heard_warnings
 from mmtjax.units import UM3_PER_MM3
 
 #: Table 1 of the paper; the time of the scan takes the place of its noises.
@@ -196,7 +196,7 @@ def main() -> None:
 
     def add(problem: DesignProblem, trials: Iterator[tuple[str, Trial]]) -> None:
         nonlocal table
-        with heard_warnings() as heard:
+        with collect_warnings() as heard:
             rows = [row_of(problem, name, trial) for name, trial in trials]
         for message in heard:
             print(f"{problem.density:g} grains/mm³, {problem.budget / 3600:g} h: {message}")

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import pandas
 
-from mmtjax.design.formula import SampleGrains, decades_of, learn_formula
 from mmtjax.io.tables import write_table
 from mmtjax.selection import LEARNED_FORMULA, StrengthFormula, statistic_threshold
+from mmtjax.selection.learned import SampleGrains, decades_of, learn_formula
 from mmtjax.study import Study, open_study
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS

@@ -150,7 +150,7 @@ def _sentences(section: str, sentences: list[str], tables: Tables) -> Iterator[R
         if sentence not in CHECKS:
             raise ValueError(f"[{section}] has a sentence that no check is written for: {sentence!r}")
         check = CHECKS[sentence]
-        verdict = judged(check.judge, tables[check.table])
+        verdict = judged(check.verdict_of, tables[check.table])
         yield Row(section, sentence, verdict.ours, check.rule, verdict.holds)
 
 

@@ -190,7 +190,7 @@ class Check(NamedTuple):
 
     rule: str
     table: str
-    judge: Callable[[pandas.DataFrame], Verdict]
+    verdict_of: Callable[[pandas.DataFrame], Verdict]
 
 
 #: Sentences of [fig4] and of [previous_study].

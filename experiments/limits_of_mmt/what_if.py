@@ -15,8 +15,8 @@ import pandas
 from jaxtyping import Float
 
 from mmtjax.io.tables import write_table
-from mmtjax.rock.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 from mmtjax.selection import ssr_threshold
+from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.read import Study, open_study
 

@@ -6,11 +6,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from mmtjax import demo as sample
 from mmtjax.cli.invert import invert
+from mmtjax.cli.terminal import OPTIONS, translate_errors
+from mmtjax.io import demo_sample as sample
 from mmtjax.io.output import output_directory
 from mmtjax.plot.style import percent
-from mmtjax.terminal import OPTIONS, in_words_of
 
 
 def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
@@ -28,7 +28,7 @@ def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)]
     overwrite
         Replace the directory, with all that is in it.
     """
-    with in_words_of(OPTIONS), output_directory(out, overwrite=overwrite) as place:
+    with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite) as place:
         truth = sample.write_sample(place).truth
     screen = Console()
     command = f"mmtjax invert --scan {out / 'scan.nc'} --grains {out / 'cuboids.txt'} --noise {sample.NOISE:g}"

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from mmtjax.cli.terminal import Stages, collect_warnings
 from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.design.discrete import Trial, nearest_trials
 from mmtjax.design.objectives import Objective
@@ -19,7 +20,6 @@ from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.design_figures import plot_pareto, plot_profiles, plot_surface
 from mmtjax.plot.study_style import StudyFigure
-from mmtjax.terminal import Stages, heard_warnings
 
 _DOTS_PER_INCH = 150
 
@@ -48,7 +48,7 @@ def design(
     asked, voice = {"config": config, "out": out}, Console(stderr=True)
     plan = read_design(config)
     with output_directory(out, overwrite=overwrite, inputs=[config]) as place:
-        with heard_warnings() as warned, Stages(voice) as stages:
+        with collect_warnings() as warned, Stages(voice) as stages:
             optimum = optimize(plan.problem, starts=plan.starts, steps=plan.steps, progress=stages)
             trials = nearest_trials(optimum, side=plan.side, repeats=plan.repeats, progress=stages)
             figures = _figures(plan, optimum, trials, stages)

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mmtjax.io.description import describe
-from mmtjax.summary import listing
+from mmtjax.report.summary import listing
 
 
 def info(file: Path) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.registration import chosen_fit, fitted_geometry
 from mmtjax.cli.subdomains import chosen_division, solved_by_windows
+from mmtjax.cli.terminal import GRAIN_OPTIONS, OPTIONS, Stages, collect_warnings, translate_errors, with_option_names
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import Solution
@@ -19,10 +20,9 @@ from mmtjax.io.provenance_record import provenance
 from mmtjax.io.results import fill_results
 from mmtjax.io.scans import read_scan
 from mmtjax.plot.save import save_figures
-from mmtjax.rock.grains import Grains
+from mmtjax.report.summary import listing, summary_table
 from mmtjax.scan.scan import Scan
-from mmtjax.summary import listing, summary_table
-from mmtjax.terminal import GRAIN_OPTIONS, OPTIONS, Stages, as_typed, heard_warnings, in_words_of
+from mmtjax.sources.grains import Grains
 
 _MAP = Group("The map", sort_key=1)
 _GRAINS = Group("The grains", sort_key=2)
@@ -219,7 +219,7 @@ def invert(
     asked = {name: value for name, value in locals().items() if value is not None}
     inputs = [file for file in (scan, grains, parameters, mask, bounds) if file is not None]
     voice, screen = Console(stderr=True), Console()
-    with in_words_of(OPTIONS):
+    with translate_errors(OPTIONS):
         _check_limit(limit)
         limit_bytes = bytes_of(memory_limit)
         wanted = chosen_fit(fit)
@@ -232,8 +232,8 @@ def invert(
             workers=workers,
             scheduler=scheduler,
         )
-    with heard_warnings() as concerns, output_directory(out, overwrite=overwrite, inputs=inputs) as place:
-        with in_words_of(OPTIONS):
+    with collect_warnings() as concerns, output_directory(out, overwrite=overwrite, inputs=inputs) as place:
+        with translate_errors(OPTIONS):
             record = provenance(inputs, asked)
             measured = read_scan(
                 scan,
@@ -253,7 +253,7 @@ def invert(
             )
             measured = measured if crop is None else measured.crop(x=crop[:2], y=crop[2:])
             measured = measured.bin(bin)
-        with in_words_of(GRAIN_OPTIONS):
+        with translate_errors(GRAIN_OPTIONS):
             sources = read_grains(
                 grains,
                 format=grains_format,
@@ -267,7 +267,7 @@ def invert(
                 origin=voxel_origin,
             )
         sources = sources if margin is None else _within(sources, measured, margin=margin)
-        with in_words_of(OPTIONS), Stages(voice) as stages:
+        with translate_errors(OPTIONS), Stages(voice) as stages:
             if wanted:
                 geometry = fitted_geometry(
                     measured,
@@ -301,7 +301,7 @@ def invert(
         screen.print(listing(geometry.lines, title="Geometry"))
     screen.print(summary_table(solution, limit=limit))
     for concern in concerns:
-        voice.print("[bold yellow]warning:[/]", as_typed(concern), highlight=False, soft_wrap=True)
+        voice.print("[bold yellow]warning:[/]", with_option_names(concern), highlight=False, soft_wrap=True)
     files = sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
     screen.print(f"Results in {out}: {', '.join(files)}", highlight=False, markup=False, soft_wrap=True)
     return solution

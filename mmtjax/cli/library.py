@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmtjax.cli.terminal import GRAIN_OPTIONS, translate_errors
 from mmtjax.io.grains import read_grains
 from mmtjax.io.recognize import recognize
-from mmtjax.rock.shapes import ShapeLibrary
-from mmtjax.terminal import GRAIN_OPTIONS, in_words_of
+from mmtjax.sources.shape_library import ShapeLibrary
 
 
 def shape_library(
@@ -15,7 +15,7 @@ def shape_library(
     """The shapes of a file of grains, with errors in the words of the user; None, for the synthetic ones, without."""
     if grains is None:
         return None
-    with in_words_of(words):
+    with translate_errors(words):
         # Where they lie does not matter, but readers of voxels do not take them without a place.
         place = {"origin": (0.0, 0.0, 0.0)} if {"voxels", "stack"} & set(recognize(grains)) else {}
         return ShapeLibrary.from_grains(read_grains(grains, z=z, spacing=voxel_spacing, **place))

@@ -14,11 +14,11 @@ from mmtjax.cli.info import info
 from mmtjax.cli.invert import invert
 from mmtjax.cli.simulate import simulate
 from mmtjax.cli.study import study
+from mmtjax.cli.terminal import with_option_names
 from mmtjax.cli.threshold import threshold
-from mmtjax.cluster import WorkerError
-from mmtjax.inversion.solution import InversionError
+from mmtjax.errors import InversionError
+from mmtjax.parallel.cluster import WorkerError
 from mmtjax.study.run import StudyError
-from mmtjax.terminal import as_typed
 
 app = App(
     name="mmtjax",
@@ -58,6 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         voice.print("interrupted; what was not complete is not written", highlight=False)
         return 130
     except (ValueError, OSError, MemoryError, FloatingPointError, InversionError, StudyError, WorkerError) as error:
-        voice.print("[bold red]error:[/]", as_typed(str(error)), highlight=False, soft_wrap=True)
+        voice.print("[bold red]error:[/]", with_option_names(str(error)), highlight=False, soft_wrap=True)
         return 1
     return 0

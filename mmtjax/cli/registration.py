@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmtjax.inversion.alignment import PARAMETERS
-from mmtjax.inversion.reduce import StageProgress
-from mmtjax.inversion.registration import Registration, fit_registration
-from mmtjax.rock.grains import Grains
+from mmtjax.progress import StageProgress
+from mmtjax.registration.alignment import PARAMETERS
+from mmtjax.registration.registration import Registration, fit_registration
 from mmtjax.scan.scan import Scan
+from mmtjax.sources.grains import Grains
 from mmtjax.units import MAGNETITE_SATURATION
 
 

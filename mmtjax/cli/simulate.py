@@ -8,11 +8,11 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 
 from mmtjax.cli.library import shape_library
+from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.samples import fill_sample
 from mmtjax.simulation import simulate as make_sample
-from mmtjax.terminal import OPTIONS, Stages, in_words_of
 
 _IN_SAMPLE = Parameter(group=Group("The sample", sort_key=1))
 _IN_MAP = Parameter(group=Group("The map", sort_key=2))
@@ -84,7 +84,7 @@ def simulate(
     with output_directory(out, overwrite=overwrite, inputs=inputs) as place:
         record = provenance(inputs, asked)
         library = shape_library(grains, z=grains_z, voxel_spacing=voxel_spacing)
-        with in_words_of(OPTIONS), Stages(Console(stderr=True)) as stages:
+        with translate_errors(OPTIONS), Stages(Console(stderr=True)) as stages:
             sample = make_sample(
                 jax.random.key(seed),
                 side=side,

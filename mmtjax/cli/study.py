@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mmtjax.cli.library import shape_library
 from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.study_report import figures, table
-from mmtjax.cluster import start_jax_with_one_thread
 from mmtjax.io.provenance_record import provenance
+from mmtjax.parallel.cluster import start_jax_with_one_thread
+from mmtjax.report.summary import listing
 from mmtjax.study.config import SYNTHETIC, read_config
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.read import open_study
 from mmtjax.study.run import StudyProgress, run_study
-from mmtjax.summary import listing
 
 study = App(
     name="study",

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory
 from mmtjax.io.tables import write_table
 from mmtjax.plot.study_figures import save_study_figures
@@ -13,7 +14,6 @@ from mmtjax.study.pool import pooled_samples, sample_values
 from mmtjax.study.read import Study, open_study
 from mmtjax.study.store import attributes_of
 from mmtjax.study.tables import StudyTables, study_tables
-from mmtjax.terminal import OPTIONS, Stages, in_words_of
 
 
 def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
@@ -33,7 +33,7 @@ def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_d
         Replace the directory, with all that is in it.
     """
     opened, voice = open_study(store), Console(stderr=True)
-    with in_words_of(OPTIONS), output_directory(out, overwrite=overwrite, inputs=[store]) as place:
+    with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite, inputs=[store]) as place:
         with Stages(voice) as stages:
             tables = _tables(opened, stages)
         for name, values in tables._asdict().items():
@@ -59,7 +59,7 @@ def figures(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show
     """
     opened, voice = open_study(store), Console(stderr=True)
     with (
-        in_words_of(OPTIONS),
+        translate_errors(OPTIONS),
         output_directory(out, overwrite=overwrite, inputs=[store]) as place,
         Stages(voice) as stages,
     ):

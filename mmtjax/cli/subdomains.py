@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import jax
 
-from mmtjax.cluster import check_helpers, connected
 from mmtjax.inversion.memory import available_memory
-from mmtjax.inversion.reduce import StageProgress
 from mmtjax.inversion.solution import Solution
-from mmtjax.rock.grains import Grains
+from mmtjax.parallel.cluster import check_helpers, connected
+from mmtjax.progress import StageProgress
 from mmtjax.scan.scan import Scan
+from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.invert import invert_subdomains
 
 

@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from mmtjax.cli.library import shape_library
+from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors, with_option_names
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
 from mmtjax.study.interpolation import NotCovered, interpolate_threshold
 from mmtjax.study.read import Study, open_study
-from mmtjax.study.shapes import shapes_fingerprint
 from mmtjax.study.statistics import SMALLER_IS_BETTER
+from mmtjax.study.stored_shapes import shapes_fingerprint
 from mmtjax.study.strengths import LIMIT
 from mmtjax.study.threshold import ThresholdAnswer, find_threshold
-from mmtjax.terminal import OPTIONS, Stages, as_typed, in_words_of
 
 _IN_SAMPLE = Parameter(group=Group("The sample", sort_key=1))
 _IN_MAP = Parameter(group=Group("The map", sort_key=2))
@@ -122,7 +122,7 @@ def threshold(
                 jax.random.key(seed), **case, library=library, minimum=minimum, maximum=maximum, progress=stages
             )
 
-    with in_words_of(OPTIONS):
+    with translate_errors(OPTIONS):
         if out is None:
             _show(answer(), limit)
             return
@@ -150,7 +150,7 @@ def _from_study(
         return interpolate_threshold(opened, **case)
     except NotCovered as reason:
         voice.print(
-            f"models are run, for {as_typed(str(reason))}",
+            f"models are run, for {with_option_names(str(reason))}",
             style="yellow",
             highlight=False,
             markup=False,

@@ -15,13 +15,13 @@ from mmtjax.design.objectives import Objective, value_of
 from mmtjax.design.outcome import Outcome, outcome_of
 from mmtjax.design.population import Population
 from mmtjax.design.problem import DesignProblem
-from mmtjax.greens.gradient import pull_back_gram
+from mmtjax.greens.gram_vjp import vjp_gram
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.rock.grains import Grains
-from mmtjax.rock.magnetization import magnetization_of_volume
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
+from mmtjax.sources.magnetization import magnetization_of_volume
 
-#: Places on the way between two settings at which `way_between` takes derivatives.
+#: Places on the way between two settings at which `path_between` takes derivatives.
 _PLACES = 8
 
 #: Width of the frame at the far edges of a cell in which sensors fade out, in sampling intervals of the longest kind. A
@@ -117,7 +117,7 @@ def evaluate_with_gradient(problem: DesignProblem, chosen: Mapping[str, float]) 
     return _checked(Value(values, slopes), problem, chosen)
 
 
-class Way(NamedTuple):
+class GeodesicPath(NamedTuple):
     """The objective on a way between two settings, its mean over samples.
 
     Attributes
@@ -135,7 +135,7 @@ class Way(NamedTuple):
     rounding: float
 
 
-def way_between(problem: DesignProblem, low: Mapping[str, float], high: Mapping[str, float]) -> Way:
+def path_between(problem: DesignProblem, low: Mapping[str, float], high: Mapping[str, float]) -> GeodesicPath:
     """Change of the objective between two settings, and its derivatives on a way from one to the other.
 
     The way leads straight from the normal equations of one setting to those of the other and leaves out how sensors
@@ -152,12 +152,12 @@ def way_between(problem: DesignProblem, low: Mapping[str, float], high: Mapping[
     fixed, ways = fixed_part(problem), []
     for population in problem.populations:
         ends = [_sample(problem, population, as_numbers(problem.setting(**chosen)))[1] for chosen in (low, high)]
-        first, last, slopes = _on_the_way(fixed, *(end[:2] for end in ends), ends[0][2])
+        first, last, slopes = _along_path(fixed, *(end[:2] for end in ends), ends[0][2])
         rounding = sum(
             abs(_objective_value(fixed, *end) - value) for end, value in zip(ends, (first, last), strict=True)
         )
         ways.append((float(last - first), np.asarray(slopes), float(rounding)))
-    return Way(*(np.mean(part, axis=0) for part in zip(*ways, strict=True)))
+    return GeodesicPath(*(np.mean(part, axis=0) for part in zip(*ways, strict=True)))
 
 
 def objective_on(problem: DesignProblem, setting: Setting, grains: Grains, grid: SensorGrid) -> Float[Array, ""]:
@@ -203,7 +203,7 @@ def _sample_with_gradient(
 
     (scene, _), back = jax.vjp(places, free)
     value, (by_setting, by_gram) = _objective_slopes(fixed_part(problem), *arguments)
-    geometry, by_precision = pull_back_gram(green, _precision(scene, green), by_gram)
+    geometry, by_precision = vjp_gram(green, _precision(scene, green), by_gram)
     line, count = np.asarray(scene.line), len(by_precision)
     by_line = np.zeros(len(line))
     by_line[:count] = (by_precision + by_precision.T) @ line[:count]
@@ -314,7 +314,7 @@ def _objective_slopes(
 
 
 @eqx.filter_jit
-def _on_the_way(
+def _along_path(
     fixed: Fixed, low: tuple[Setting, Array], high: tuple[Setting, Array], magnetization: Array
 ) -> tuple[Array, Array, Array]:
     """The objective at both ends of the way, and its derivatives between."""

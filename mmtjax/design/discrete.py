@@ -10,8 +10,8 @@ from jaxtyping import Float
 from mmtjax.design.chain import objective_on
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.problem import DesignProblem, require_whole
-from mmtjax.rock.placement import place_grains
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.placement import place_grains
 
 
 @dataclasses.dataclass(frozen=True)

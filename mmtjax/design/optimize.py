@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from mmtjax.design.chain import Value, evaluate_with_gradient, way_between
+from mmtjax.design.chain import Value, evaluate_with_gradient, path_between
 from mmtjax.design.problem import DesignProblem, require_whole
 
 #: Size of the first steps of Adam, as a share of the way between the ends of a knob, and what it remembers of gradients
@@ -154,7 +154,7 @@ def optimize(
         return value
 
     found = [
-        _climb(problem, begin, steps=steps, value_at=lambda c, step, n=number: value_at(c, n * (steps + 1) + step + 1))
+        _ascend(problem, begin, steps=steps, value_at=lambda c, step, n=number: value_at(c, n * (steps + 1) + step + 1))
         for number, begin in enumerate(_beginnings(problem, starts, first))
     ]
     _refuse_or_warn(problem, slopes)
@@ -192,7 +192,7 @@ def knobs_with_steps(optimum: Optimum) -> list[str]:
     for number, name in enumerate(problem.free):
         step = _SPAN * np.eye(len(place))[number]
         (low, _), (high, _) = (_knobs_at(problem, np.clip(place + side * step, 0, 1)) for side in (-1, 1))
-        way = way_between(problem, low, high)
+        way = path_between(problem, low, high)
         if abs(way.change - way.slopes.mean()) > np.ptp(way.slopes) / len(way.slopes) + allowed + 2 * way.rounding:
             stepped.append(name)
     return stepped
@@ -204,7 +204,7 @@ def _size(problem: DesignProblem, values: list[float]) -> float:
     return abs(best) if problem.objective.relative else float(np.ptp(values))
 
 
-def _climb(
+def _ascend(
     problem: DesignProblem, begin: np.ndarray, *, steps: int, value_at: Callable[[dict[str, float], int], Value]
 ) -> Start:
     """One start. Knobs are shares of the way between their ends, on a logarithmic scale where that is possible."""

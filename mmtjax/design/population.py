@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.rock.grains import Grains
-from mmtjax.rock.placement import place_grains
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.sources.grains import Grains
+from mmtjax.sources.placement import place_grains
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.units import UM3_PER_MM3
 
 Scalar = float | Float[Array, ""]
@@ -96,7 +96,7 @@ def draw_population(
 
     Examples
     --------
-    >>> from mmtjax.rock.shapes import synthetic_library
+    >>> from mmtjax.sources.shape_library import synthetic_library
     >>> rock = draw_population(jax.random.key(1), synthetic_library(), count=9, density=2e4, thickness=40.0)
     >>> round(float(rock.edge(40.0)), 3), bool(np.allclose(rock.positions(40.0), rock.grains.position))
     (106.066, True)

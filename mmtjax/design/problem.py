@@ -12,7 +12,7 @@ from mmtjax.design.objectives import Objective, objective_of
 from mmtjax.design.population import Population, draw_population
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.precision import require_float64
-from mmtjax.rock.shapes import ShapeLibrary, synthetic_library
+from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 from mmtjax.units import MAGNETITE_SATURATION
 
 #: Shortest dwell that a budget of time may leave, s.
@@ -54,9 +54,9 @@ class DesignProblem:
     seed
         Of the random numbers, which are the same for all settings.
     library
-        Shapes of grains; `mmtjax.rock.shapes.synthetic_library` by default.
+        Shapes of grains; `mmtjax.sources.shape_library.synthetic_library` by default.
     clearance
-        As for `mmtjax.rock.placement.place_grains`.
+        As for `mmtjax.sources.placement.place_grains`.
     tolerance
         Error of a coefficient of Q as a share of the peak of its grain.
 

@@ -15,8 +15,8 @@ from mmtjax.design.instrument import QuantumDiamondMicroscope, Setting, as_array
 from mmtjax.design.optimize import DesignWarning
 from mmtjax.design.problem import DesignProblem, require_whole
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
 
 #: A division has converged where no region is worth more than this share beyond what the time in use is worth.
 _CONVERGED = 0.01

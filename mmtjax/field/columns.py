@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.choice import NEAR
-from mmtjax.field.harmonics import derivative_matrices, field_terms
+from mmtjax.field.forms import NEAR
 from mmtjax.field.kernels import (
     PAIRS,
     ROWS,
@@ -24,7 +23,8 @@ from mmtjax.field.kernels import (
     series_kernel,
 )
 from mmtjax.field.plan import SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
-from mmtjax.field.series import ORDERS
+from mmtjax.physics.harmonics import derivative_matrices, field_terms
+from mmtjax.physics.series import ORDERS
 from mmtjax.scan.grid import SensorGrid
 
 AnyArray = np.ndarray | Array
@@ -96,7 +96,7 @@ def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[For
 
     Columns of a pair are where its values go, row and column of the first sensor, grain and part.
     """
-    if not plan.decided:
+    if not plan.geometry_is_known:
         several = _uncut(plan, pairs)
         return {Form(ORDERS.index(TRACED_ORDER), TILE): several, Form(NEAR, TILE): several}
     found: dict[Form, list[np.ndarray]] = {}
@@ -169,7 +169,7 @@ def _limits(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, beyond: float = 0.0
 ) -> tuple[Float[AnyArray, " limit"], Int[np.ndarray, " pair"]]:
     """Distances that divide the forms, and which is that of each pair; one for all where the form has been chosen."""
-    if plan.decided:
+    if plan.geometry_is_known:
         return np.full(1, beyond), np.zeros(len(pairs), int)
     return traced_limit(plan, grid, grain=pairs[:, 3], part=pairs[:, 4]), np.arange(len(pairs))
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.corner import corner_function
-from mmtjax.field.device import on_device
+from mmtjax.field.device_tables import on_device
 from mmtjax.field.plan import TILE
-from mmtjax.field.series import series
+from mmtjax.physics.corner import corner_function
+from mmtjax.physics.series import series
 from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
 from mmtjax.units import NT_PER_A_PER_M
 
@@ -137,12 +137,12 @@ def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "i
 
 
 @cache
-def pulled_series_kernel(order: int) -> Callable[[Item, Array, Array], tuple[Array, ...]]:
-    """Derivatives of ``Σ factor · columns`` at each sensor, from series of an order: see `_pulled_series_kernel`."""
-    return partial(_pulled_series_kernel, order=order)
+def series_vjp_kernel(order: int) -> Callable[[Item, Array, Array], tuple[Array, ...]]:
+    """Derivatives of ``Σ factor · columns`` at each sensor, from series of an order: see `_series_vjp_kernel`."""
+    return partial(_series_vjp_kernel, order=order)
 
 
-def _pulled_series_kernel(
+def _series_vjp_kernel(
     item: Item, coefficients: Float[AnyArray, "item 8 2 term"], factor: Float[AnyArray, "item 3 sensor"], *, order: int
 ) -> tuple[Float[Array, "item sensor"], ...]:
     """Derivatives of ``Σ factor · columns`` along the displacement x, y, z to each sensor, and by the side of sensors.
@@ -202,10 +202,10 @@ def corner_slopes(item: Item, inputs: Inputs) -> Float[Array, "item 4 3 sensor"]
     return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 4, 3, -1)
 
 
-def pulled_corner_kernel(
+def corner_vjp_kernel(
     item: Item, inputs: Inputs, factor: Float[AnyArray, "item 3 sensor"]
 ) -> tuple[Float[Array, "item sensor"], ...]:
-    """Derivatives of ``Σ factor · columns`` at each sensor, as `pulled_series_kernel`, from the closed form."""
+    """Derivatives of ``Σ factor · columns`` at each sensor, as `series_vjp_kernel`, from the closed form."""
     slopes = corner_slopes(item, inputs)
     return tuple(jnp.sum(slopes[:, axis] * factor, axis=1) for axis in range(4))
 

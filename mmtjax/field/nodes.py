@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.field.harmonics import field_terms
 from mmtjax.field.kernels import PAIRS, Inputs, Item, Step, at_hand, chunks, one_by_one, series_kernel
 from mmtjax.field.plan import FieldPlan
-from mmtjax.field.polynomial import NODES, interpolation, nodes
-from mmtjax.field.series import ORDERS
+from mmtjax.physics.chebyshev import NODES, interpolation, nodes
+from mmtjax.physics.harmonics import field_terms
+from mmtjax.physics.series import ORDERS
 from mmtjax.scan.grid import SensorGrid
 
 AnyArray = np.ndarray | Array

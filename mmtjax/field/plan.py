@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.field.choice import Bodies, cheapest_forms, distance_to_all, sensors_of
-from mmtjax.field.series import degree_bounds, series_coefficients, truncation_radius
-from mmtjax.field.shapes import Shapes, shapes_of
+from mmtjax.field.forms import Bodies, cheapest_forms, distance_to_all, sensors_of
+from mmtjax.physics.series import degree_bounds, series_coefficients, truncation_radius
 from mmtjax.precision import is_concrete, require_float64
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
+from mmtjax.sources.parts import Shapes, shapes_of
 
 #: Error of a coefficient that the choice between closed form and series allows, as a share of the peak of its grain.
 #: An inversion multiplies it by its condition number: on a published scan, with 6e6, magnetizations move by up to 0.7
@@ -68,7 +68,7 @@ class FieldPlan(eqx.Module):
     whole: SensorGrid | None
 
     @property
-    def decided(self) -> bool:
+    def geometry_is_known(self) -> bool:
         """Whether the choice between the forms can be made before the numbers are known."""
         return self.grid is not None
 
@@ -111,7 +111,7 @@ def plan_field(
     grid: SensorGrid,
     *,
     tolerance: float = DEFAULT_TOLERANCE,
-    decided: FieldPlan | None = None,
+    reuse_plan: FieldPlan | None = None,
     whole: SensorGrid | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FieldPlan:
@@ -123,7 +123,7 @@ def plan_field(
         The sources and the sensors; positions, standoff and spacing may be traced.
     tolerance
         Error allowed as a share of the peak coefficient of each grain.
-    decided
+    reuse_plan
         A plan of the same grains close by, whose shapes and choice of forms are taken over. With it, geometry that is
         traced costs no more than geometry that is known; the tolerance holds as far as distances are those of that
         plan.
@@ -147,16 +147,21 @@ def plan_field(
             "positions by Grains.translate, the standoff, the magnetization"
         )
     refuse_grains_above(grains, grid)
-    shapes = shapes_of(grains, progress=progress) if decided is None else decided.shapes
+    shapes = shapes_of(grains, progress=progress) if reuse_plan is None else reuse_plan.shapes
     known = is_concrete(grains, grid)
-    same = decided is not None and decided.decided and known and np.array_equal(grid.side, decided.grid.side)
-    coefficients = decided.coefficients if same else series_coefficients(shapes.moments, grid.side)
+    same = (
+        reuse_plan is not None
+        and reuse_plan.geometry_is_known
+        and known
+        and np.array_equal(grid.side, reuse_plan.grid.side)
+    )
+    coefficients = reuse_plan.coefficients if same else series_coefficients(shapes.moments, grid.side)
     side = np.asarray(grid.side) if is_concrete(grid.side) else grid.side
     reach = shapes.bounding_radius + (side[0] ** 2 + side[1] ** 2) ** 0.5 / 2
     reference = np.asarray(grains.position) if known else None
-    if decided is not None:
-        reference, known_grid, whole = decided.reference, decided.grid, decided.whole
-        bounds, limit = decided.bounds, decided.reach
+    if reuse_plan is not None:
+        reference, known_grid, whole = reuse_plan.reference, reuse_plan.grid, reuse_plan.whole
+        bounds, limit = reuse_plan.bounds, reuse_plan.reach
     else:
         known_grid = grid if known else None
         bounds, limit = degree_bounds(coefficients), reach

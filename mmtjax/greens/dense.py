@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.greens.operator import Progress
 from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.precision import in_main_memory
-from mmtjax.rock.grains import Grains
+from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
 
 
 class DenseGreen(AbstractRows):

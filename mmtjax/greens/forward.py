@@ -4,11 +4,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.greens.compressed import CompressedGreen
+from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.precision import float64_array, is_concrete, on_accelerator
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
 
 #: Sensors along the edges of the parts of a map that are worked out one after another.
 _EDGE = 512

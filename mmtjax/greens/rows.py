@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.linalg.blas import dsyrk
 
-from mmtjax.greens.operator import AbstractGreen, Progress
-from mmtjax.greens.sweep import triangularize
+from mmtjax.greens.base import AbstractGreen
+from mmtjax.linalg.pieces import triangularize
 from mmtjax.precision import in_main_memory, on_accelerator
+from mmtjax.progress import Progress
 
 AnyArray = np.ndarray | Array
 

@@ -12,11 +12,12 @@ from jaxtyping import Array, Float, Int
 
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field, tile_count
-from mmtjax.greens.operator import AbstractGreen, Progress
+from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.tiled import block_tiles_for, sensors_of_tiles
 from mmtjax.precision import is_concrete
-from mmtjax.rock.grains import Grains
+from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
 
 _AXIS = "device"
 _EVERYWHERE, _ROWS = PartitionSpec(), PartitionSpec(_AXIS)

@@ -8,11 +8,11 @@ import numpy as np
 
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field, tile_corners, tile_count
-from mmtjax.greens.operator import Progress
 from mmtjax.greens.rows import AbstractRows, RowBlock
 from mmtjax.precision import on_accelerator
-from mmtjax.rock.grains import Grains
+from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
 
 #: Columns of one block, in bytes. Blocks below 32 MiB are taken from memory that the process has already; larger ones
 #: are mapped anew each time, which costs as much as a third of making them. Many unknowns need more all the same, or
@@ -46,7 +46,7 @@ class TiledGreen(AbstractRows):
         Error of a coefficient as a share of the peak of its grain.
     block_bytes
         Size of the columns that are held at a time; by default what is fastest.
-    decided
+    reuse_plan
         As for `plan_field`.
 
     Examples
@@ -69,11 +69,11 @@ class TiledGreen(AbstractRows):
         *,
         tolerance: float = DEFAULT_TOLERANCE,
         block_bytes: int | None = None,
-        decided: FieldPlan | None = None,
+        reuse_plan: FieldPlan | None = None,
     ) -> None:
         self.grains = grains
         self.grid = grid
-        self.plan = plan_field(grains, grid, tolerance=tolerance, decided=decided)
+        self.plan = plan_field(grains, grid, tolerance=tolerance, reuse_plan=reuse_plan)
         self.block_tiles = block_tiles_for(len(grains), block_bytes=block_bytes, most=tile_count(grid))
 
     @property

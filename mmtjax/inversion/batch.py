@@ -8,21 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from mmtjax.estimators.least_squares import Factored, Fit, factored, fit_map
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.inversion.fit import Factored, Fit, factored, fit_map, solution_of
-from mmtjax.inversion.judge import judge
-from mmtjax.inversion.options import alike, check_counts, checked_options, same_sensors, weights_of
-from mmtjax.inversion.reduce import SOLVERS
-from mmtjax.inversion.solution import Solution
-from mmtjax.inversion.solver import Reduced
+from mmtjax.inversion.diagnostics import diagnose
+from mmtjax.inversion.options import check_counts, checked_options, group_by_sensors, same_sensors, weights_of
+from mmtjax.inversion.solution import Solution, solution_of
+from mmtjax.inversion.strategy import SOLVERS
 from mmtjax.inversion.tolerance import tightened
+from mmtjax.linalg.triangular import SMALL
 from mmtjax.precision import require_float64
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
-from mmtjax.uncertainty.triangle import SMALL
+from mmtjax.solvers.base import Reduced
+from mmtjax.sources.grains import Grains
 
 #: Unknowns of a sample at most: for more, blocks of the inverse are made by several solves at a time, see below.
 MOST_UNKNOWNS = SMALL
@@ -124,7 +124,7 @@ def invert_batch(
                 level=level,
                 prior=None,
             )
-            found[number].append(judge(solution, limit=limit, solver=_SOLVER, tolerance=tolerance, throw=False))
+            found[number].append(diagnose(solution, limit=limit, solver=_SOLVER, tolerance=tolerance, throw=False))
     return found
 
 
@@ -189,7 +189,7 @@ def _checked(
         if len(maps) != len(noise):
             raise ValueError(f"each sample needs a map for each of {len(noise)} levels of noise; got {len(maps)}")
         check_counts(maps[0], sources, prior=None)
-        if len(alike(maps, [np.ones(())] * len(maps))) > 1 or not same_sensors(first.grid, maps[0].grid):
+        if len(group_by_sensors(maps, [np.ones(())] * len(maps))) > 1 or not same_sensors(first.grid, maps[0].grid):
             raise ValueError("samples that are solved at once have the same sensors, and their maps the same mask")
     return [checked_options(first, float(sigma), prior=None, method=_SOLVER, level=level) for sigma in noise]
 

@@ -6,16 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from mmtjax.estimators.least_squares import Factored, Fit, factored, fit_map
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.inversion.fit import Factored, Fit, factored, fit_map, solution_of
-from mmtjax.inversion.judge import judge
+from mmtjax.inversion.diagnostics import diagnose
 from mmtjax.inversion.memory import checked_limit, require_memory
-from mmtjax.inversion.options import alike, check_counts, check_series, checked_options, ridge_of, weights_of
-from mmtjax.inversion.reduce import SOLVERS, Approach, StageProgress, approach_for, reduce_problem, stage
-from mmtjax.inversion.solution import Solution
+from mmtjax.inversion.options import check_counts, check_series, checked_options, group_by_sensors, ridge_of, weights_of
+from mmtjax.inversion.solution import Solution, solution_of
+from mmtjax.inversion.strategy import SOLVERS, SolveStrategy, reduce_problem, strategy_for
 from mmtjax.precision import is_concrete, require_float64
-from mmtjax.rock.grains import Grains
+from mmtjax.progress import StageProgress, stage
 from mmtjax.scan.scan import Scan
+from mmtjax.sources.grains import Grains
 
 #: Rounds of estimating the noise from the residual and solving anew, where a prior ties the two.
 _NOISE_ROUNDS = 50
@@ -164,16 +165,16 @@ def invert_series(
     check_series(scans, sigmas)
     for scan in scans:
         check_counts(scan, grains, prior=prior)
-    approach = _first_approach(
+    strategy = _first_strategy(
         scans, sigmas, grains, prior=prior, method=method, tolerance=tolerance, memory_limit=memory_limit
     )
     solutions: dict[int, Solution] = {}
-    for members in alike(scans, sigmas):
-        found, approach = _solved(
+    for members in group_by_sensors(scans, sigmas):
+        found, strategy = _solved(
             [scans[number] for number in members],
             [sigmas[number] for number in members],
             grains,
-            approach,
+            strategy,
             prior=prior,
             level=level,
             memory_limit=memory_limit,
@@ -184,7 +185,7 @@ def invert_series(
     return [solutions[number] for number in range(len(scans))]
 
 
-def _first_approach(
+def _first_strategy(
     scans: list[Scan],
     sigmas: list[np.ndarray | Array | None],
     grains: Grains,
@@ -193,7 +194,7 @@ def _first_approach(
     method: str,
     tolerance: float,
     memory_limit: int | None,
-) -> Approach:
+) -> SolveStrategy:
     """What the first maps begin with, once what cannot be solved or carried is refused."""
     unknown_ridge = prior is not None and any(sigma is None for sigma in sigmas)
     if is_concrete(scans, grains, sigmas):
@@ -201,25 +202,25 @@ def _first_approach(
         for sensors in {scan.grid.size for scan in scans}:
             require_memory(len(grains), sensors, method=method, limit=memory_limit, held=0)
         if not (method == "auto" and unknown_ridge):
-            return approach_for(method, grains, scans[0].grid, prior=prior, tolerance=tolerance)
+            return strategy_for(method, grains, scans[0].grid, prior=prior, tolerance=tolerance)
     elif unknown_ridge:
         raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
     # Traced numbers cannot be looked at, nor can a ridge that is not known yet.
-    return Approach("orthogonal" if method == "auto" else method, tolerance)
+    return SolveStrategy("orthogonal" if method == "auto" else method, tolerance)
 
 
 def _solved(
     scans: list[Scan],
     sigmas: list[np.ndarray | Array | None],
     grains: Grains,
-    approach: Approach,
+    strategy: SolveStrategy,
     *,
     prior: float | None,
     level: float,
     memory_limit: int | None,
     progress: StageProgress | None,
     throw: bool,
-) -> tuple[list[Solution], Approach]:
+) -> tuple[list[Solution], SolveStrategy]:
     """Solutions of maps of the same sensors, and what maps of moved ones begin with."""
     grid = scans[0].grid
     concrete = is_concrete(scans, grains, sigmas)
@@ -227,7 +228,7 @@ def _solved(
     weight, variances = weighted[0][0], [variance for _, variance in weighted]
     least = min(variances) if concrete else variances[0]
     reduction = reduce_problem(
-        grains, grid, weight, ridge_of(least, prior), approach, memory_limit=memory_limit, progress=progress
+        grains, grid, weight, ridge_of(least, prior), strategy, memory_limit=memory_limit, progress=progress
     )
     green, name, solver = reduction.green, reduction.solver, SOLVERS[reduction.solver]
     shared = factored(reduction.reduced, None, solver=name) if prior is None else None
@@ -268,7 +269,7 @@ def _solved(
             prior=prior,
         )
         if concrete:
-            reached = reduction.approach.tolerance
-            solution = judge(solution, limit=solver.limit, solver=name, tolerance=reached, throw=throw)
+            reached = reduction.strategy.tolerance
+            solution = diagnose(solution, limit=solver.limit, solver=name, tolerance=reached, throw=throw)
         solutions.append(solution)
-    return solutions, reduction.approach
+    return solutions, reduction.strategy

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.precision import float64_array, is_concrete
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan, check_noise
+from mmtjax.sources.grains import Grains
 
 METHODS = ("auto", "cholesky", "orthogonal")
 
@@ -69,7 +69,7 @@ def check_series(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | No
         raise ValueError("a series of scans cannot be traced; trace one `invert` at a time")
 
 
-def alike(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> list[list[int]]:
+def group_by_sensors(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> list[list[int]]:
     """Numbers of the scans that have the same sensors in use, with the same relative noise, together."""
     groups: list[list[int]] = []
     for number in range(len(scans)):

@@ -7,20 +7,14 @@ import pandas
 import xarray
 from jaxtyping import Array, Bool, Float
 
-from mmtjax.rock.grains import Grains
+from mmtjax.errors import InversionError
+from mmtjax.estimators.least_squares import Factored, Fit
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import crowded_signal_strength, expected_uncertainty_ratio, signal_strength_ratio
-from mmtjax.uncertainty.confidence import joint_bootstrap_radius, uncertainty_ratio
+from mmtjax.sources.grains import Grains
+from mmtjax.uncertainty.confidence import confidence_radius, joint_bootstrap_radius, uncertainty_ratio
 from mmtjax.uncertainty.covariance import correlation, covariance_matrix, grain_correlation, standard_deviation
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
-
-
-class InversionError(RuntimeError):
-    """An inversion whose uncertainties cannot be vouched for; the message names the remedy."""
-
-
-class InversionWarning(UserWarning):
-    """An inversion that ended, with a result that should not be taken at face value."""
 
 
 class Solution(eqx.Module):
@@ -231,3 +225,41 @@ class Solution(eqx.Module):
             f"reduced chi-square {self.reduced_chi_square:.3g}; {int(np.sum(ratio <= 0.10))} ratios within 10 %, "
             f"{int(np.sum(self.beyond_saturation))} grains beyond saturation, {int(good.sum())} to be trusted"
         )
+
+
+def solution_of(
+    grains: Grains,
+    scan: Scan,
+    factors: Factored,
+    fit: Fit,
+    *,
+    sigma: np.ndarray | Array | None,
+    variance: Float[Array, ""],
+    solver: str,
+    level: float,
+    prior: float | None,
+) -> Solution:
+    """The answer for one map, not yet judged.
+
+    `sigma` is the noise that was given, None where the `variance`, that of a sensor of weight one, is of the residual.
+    """
+    covariance = variance * factors.blocks
+    return Solution(
+        grains=grains,
+        scan=scan,
+        magnetization=fit.magnetization.reshape(-1, 3),
+        covariance=covariance,
+        confidence_radius=confidence_radius(covariance, level),
+        forward=fit.forward,
+        residual=jnp.asarray(scan.field) - fit.forward,
+        noise=jnp.sqrt(variance) if sigma is None else sigma,
+        reduced_chi_square=fit.mean_square / variance,
+        effective_unknowns=factors.effective_unknowns,
+        condition=factors.reduced.condition,
+        factor=factors.reduced.factor,
+        scale=factors.reduced.scale,
+        variance=variance,
+        method=solver,
+        level=level,
+        prior=prior,
+    )

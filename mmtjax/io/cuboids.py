@@ -7,8 +7,8 @@ import numpy as np
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_choice, check_grain_size, unit_option
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
-from mmtjax.rock.cuboids import merge_cuboids
-from mmtjax.rock.grains import Grains
+from mmtjax.sources.cuboids import merge_cuboids
+from mmtjax.sources.grains import Grains
 from mmtjax.units import length_in_micrometres
 
 _HEADER = "x y z (centre, um, z up, surface at 0), half-lengths x y z (um), grain id"

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from mmtjax.io.plausible import check_grain_size
 from mmtjax.io.text import AnyPath, is_number, read_text
-from mmtjax.rock.grains import Grains
+from mmtjax.sources.grains import Grains
 from mmtjax.units import length_in_micrometres
 
 #: A heading, its quantity and its unit; both headings that Dragonfly gives the count of voxels are here.

@@ -7,7 +7,7 @@ from mmtjax.io.positions import read_positions
 from mmtjax.io.recognize import recognize
 from mmtjax.io.text import AnyPath
 from mmtjax.io.voxels import read_stack, read_voxels
-from mmtjax.rock.grains import Grains
+from mmtjax.sources.grains import Grains
 
 _READERS = {
     "cuboids": read_cuboids,

@@ -9,9 +9,9 @@ from mmtjax.io.arrays import load_npy
 from mmtjax.io.parameters import sensor_grid_from_json
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath, read_numbers
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
+from mmtjax.sources.grains import Grains
 from mmtjax.units import field_in_nanotesla
 
 # "mT" and "T" are not looked for: in these names they are the step of the demagnetization, "10mT".

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mmtjax.io.arrays import load_npz
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
-from mmtjax.rock.grains import Grains
+from mmtjax.sources.grains import Grains
 
 _DIPOLE = [("mx", "A m²"), ("my", "A m²"), ("mz", "A m²")]
 _COMPONENTS = [

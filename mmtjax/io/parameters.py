@@ -6,8 +6,8 @@ import numpy as np
 
 from mmtjax.io.plausible import check_spacing
 from mmtjax.io.text import AnyPath, read_json
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
 
 _UM = 1e6
 

@@ -5,7 +5,7 @@ import numpy as np
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_grain_size, unit_option
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
-from mmtjax.rock.grains import Grains
+from mmtjax.sources.grains import Grains
 from mmtjax.units import length_in_micrometres
 
 

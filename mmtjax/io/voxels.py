@@ -13,7 +13,7 @@ from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_spacing
 from mmtjax.io.text import AnyPath, read_numbers, require_file, whole_numbers
 from mmtjax.precision import float64_array
-from mmtjax.rock.grains import Grains
+from mmtjax.sources.grains import Grains
 
 _NEEDS = (
     "a voxel file tells neither its scale nor its place. Pass spacing=, the edge of a voxel in µm, and "

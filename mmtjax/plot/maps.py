@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import percent
-from mmtjax.rock.cuboids import footprints
+from mmtjax.sources.cuboids import footprints
 
 #: Share of the sensors that the colours of a map resolve; a few strong ones would bleach all others.
 _RESOLVED = 0.99

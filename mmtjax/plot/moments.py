@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import classes, key_of, log_norm, logarithmic, new_axes
-from mmtjax.rock.magnetization import magnetization_of_volume
+from mmtjax.sources.magnetization import magnetization_of_volume
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, MAGNETITE_SATURATION
 
 

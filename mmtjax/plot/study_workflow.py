@@ -11,7 +11,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.study_style import StudyFigure, letter
 from mmtjax.plot.style import BLUE, VERMILLION, percent
-from mmtjax.rock.faces import surface_faces
+from mmtjax.sources.faces import surface_faces
 from mmtjax.study.example import Example
 
 #: Share of the sensors that the colours of a map resolve.

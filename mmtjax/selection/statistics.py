@@ -9,8 +9,8 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from mmtjax.precision import float64_array, is_concrete, require_float64
-from mmtjax.rock import Grains
-from mmtjax.rock.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
+from mmtjax.sources import Grains
+from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 
 AnyArray = np.ndarray | jax.Array
 Number = float | Float[Array, ""]

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import xarray
 
+from mmtjax.errors import InversionWarning
 from mmtjax.inversion.batch import MOST_UNKNOWNS, batch_bytes, invert_batch
 from mmtjax.inversion.memory import device_memory
-from mmtjax.inversion.solution import InversionWarning
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.geometry import inverted, records, sample_of, unsolvable

@@ -72,8 +72,8 @@ class StudyConfig:
     tolerance
         Error of a coefficient of the field as a share of the largest of its grain.
     library
-        Where the shapes of grains come from: ``"synthetic"``, see `mmtjax.rock.shapes.synthetic_library`, or a file of
-        grains, such as those of a microCT scan. A path in a file of a study is relative to that file.
+        Where the shapes of grains come from: ``"synthetic"``, see `mmtjax.sources.shape_library.synthetic_library`, or
+        a file of grains, such as those of a microCT scan. A path in a file of a study is relative to that file.
     library_z, library_voxel_spacing
         How that file is read where it does not say: whether z is a height (``"up"``) or a depth (``"down"``), and the
         edge of a voxel in µm.

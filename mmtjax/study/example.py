@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InversionWarning
 from mmtjax.inversion.invert import invert
-from mmtjax.inversion.solution import InversionWarning, Solution
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.inversion.solution import Solution
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Geometry
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.geometry import sample_of

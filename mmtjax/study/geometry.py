@@ -7,13 +7,14 @@ import numpy as np
 import xarray
 from threadpoolctl import threadpool_limits
 
+from mmtjax.errors import InversionError, InversionWarning
 from mmtjax.inversion.invert import invert_series
-from mmtjax.inversion.solution import InversionError, InversionWarning, Solution
-from mmtjax.rock.grains import Grains
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.inversion.solution import Solution
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import signal_strength_ratio
 from mmtjax.simulation import Simulation, simulate
+from mmtjax.sources.grains import Grains
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Geometry, geometry_key
 from mmtjax.study.config import StudyConfig
 
@@ -42,7 +43,7 @@ def run_geometry(
 
     The numbers depend on the values of the sample, the interval and the noise, and on the seed; not on what else the
     configuration holds, nor on the threads that BLAS may use, for it gets one. Those of JAX are settled when it starts,
-    see `mmtjax.cluster.start_jax_with_one_thread`.
+    see `mmtjax.parallel.cluster.start_jax_with_one_thread`.
 
     Parameters
     ----------

@@ -9,12 +9,12 @@ import numpy as np
 import pandas
 import xarray
 
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.arrays import read_array
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
-from mmtjax.study.shapes import kept_shapes
 from mmtjax.study.store import attributes_of, complete_cells, log_of, stored_config
+from mmtjax.study.stored_shapes import kept_shapes
 
 _RECORD_UNITS = {
     **PARAMETERS,

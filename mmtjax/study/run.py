@@ -10,26 +10,26 @@ from typing import NamedTuple
 import xarray
 from distributed import Client, Future, as_completed
 
-from mmtjax.cluster import (
+from mmtjax.inversion.memory import available_memory, checked_limit, estimate_memory, require_bytes
+from mmtjax.parallel.cluster import (
     check_helpers,
     check_worker,
     connected,
     cores,
+    describe_worker_failure,
     drop_programs,
     start_jax_with_one_thread,
-    told_deaths,
 )
-from mmtjax.inversion.memory import available_memory, checked_limit, estimate_memory, require_bytes
 from mmtjax.precision import on_accelerator, require_float64
-from mmtjax.rock.shapes import ShapeLibrary
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.read import Study, open_study
-from mmtjax.study.shapes import check_shapes
 from mmtjax.study.store import add_to_log, complete_cells, log_of, record_code, write_cell, writing
+from mmtjax.study.stored_shapes import check_shapes
 
 #: What the process takes that hands out samples and writes their results.
 _MASTER = 3 * 2**27
@@ -265,7 +265,7 @@ def _named(batch: Batch) -> Iterator[None]:
 
 
 def _failed(batch: Batch, error: Exception) -> StudyError:
-    why = told_deaths(error) or f"{error or type(error).__name__}"
+    why = describe_worker_failure(error) or f"{error or type(error).__name__}"
     more = len(batch.geometries) - 1
     return StudyError(
         f"the sample of {batch.geometries[0].words}{f', and {more} beside it,' if more else ''} could not be computed: "

@@ -10,13 +10,13 @@ import pandas
 from jaxtyping import Float, Int
 
 from mmtjax.precision import require_float64
-from mmtjax.rock.shapes import ShapeLibrary, synthetic_library
 from mmtjax.selection import (
     crowded_signal_strength,
     signal_strength_ratio,
     ssr_threshold,
 )
 from mmtjax.simulation import simulate
+from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.geometry import solved_maps
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
@@ -144,9 +144,9 @@ def find_threshold(
     purities
         Shares of the selected grains that must be resolved, one row of the table each.
     library
-        Shapes of the grains; `mmtjax.rock.shapes.synthetic_library` by default.
+        Shapes of the grains; `mmtjax.sources.shape_library.synthetic_library` by default.
     directions
-        ``"printed"`` or ``"isotropic"``, see `mmtjax.rock.magnetization.draw_magnetization`.
+        ``"printed"`` or ``"isotropic"``, see `mmtjax.sources.magnetization.draw_magnetization`.
     level
         Probability of the confidence sphere.
     purity

@@ -12,18 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InversionError
+from mmtjax.estimators.least_squares import effective_unknowns
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.files import writing_alone
-from mmtjax.inversion.fit import effective_unknowns
-from mmtjax.inversion.judge import condition_failure, judge
+from mmtjax.inversion.diagnostics import condition_failure, diagnose
 from mmtjax.inversion.options import check_counts, checked_options, weights_of
-from mmtjax.inversion.reduce import SOLVERS, StageProgress
-from mmtjax.inversion.solution import InversionError, Solution
+from mmtjax.inversion.solution import Solution
+from mmtjax.inversion.strategy import SOLVERS, StageProgress
 from mmtjax.inversion.tolerance import carried_condition
+from mmtjax.parallel.task_runner import TaskRunner
 from mmtjax.precision import is_concrete, require_float64
-from mmtjax.rock.grains import Grains
 from mmtjax.scan.scan import Scan
-from mmtjax.subdomains.crew import Crew
+from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.memory import require_window_memory
 from mmtjax.subdomains.problem import Options, Problem, keep
 from mmtjax.subdomains.rounds import State, agree, right_sides
@@ -151,9 +152,9 @@ def invert_subdomains(
     require_window_memory(problem, limit=memory_limit, alone=executor is None)
     with _directory(store) as place:
         keep(problem, place)
-        crew = Crew(place, executor, progress)
-        rights = right_sides(problem, place, crew)
-        windows = _answers(problem, crew)
+        runner = TaskRunner(place, executor, progress)
+        rights = right_sides(problem, place, runner)
+        windows = _answers(problem, runner)
         limit = min(SOLVERS[windows.method].limit, carried_condition(tolerance))
         failure = condition_failure(windows.condition, limit=limit, solver=windows.method)
         if failure is not None and throw:
@@ -163,7 +164,7 @@ def invert_subdomains(
         state = agree(
             problem,
             place,
-            crew,
+            runner,
             rights,
             noise=lambda square: np.sqrt(square / freedom if sigma is None else options.variance),
         )
@@ -197,7 +198,7 @@ def invert_subdomains(
         prior=prior,
         failure=disagreement,
     )
-    return judge(solution, limit=limit, solver=windows.method, tolerance=tolerance, throw=throw)
+    return diagnose(solution, limit=limit, solver=windows.method, tolerance=tolerance, throw=throw)
 
 
 class _Answers(NamedTuple):
@@ -208,9 +209,9 @@ class _Answers(NamedTuple):
     method: str
 
 
-def _answers(problem: Problem, crew: Crew) -> _Answers:
+def _answers(problem: Problem, runner: TaskRunner) -> _Answers:
     blocks, worst, condition, method = np.zeros((len(problem.grains), 3, 3)), 0.0, 0.0, "cholesky"
-    results = crew.results("windows", factor_window, len(problem.windows))
+    results = runner.results("windows", factor_window, len(problem.windows))
     for window, found in zip(problem.windows, results, strict=True):
         blocks[window.grains[window.core]] = found.blocks
         if found.condition / SOLVERS[found.method].limit > worst:

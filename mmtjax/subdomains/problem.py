@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from mmtjax.cluster import check_worker
 from mmtjax.files import beside
 from mmtjax.inversion.options import ridge_of
-from mmtjax.rock.grains import Grains
+from mmtjax.parallel.cluster import check_worker
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.windows import Window, divide_sample, divide_sensors
 
 _DESCRIPTION = "problem.json"

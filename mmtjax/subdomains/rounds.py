@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.files import beside
-from mmtjax.greens.blocks import unknowns_of
-from mmtjax.subdomains.crew import Crew
+from mmtjax.linalg.symmetric import unknowns_of
+from mmtjax.parallel.task_runner import TaskRunner
 from mmtjax.subdomains.problem import Problem
 from mmtjax.subdomains.work import (
     apply_block,
@@ -72,12 +72,12 @@ class State(NamedTuple):
         return self.forward.size > 0
 
 
-def right_sides(problem: Problem, place: Path, crew: Crew) -> Float[np.ndarray, "map unknown"]:
+def right_sides(problem: Problem, place: Path, runner: TaskRunner) -> Float[np.ndarray, "map unknown"]:
     """QᵀW²φ of the measured map, and of maps of noise with what a prior adds to them; makes the columns of blocks."""
     done = place / "rights.npy"
     if done.exists():
         return np.load(done)
-    total = sum(crew.results("columns", form_block, len(problem.blocks)))
+    total = sum(runner.results("columns", form_block, len(problem.blocks)))
     if problem.ridge is not None:
         for draw in range(1, len(total)):
             total[draw] += np.sqrt(float(problem.ridge)) * problem.prior_deviates(draw)
@@ -89,7 +89,7 @@ def right_sides(problem: Problem, place: Path, crew: Crew) -> Float[np.ndarray, 
 def agree(
     problem: Problem,
     place: Path,
-    crew: Crew,
+    runner: TaskRunner,
     rights: Float[np.ndarray, "map unknown"],
     *,
     noise: Callable[[float], float],
@@ -103,7 +103,7 @@ def agree(
 
     Parameters
     ----------
-    problem, place, crew
+    problem, place, runner
         The problem, the directory of its work, and who does it.
     rights
         The `right_sides`.
@@ -114,42 +114,42 @@ def agree(
     state = _load(place) or _beginning(rights)
     allowed = np.append(SETTLED, np.full(problem.options.draws, SETTLED_DRAW))
     while state.rounds < _ROUNDS:
-        moved = _moved(problem, place, crew, state)
+        moved = _moved(problem, place, runner, state)
         square = max(measured - float(moved.magnetization[0] @ (rights[0] + moved.residual[0])), 0.0)
         moved.moves[-1, 0] /= noise(square)
         settled = moved.moves[-1] <= allowed
-        crew.tell("maps that agree", int(np.sum(settled)), len(settled))
+        runner.tell("maps that agree", int(np.sum(settled)), len(settled))
         if np.all(settled) and state.settled:
             # The move is not made: it has shown how right the solution before it is, whose field is known.
             break
-        state = _compared(problem, place, crew, moved) if np.all(settled) else moved
+        state = _compared(problem, place, runner, moved) if np.all(settled) else moved
         _save(place, state)
     return state
 
 
 def _corrections(
-    problem: Problem, place: Path, crew: Crew, state: State
+    problem: Problem, place: Path, runner: TaskRunner, state: State
 ) -> tuple[Float[np.ndarray, "map unknown"], Float[np.ndarray, "map unknown"]]:
     """Corrections of all windows together, and those of each window for its core alone."""
     np.save(residual_file(place), state.residual)
     together, alone = np.zeros_like(state.residual), np.zeros_like(state.residual)
-    results = crew.results("corrections", solve_window, len(problem.windows))
+    results = runner.results("corrections", solve_window, len(problem.windows))
     for window, found in zip(problem.windows, results, strict=True):
         together[:, unknowns_of(window.grains)] += found
         alone[:, unknowns_of(window.grains[window.core])] = found[:, np.repeat(window.core, 3)]
     return together, alone
 
 
-def _moved(problem: Problem, place: Path, crew: Crew, state: State) -> State:
+def _moved(problem: Problem, place: Path, runner: TaskRunner, state: State) -> State:
     """All maps moved to the least misfit along the corrections of all maps."""
-    corrections, alone = _corrections(problem, place, crew, state)
+    corrections, alone = _corrections(problem, place, runner, state)
     # Conjugate in exact arithmetic before the new images are known, so that these lose no digits.
     lengths = np.linalg.norm(corrections, axis=1)
     new = corrections[lengths > 0] / lengths[lengths > 0, None]
     new -= (new @ state.images.T) @ state.directions
     # Of one unknown all directions beside each other, as products want them.
     np.save(directions_file(place), np.asfortranarray(new))
-    images = sum(crew.results("directions", apply_block, len(problem.blocks)))
+    images = sum(runner.results("directions", apply_block, len(problem.blocks)))
     if problem.ridge is not None:
         images += float(problem.ridge) * new
     energy, turn = np.linalg.eigh(new @ images.T)
@@ -169,14 +169,14 @@ def _moved(problem: Problem, place: Path, crew: Crew, state: State) -> State:
     )
 
 
-def _compared(problem: Problem, place: Path, crew: Crew, state: State) -> State:
+def _compared(problem: Problem, place: Path, runner: TaskRunner, state: State) -> State:
     """The state with the field of its solution, and with the residual of the map itself.
 
     Rounding has built up in the one that was carried along.
     """
     np.save(directions_file(place), state.magnetization[:1])
     forward, gradient = np.zeros(problem.grid.shape), np.zeros(problem.unknowns)
-    results = crew.results("comparison", compare_block, len(problem.blocks))
+    results = runner.results("comparison", compare_block, len(problem.blocks))
     for part, found in zip(problem.blocks, results, strict=True):
         forward[part] = found.forward
         gradient += found.gradient

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mmtjax.greens.tree import LEAF, spanning_level
+from mmtjax.greens.compressed.tree import LEAF, spanning_level
 from mmtjax.scan.grid import SensorGrid
 
 #: Blocks of sensors that are enough to keep several workers busy, though some are narrow.

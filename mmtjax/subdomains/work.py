@@ -7,18 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.cluster import give_back_memory
+from mmtjax.errors import InversionError
 from mmtjax.files import beside
-from mmtjax.greens.blocks import unknowns_of
-from mmtjax.greens.compressed import CompressedGreen
-from mmtjax.inversion.judge import remedies
-from mmtjax.inversion.reduce import approach_for, reduce_rows
-from mmtjax.inversion.solution import InversionError
-from mmtjax.subdomains.frozen import freeze, thaw
-from mmtjax.subdomains.mosaic import Mosaic
+from mmtjax.greens.blockwise import BlockwiseGreen
+from mmtjax.greens.compressed.operator import CompressedGreen
+from mmtjax.inversion.strategy import reduce_rows, strategy_for
+from mmtjax.linalg.symmetric import unknowns_of
+from mmtjax.linalg.triangular import pack, solve_packed
+from mmtjax.parallel.cluster import give_back_memory
+from mmtjax.parallel.saved_arrays import load_arrays, save_arrays
+from mmtjax.solvers.base import remedies
 from mmtjax.subdomains.problem import kept
 from mmtjax.uncertainty.covariance import covariance_blocks
-from mmtjax.uncertainty.triangle import pack, solve_packed
 
 #: Condition number up to which a factor is kept in single precision: what it gives is improved by rounds anyway.
 _SINGLE = 1e6
@@ -45,15 +45,15 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         problem = kept(place)
         window, options = problem.windows[number], problem.options
         grains, grid = problem.grains.select(window.grains), problem.grid.window(window.rows, window.columns)
-        approach = approach_for(options.method, grains, grid, prior=options.prior, tolerance=options.tolerance)
-        green = Mosaic(
+        strategy = strategy_for(options.method, grains, grid, prior=options.prior, tolerance=options.tolerance)
+        green = BlockwiseGreen(
             problem.grid,
             window.grains,
             blocks={block: problem.blocks[block] for block in window.sees(problem.blocks)},
             read=lambda block: _green(place, block),
             across=unknowns_of(np.argsort(np.asarray(grains.position)[:, 0])),
         )
-        name, _, reduced = reduce_rows(green, jnp.asarray(problem.weight), problem.ridge, method=approach.method)
+        name, _, reduced = reduce_rows(green, jnp.asarray(problem.weight), problem.ridge, method=strategy.method)
         if not np.isfinite(reduced.condition):
             middle = np.asarray(grains.position)[window.core].mean(axis=0)
             raise InversionError(
@@ -87,7 +87,7 @@ def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
     rows, columns = problem.blocks[number]
     if not done.exists():
         grid, tolerance = problem.grid.window(rows, columns), problem.options.tolerance
-        freeze(CompressedGreen(problem.grains, grid, tolerance=tolerance, whole=problem.used), done)
+        save_arrays(CompressedGreen(problem.grains, grid, tolerance=tolerance, whole=problem.used), done)
         give_back_memory()
     weight = np.asarray(problem.weight[rows, columns])
     maps = [weight * problem.field[rows, columns]]
@@ -120,7 +120,7 @@ def compare_block(place: Path, number: int) -> Misfit:
 
 
 def _green(place: Path, number: int) -> CompressedGreen:
-    return thaw(block_file(place, number))
+    return load_arrays(block_file(place, number))
 
 
 def residual_file(place: Path) -> Path:

@@ -6,8 +6,8 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
+from mmtjax.linalg.triangular import inverse_blocks
 from mmtjax.precision import float64_array, in_main_memory, is_concrete, require_float64
-from mmtjax.uncertainty.triangle import inverse_blocks
 
 AnyArray = np.ndarray | jax.Array
 

@@ -1,0 +1,1 @@
+"""Estimators turn a factor and a map into magnetizations."""

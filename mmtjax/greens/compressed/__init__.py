@@ -1,0 +1,4 @@
+"""The Green's operator with distant columns as polynomials on a tree of squares of sensors."""
+
+from mmtjax.greens.compressed.operator import CompressedGreen as CompressedGreen
+from mmtjax.greens.compressed.operator import stored_bytes as stored_bytes

@@ -1,0 +1,77 @@
+"""What a compressed operator holds: columns near the leaves of its tree, and polynomials on all squares."""
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from mmtjax.field.columns import columns_of_pairs
+from mmtjax.field.nodes import polynomials_of_pairs
+from mmtjax.field.plan import TILE, FieldPlan
+from mmtjax.greens.compressed.tree import LEAF_TILES, Square, batches
+from mmtjax.precision import is_concrete
+from mmtjax.progress import Progress
+from mmtjax.scan.grid import SensorGrid
+
+#: Rows of one result of the kernels: always the same, so that what surrounds them is compiled once.
+_POLYNOMIALS = 4096
+_NEAR = 1024
+
+AnyArray = np.ndarray | Array
+
+
+def stored_polynomials(
+    plan: FieldPlan, grid: SensorGrid, level: list[Square]
+) -> list[Float[AnyArray, "far_unknown term"]]:
+    """Polynomials of the distant columns of each square of a level."""
+    held = []
+    for batch in batches([len(square.far) for square in level], _POLYNOMIALS):
+        squares = level[batch]
+        size = [len(square.far) for square in squares]
+        values = polynomials_of_pairs(
+            plan,
+            grid,
+            grain=np.concatenate([square.far for square in squares]),
+            first=np.repeat([square.first for square in squares], size, axis=0),
+            count=np.repeat([square.count for square in squares], size),
+            form=np.concatenate([square.form for square in squares]),
+            rows=max(_POLYNOMIALS, sum(size)),
+        )
+        held += _parts(values.reshape(-1, values.shape[2]), size)
+    return held
+
+
+def stored_leaves(
+    plan: FieldPlan, grid: SensorGrid, leaves: list[Square], *, progress: Progress | None = None
+) -> list[Float[AnyArray, "near_unknown sensor"]]:
+    """Columns of the grains near each leaf at its sensors, tile by tile."""
+    held: list[AnyArray] = []
+    tile = np.stack(np.divmod(np.arange(LEAF_TILES**2), LEAF_TILES), axis=1) * TILE
+    for batch in batches([len(leaf.near) for leaf in leaves], _NEAR):
+        size = [len(leaf.near) for leaf in leaves[batch]]
+        grain = np.concatenate([leaf.near for leaf in leaves[batch]])
+        first = np.repeat([leaf.first for leaf in leaves[batch]], size, axis=0)
+        pair, slot = np.divmod(np.arange(len(grain) * len(tile)), len(tile))
+        values = columns_of_pairs(
+            plan,
+            grid,
+            grain=grain[pair],
+            first=first[pair] + tile[slot],
+            target=(pair, slot),
+            shape=(max(_NEAR, len(grain)), len(tile)),
+        )
+        held += _parts(values, size)
+        if progress is not None:
+            jax.block_until_ready(values)
+            progress(len(held) * grid.size // len(leaves), grid.size)
+    return held
+
+
+def _parts(values: Array, size: list[int]) -> list[AnyArray]:
+    """Three rows for each grain of each member, copied to main memory, where many sizes compile nothing.
+
+    Traced values stay what they are.
+    """
+    stop = 3 * np.cumsum(size)
+    source = np.asarray(values) if is_concrete(values) else values
+    parts = [source[end - 3 * count : end] for count, end in zip(size, stop, strict=True)]
+    return [part.copy() if isinstance(part, np.ndarray) else part for part in parts]

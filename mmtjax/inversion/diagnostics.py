@@ -1,0 +1,109 @@
+"""What to know before believing a solution: its failure, with the remedy, and warnings."""
+
+import dataclasses
+import inspect
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+from mmtjax.errors import InversionWarning
+from mmtjax.inversion.solution import Solution
+from mmtjax.inversion.tolerance import is_too_coarse, tightened
+from mmtjax.solvers.base import remedies
+from mmtjax.units import MAGNETITE_SATURATION
+
+#: Standard deviations of χ² by which it may miss its expectation before a warning.
+_CHI_SQUARE_SPREAD = 5.0
+
+#: Packages whose functions lie between a user's line and a warning: this one, and the checks of types around them.
+_OURS = ("mmtjax", "jaxtyping", "beartype")
+
+
+def condition_failure(condition: float, *, limit: float, solver: str) -> str | None:
+    """Why uncertainties cannot be vouched for at a condition number; None where they can."""
+    if condition <= limit:
+        return None
+    return (
+        f"the condition number {condition:.1e} is beyond {limit:.0e}, where uncertainties by the {solver} method can "
+        f"be vouched for: {remedies(solver)}"
+    )
+
+
+def diagnose(solution: Solution, *, limit: float, solver: str, tolerance: float, throw: bool) -> Solution:
+    """Say what is wrong with a solution by a solver and columns of that tolerance: its failure, and warnings."""
+    failure = condition_failure(float(solution.condition), limit=limit, solver=solver) or solution.failure
+    if failure is not None:
+        unseen = _unseen(solution)
+        failure += "" if unseen is None else f". {unseen}"
+        solution = dataclasses.replace(solution, failure=failure, warnings=(failure,))
+        if throw:
+            solution.check()
+        _warn(failure)
+        return solution
+    messages = tuple(_concerns(solution, tolerance))
+    for message in messages:
+        _warn(message)
+    return dataclasses.replace(solution, warnings=messages)
+
+
+def _warn(message: str) -> None:
+    """Warn, of the line that has called mmtjax."""
+    frame, level = inspect.currentframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, InversionWarning, stacklevel=level)
+
+
+def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
+    condition = float(solution.condition)
+    if is_too_coarse(tolerance, condition=condition):
+        yield (
+            f"the condition number {condition:.1e} multiplies the error of the Green's matrix, {tolerance:.0e} of the "
+            "peak of a grain: magnetizations may be off by a share of their radii; pass "
+            f"tolerance={tightened(tolerance, condition=condition):.0e}"
+        )
+    freedom = max(float(solution.scan.used - solution.effective_unknowns), 1.0)
+    excess = float(solution.reduced_chi_square)
+    if excess > 1 + _CHI_SQUARE_SPREAD * np.sqrt(2 / freedom):
+        residual = np.asarray(solution.residual)[solution.scan.mask]
+        yield (
+            f"noise of {float(np.median(solution.noise)):.4g} nT cannot explain the residual of "
+            f"{np.sqrt(np.mean(residual**2)):.4g} nT rms (reduced chi-square {excess:.3g}): radii are too small by "
+            f"{np.sqrt(excess):.3g} times at least. Something is not modelled (standoff, shift, missing grains, "
+            "grains that are not uniform); pass noise='residual' for radii that reckon with it"
+        )
+    beyond = int(np.sum(solution.beyond_saturation))
+    if beyond:
+        yield (
+            f"{beyond} of {len(solution.grains)} grains are magnetized beyond {MAGNETITE_SATURATION / 1e3:g} kA/m, "
+            "the saturation of magnetite, which no grain can be; do not believe them"
+            + ("; prior=480e3 keeps them nearer to what is physical" if solution.prior is None else "")
+        )
+    unseen = _unseen(solution)
+    if unseen is not None:
+        yield unseen
+
+
+def _unseen(solution: Solution) -> str | None:
+    """Which grains no sensor in use lies near to: beside the map, or under its mask."""
+    grid, position = solution.scan.grid, np.asarray(solution.grains.position)
+    spacing = np.asarray(grid.spacing)
+    place = (position[:, :2] - np.asarray(grid.origin)) / spacing
+    size = np.array(grid.shape[::-1])
+    beside = np.any((place < -0.5) | (place > size - 0.5), axis=1)
+    if beside.any():
+        return (
+            f"{int(beside.sum())} grains lie beside the map, the first is grain {solution.grains.ids[beside][0]}; "
+            "the map holds little of their field"
+        )
+    column, row = np.clip(np.rint(place), 0, size - 1).astype(int).T
+    away = ndimage.distance_transform_edt(~np.asarray(solution.scan.mask), sampling=spacing[::-1])[row, column]
+    masked = away > float(grid.height) - position[:, 2]
+    if masked.any():
+        return (
+            f"{int(masked.sum())} grains lie under the mask, further from any sensor in use than they are deep, the "
+            f"first is grain {solution.grains.ids[masked][0]}; the map holds little of their field"
+        )
+    return None

@@ -1,0 +1,1 @@
+"""Work that is done by several processes: local ones, or those of a Dask cluster."""

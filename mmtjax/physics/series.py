@@ -1,0 +1,160 @@
+"""Field of a grain far away: a multipole series about its centroid, averaged over a sensor by its moments."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from mmtjax.physics.harmonics import field_matrix, field_terms, sensor_convolution, term_norms
+from mmtjax.precision import is_concrete
+
+AnyArray = np.ndarray | Array
+
+#: Orders of the series that a distance chooses from, the cheapest first.
+ORDERS = (2, 4, 7, 12)
+
+#: Moments beyond the highest order tell how far the truncated series can be trusted.
+MOMENT_ORDER = ORDERS[-1] + 2
+
+#: Closer than this many radii of grain and sensor together the series is never used.
+_CONVERGES = 1.25
+
+
+def series_coefficients(
+    moments: Float[np.ndarray, "body monomial"], side: Float[AnyArray, "2"]
+) -> Float[AnyArray, "body 3 2 term"]:
+    """Coefficients of the series of the mean over a sensor, for `series`, from the central moments of bodies."""
+    target, source, exponent, factor = sensor_convolution(MOMENT_ORDER)
+    matrix = field_matrix(MOMENT_ORDER)
+    size = moments.shape[1]
+    if is_concrete(side):
+        # In NumPy even while something else is traced: XLA would work such constants out at a crawl when it compiles.
+        moment = np.prod((np.asarray(side) / 2) ** exponent / (exponent + 1), axis=1)
+        convolution = np.zeros((size, size))
+        np.add.at(convolution, (target, source), factor * moment)
+    else:
+        moment = jnp.prod((side / 2) ** exponent / (exponent + 1), axis=1)
+        convolution = jnp.zeros((size, size)).at[target, source].add(factor * moment)
+    averaged = moments @ convolution.T
+    return (averaged @ matrix.reshape(-1, size).T).reshape(-1, *matrix.shape[:3])
+
+
+def degree_bounds(coefficients: Float[AnyArray, "body 3 2 term"]) -> Float[AnyArray, "body level"]:
+    """Bounds p of the terms of each degree: at a distance r those of moments of order k are at most ``p_k / r^(k+3)``.
+
+    By Cauchy–Schwarz, see `term_norms`.
+    """
+    xp = np if isinstance(coefficients, np.ndarray) else jnp
+    square = xp.sum(coefficients**2, axis=(1, 2)) * term_norms(MOMENT_ORDER) ** 2
+    first = np.flatnonzero(np.diff([0, *(degree for degree, _ in field_terms(MOMENT_ORDER))]))
+    stop = [*first[1:], square.shape[1]]
+    return xp.sqrt(xp.stack([square[:, a:b].sum(axis=1) for a, b in zip(first, stop, strict=True)], axis=1))
+
+
+def truncation_errors(
+    bounds: Float[AnyArray, "body level"], reach: Float[AnyArray, " body"], distance: Float[AnyArray, " body"]
+) -> list[Float[AnyArray, " body"]]:
+    """Bounds of what the series of each of `ORDERS` leaves out at a distance beyond the `reach` of body and sensor.
+
+    What lies beyond the known moments continues as a geometric series with the ratio of a source on the bounding
+    sphere. Closer than 1.25 reaches the bound is infinite.
+    """
+    xp = np if isinstance(bounds, np.ndarray) else jnp
+    ratio = reach / distance
+    converges = ratio * _CONVERGES < 1
+    ratio = xp.where(converges, ratio, 0.5)
+    terms, factor = [], 1 / distance**3
+    for level in range(bounds.shape[1]):
+        terms.append(bounds[:, level] * factor)
+        factor = factor / distance
+    rest = (terms[-1] + terms[-2]) * 1.5 * ratio / (1 - ratio)
+    errors: dict[int, AnyArray] = {}
+    for level in range(bounds.shape[1] - 1, -1, -1):
+        if level in ORDERS:
+            errors[level] = xp.where(converges, rest, xp.inf)
+        rest = rest + terms[level]
+    return [errors[order] for order in ORDERS]
+
+
+def allowed_error(
+    volume: Float[AnyArray, " body"],
+    reach: Float[AnyArray, " body"],
+    closest: Float[AnyArray, " body"],
+    distance: Float[AnyArray, " body"],
+) -> Float[AnyArray, " body"]:
+    """Error of a coefficient that a tolerance of one allows: the peak, or ten times the least value of a dipole there.
+
+    The peak is that of a body whose centroid is the distance `closest` from the nearest sensor.
+    """
+    xp = np if isinstance(volume, np.ndarray) and isinstance(closest, np.ndarray) else jnp
+    return xp.minimum(2 * volume / (closest + reach) ** 3, 10 * volume / distance**3)
+
+
+def series(
+    coefficients: Float[Array, "component 2 term"],
+    x: Float[Array, ""],
+    y: Float[Array, ""],
+    z: Float[Array, ""],
+    *,
+    order: int,
+) -> tuple[Float[Array, ""], ...]:
+    """Coefficients N_x, N_y, N_z of one grain, or other series, at the displacement from its centroid to one sensor.
+
+    ``N_i = Σ Re[c_i I_l^m]`` for degrees l = 2 … order + 2, with I_l^m = (x + iy)^m q_l^m, where q is real and obeys
+    ``r² q_l^m = (2l-1) z q_{l-1}^m - ((l-1)² - m²) q_{l-2}^m``. Displacements are µm.
+    """
+    index = {term: number for number, term in enumerate(field_terms(order))}
+    inverse_square = 1.0 / (x * x + y * y + z * z)
+    z_scaled = z * inverse_square
+    components = range(len(coefficients))
+    total = [0.0 for _ in components]
+    real, imaginary, diagonal = jnp.ones_like(x), jnp.zeros_like(x), jnp.sqrt(inverse_square)
+    for m in range(order + 3):
+        partial = [[0.0, 0.0] for _ in components]
+        lower, current = jnp.zeros_like(x), diagonal
+        for degree in range(m, order + 3):
+            if degree > m:
+                following = (2 * degree - 1) * z_scaled * current
+                if degree > m + 1:
+                    following = following - ((degree - 1) ** 2 - m**2) * inverse_square * lower
+                lower, current = current, following
+            if degree >= 2:
+                for component in components:
+                    for part in range(2 if m else 1):
+                        factor = coefficients[component, part, index[degree, m]]
+                        partial[component][part] = partial[component][part] + factor * current
+        for component in components:
+            total[component] = total[component] + partial[component][0] * real - partial[component][1] * imaginary
+        real, imaginary = real * x - imaginary * y, real * y + imaginary * x
+        diagonal = -(2 * m + 1) * inverse_square * diagonal
+    return tuple(total)
+
+
+@partial(jax.jit, static_argnames="order")
+def truncation_radius(
+    bounds: Float[Array, "body level"],
+    volume: Float[Array, " body"],
+    reach: Float[Array, " body"],
+    closest: Float[Array, " body"],
+    tolerance: float | Float[Array, ""],
+    *,
+    order: int,
+) -> Float[Array, " body"]:
+    """Distance beyond which the series of an order holds the tolerance, µm; its derivative is taken as zero."""
+    number = ORDERS.index(order)
+
+    def holds(distance: Float[Array, " body"]) -> Bool[Array, " body"]:
+        error = truncation_errors(bounds, reach, distance)[number]
+        return error <= tolerance * allowed_error(volume, reach, closest, distance)
+
+    def halve(_: Int[Array, ""], bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = jnp.sqrt(low * high)
+        good = holds(middle)
+        return jnp.where(good, low, middle), jnp.where(good, middle, high)
+
+    smallest = _CONVERGES * (1 + 1e-9) * reach
+    _, high = jax.lax.fori_loop(0, 40, halve, (smallest, 1e6 * reach))
+    return jax.lax.stop_gradient(jnp.where(holds(smallest), smallest, high))

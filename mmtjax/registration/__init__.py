@@ -1,0 +1,4 @@
+"""How a map lies to its grains: standoff, shift and rotation, fitted by variable projection."""
+
+from mmtjax.registration.registration import Registration as Registration
+from mmtjax.registration.registration import fit_registration as fit_registration

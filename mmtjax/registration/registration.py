@@ -1,0 +1,338 @@
+"""Fit what nobody measures well: the standoff, and the shift and rotation between microCT and map."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import equinox as eqx
+import numpy as np
+import pandas
+from jaxtyping import Float
+from scipy.stats import norm
+
+from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.inversion.memory import require_memory
+from mmtjax.inversion.options import checked_options, weights_of
+from mmtjax.precision import is_concrete, require_float64
+from mmtjax.progress import StageProgress
+from mmtjax.registration.alignment import NAMES, PARAMETERS, UNITS, moved_grains, moved_grid
+from mmtjax.registration.determinacy import own_reasons, shared_reasons
+from mmtjax.registration.levenberg_marquardt import Optimum, Problem, find_optimum
+from mmtjax.registration.marginal_fit import MarginalFit, Survey, maps_of
+from mmtjax.registration.residual_correlation import residual_correlation
+from mmtjax.scan.scan import Scan
+from mmtjax.sources.grains import Grains
+from mmtjax.units import MAGNETITE_SATURATION
+
+#: How far the search goes to either side of what is given: µm, µm, degrees.
+DEFAULT_RANGES: Mapping[str, float] = {"standoff": 10.0, "shift": 10.0, "rotation": 3.0}
+
+#: Largest rotation: beyond, shapes would have to be turned too.
+_LARGEST_ROTATION = 10.0
+
+#: Distance that is kept between grains and sensors, as a share of a sensor.
+_CLEARANCE = 0.05
+
+
+class Registration(eqx.Module):
+    """How a map lies to its grains, as fitted, with uncertainties and whether to believe them.
+
+    Attributes
+    ----------
+    scan, grains
+        What went in, at the geometry that was given.
+    names
+        The parameters that were fitted: ``"standoff"``, ``"shift x"``, ``"shift y"``, ``"rotation"``.
+    change
+        Fitted change of all four, zero where not fitted: sensors higher by µm, grains moved by (x, y) µm, turned
+        anticlockwise by degrees about the middle of the map.
+    covariance
+        Of the parameters of `names`, with the correlation of the residual taken into account.
+    inflation
+        Factor by which that widens the standard deviation that white noise would give, one at least.
+    noise
+        Standard deviation of a sensor of weight one that was used, nT.
+    reduced_chi_square
+        Of the fit: 1 where the noise explains the residual.
+    residual_correlation
+        Correlation of the residual between neighbouring sensors.
+    independent_sensors
+        Number of independent values that the residual amounts to.
+    log_evidence
+        Before and after the fit, with the prior: logarithm of the density of the map, magnetizations integrated out.
+    slice_values, slice_drops
+        For each of `names`, values over the whole range with the others as fitted, and by how much the objective
+        (minus half of misfit and effective unknowns) is less there than at `change`, (param, point).
+    converged
+        Whether the search came to an end, with no better place on the slices; nothing is determined otherwise.
+    reasons
+        For each of `names`, why it is not determined; empty where it is.
+    level
+        Probability of the intervals.
+    """
+
+    scan: Scan
+    grains: Grains
+    names: tuple[str, ...] = eqx.field(static=True)
+    change: Float[np.ndarray, "4"]
+    covariance: Float[np.ndarray, "param param"]
+    inflation: Float[np.ndarray, " param"]
+    noise: float
+    reduced_chi_square: float
+    residual_correlation: float
+    independent_sensors: float
+    log_evidence: tuple[float, float]
+    slice_values: Float[np.ndarray, "param point"]
+    slice_drops: Float[np.ndarray, "param point"]
+    converged: bool = eqx.field(static=True)
+    reasons: tuple[tuple[str, ...], ...] = eqx.field(static=True)
+    level: float = eqx.field(static=True)
+
+    @property
+    def values(self) -> Float[np.ndarray, " param"]:
+        """Fitted values of `names`, µm and degrees."""
+        return self.change[[NAMES.index(name) for name in self.names]]
+
+    @property
+    def standard_deviation(self) -> Float[np.ndarray, " param"]:
+        """Standard deviations of `values`."""
+        return np.sqrt(np.diagonal(self.covariance))
+
+    @property
+    def half_width(self) -> Float[np.ndarray, " param"]:
+        """Half of the interval that holds the truth with probability `level`."""
+        return float(norm.ppf(0.5 + self.level / 2)) * self.standard_deviation
+
+    @property
+    def determined(self) -> tuple[str, ...]:
+        """Which of ``standoff``, ``shift``, ``rotation`` are determined, a shift if both of its components are."""
+        kept = [name for name, why in zip(self.names, self.reasons, strict=True) if not why]
+        return tuple(what for what, names in PARAMETERS.items() if all(name in kept for name in names))
+
+    def aligned(self) -> tuple[Scan, Grains]:
+        """Scan and grains at the fitted geometry, for `invert`; all of the fit, determined or not."""
+        scan, grid = self.scan, moved_grid(self.scan.grid, self.change)
+        return Scan(scan.field, grid, scan.mask, noise=scan.noise), moved_grains(self.grains, scan.grid, self.change)
+
+    def table(self) -> pandas.DataFrame:
+        """One row for each parameter; units are in the column ``unit``."""
+        return pandas.DataFrame(
+            {
+                "parameter": self.names,
+                "value": self.values,
+                "standard_deviation": self.standard_deviation,
+                "half_width": self.half_width,
+                "inflation": self.inflation,
+                "unit": [UNITS[NAMES.index(name)] for name in self.names],
+                "determined": [not why for why in self.reasons],
+                "why_not": ["; ".join(why) for why in self.reasons],
+            }
+        )
+
+    def __str__(self) -> str:
+        lines = []
+        for row in self.table().itertuples():
+            verdict = "determined" if row.determined else f"not determined: {row.why_not}"
+            interval = f"{row.value:+.3g} ± {row.half_width:.2g} {row.unit} ({self.level:.0%})"
+            lines.append(f"{row.parameter} {interval}, {verdict}")
+        return "\n".join(lines)
+
+
+def fit_registration(
+    scan: Scan,
+    grains: Grains,
+    noise: object = None,
+    *,
+    fit: Sequence[str] = ("standoff", "shift"),
+    prior: float = MAGNETITE_SATURATION,
+    ranges: Mapping[str, float] | None = None,
+    level: float = 0.95,
+    points: int = 11,
+    tolerance: float = DEFAULT_TOLERANCE,
+    memory_limit: int | None = None,
+    progress: StageProgress | None = None,
+) -> Registration:
+    """Fit the standoff, a shift and a rotation of a map against its grains.
+
+    The magnetizations, in which the map is linear, are solved for at every geometry (variable projection), with a prior
+    that keeps them physical; see `Registration` for what comes back. Look at `Registration.determined` before you
+    use it: a misfit has a minimum even where the map does not tell the geometry.
+
+    Parameters
+    ----------
+    scan, grains
+        The map and its grains as they are thought to lie.
+    noise
+        Standard deviation of the noise of the map in nT, a number or a map, or ``"residual"``. By default
+        ``scan.noise``.
+    fit
+        What to fit, of ``"standoff"``, ``"shift"`` and ``"rotation"``.
+    prior
+        Standard deviation (A/m) of the normal prior of every component of the magnetization; without it, deep grains
+        grow beyond what is physical and pull the plane away.
+    ranges
+        How far to either side of the given geometry to search: ``{"standoff": 10, "shift": 10, "rotation": 3}`` in µm
+        and degrees by default. The plane stays above the grains.
+    level
+        Probability of the intervals.
+    points
+        Number of values along each parameter at which the whole range is looked at.
+    tolerance
+        Error of a coefficient of Q as a share of the peak of its grain.
+    memory_limit
+        Bytes that may be used; by default what is free.
+    progress
+        Called as ``progress(stage, done, total)``, counted in passes over the map; the total is a guess.
+
+    Raises
+    ------
+    RuntimeError
+        If JAX is not set to double precision.
+    ValueError
+        For a parameter of another name, ranges that are not positive, a traced map or geometry, and as `invert`.
+    MemoryError
+        If the problem would not fit, before any work is done.
+
+    Examples
+    --------
+    >>> import mmtjax
+    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1], [6, 4, -7, 2, 1, 1, 2]])
+    >>> grid = mmtjax.SensorGrid(origin=(-14, -14), spacing=1, shape=(32, 32), height=2)
+    >>> field = mmtjax.forward(grains, [[0, 5e3, 9e3], [4e3, 0, -7e3]], grid)
+    >>> field = field + 5.0 * np.random.default_rng(0).normal(size=grid.shape)
+    >>> found = fit_registration(Scan(field, grid), grains.translate([0.5, 0, 0]), noise=5.0, points=5)
+    >>> found.determined, bool(abs(found.values[1] + 0.5) < 0.05)
+    (('standoff', 'shift'), True)
+    """
+    require_float64()
+    if not is_concrete(scan, grains):
+        raise ValueError(
+            "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
+        )
+    if prior is None:
+        raise ValueError(f"prior must be a number in A/m, e.g. {MAGNETITE_SATURATION:g}: a fit without it is not one")
+    sigma = checked_options(scan, noise, prior=prior, method="auto", level=level)
+    free = _free_parameters(fit)
+    if points < 3:
+        raise ValueError(f"points must be at least 3, the ends of a range and its middle; got {points!r}")
+    _require_memory(scan, grains, limit=memory_limit)
+    weight, variance = weights_of(scan, sigma)
+    survey = Survey(scan, grains, weight=weight, tolerance=tolerance)
+    low, high = _bounds(survey, ranges)
+    problem = Problem(survey, None if sigma is None else float(variance), float(prior), free, low, high)
+    optimum = find_optimum(problem, points=points, report=_counter(progress, len(free), points))
+    return _registration(problem, optimum, level=level)
+
+
+def _require_memory(scan: Scan, grains: Grains, *, limit: int | None) -> None:
+    """A fit takes triangular factors of all unknowns as an orthogonal solve does."""
+    try:
+        require_memory(len(grains), scan.grid.size, method="orthogonal", limit=limit)
+    except MemoryError as error:
+        raise MemoryError(
+            f"a fit of the geometry takes what an inversion of the whole takes, windows or not: {error}"
+        ) from error
+
+
+def _registration(problem: Problem, optimum: Optimum, *, level: float) -> Registration:
+    """What an optimum says, and whether to believe it."""
+    survey, part, free = problem.survey, optimum.part, problem.free
+    used = int(np.count_nonzero(survey.weight))
+    maps = maps_of(survey, optimum.change, part, optimum.slopes, free=free)
+    noise = residual_correlation(maps, variance=part.variance, used=used, effective_unknowns=part.effective_unknowns)
+    covariance, inflation = _covariance(optimum.curvature, noise.score_covariance)
+    shared = tuple(shared_reasons(problem, optimum, noise))
+    grid = survey.scan.grid
+    depth = float(np.median(grid.height + optimum.change[0] - np.asarray(survey.grains.position)[:, 2]))
+    half = norm.ppf(0.5 + level / 2) * np.sqrt(np.diagonal(covariance))
+    reasons = tuple(
+        shared
+        + tuple(
+            own_reasons(
+                problem, optimum, noise, row=row, half=float(half[row]), inflation=float(inflation[row]), depth=depth
+            )
+        )
+        for row in range(len(free))
+    )
+    reasons = _shift_as_one(tuple(NAMES[number] for number in free), reasons)
+    before = MarginalFit.from_root(survey.root(np.zeros(4)), variance=part.variance, prior=part.prior)
+    return Registration(
+        scan=survey.scan,
+        grains=survey.grains,
+        names=tuple(NAMES[number] for number in free),
+        change=optimum.change,
+        covariance=covariance,
+        inflation=inflation,
+        noise=float(np.sqrt(part.variance)),
+        reduced_chi_square=part.residual_square / part.variance / max(used - part.effective_unknowns, 1.0),
+        residual_correlation=noise.neighbours,
+        independent_sensors=noise.independent,
+        log_evidence=(before.log_evidence(survey.weight), part.log_evidence(survey.weight)),
+        slice_values=optimum.slice_values,
+        slice_drops=optimum.slice_drops,
+        converged=optimum.converged,
+        reasons=reasons,
+        level=level,
+    )
+
+
+def _shift_as_one(names: tuple[str, ...], reasons: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """A component of the shift is of no use where the other is not determined."""
+    told = dict(zip(names, reasons, strict=True))
+    for one, other in (PARAMETERS["shift"], PARAMETERS["shift"][::-1]):
+        if told.get(other) and not told[one]:
+            told[one] = (f"the {other} is not",)
+    return tuple(told[name] for name in names)
+
+
+def _covariance(
+    curvature: Float[np.ndarray, "param param"], score_covariance: Float[np.ndarray, "param param"]
+) -> tuple[Float[np.ndarray, "param param"], Float[np.ndarray, " param"]]:
+    """Inverse of the curvature, widened where the residual shows more than white noise; infinite without curvature."""
+    values = np.linalg.eigvalsh(curvature)
+    if not values[0] > np.finfo(float).eps * values[-1]:
+        return np.diag(np.full(len(curvature), np.inf)), np.ones(len(curvature))
+    inverse = np.linalg.inv(curvature)
+    shown = np.diagonal(inverse @ score_covariance @ inverse) / np.diagonal(inverse)
+    inflation = np.sqrt(np.maximum(1.0, shown))
+    return inverse * np.outer(inflation, inflation), inflation
+
+
+def _free_parameters(fit: Sequence[str]) -> tuple[int, ...]:
+    wanted = [fit] if isinstance(fit, str) else list(fit)
+    strangers = [name for name in wanted if name not in PARAMETERS]
+    if strangers or not wanted:
+        raise ValueError(f"fit must name some of {', '.join(PARAMETERS)}; got {fit!r}")
+    return tuple(NAMES.index(name) for what, names in PARAMETERS.items() if what in wanted for name in names)
+
+
+def _bounds(survey: Survey, ranges: Mapping[str, float] | None) -> tuple[np.ndarray, np.ndarray]:
+    given = dict(ranges or {})
+    for name, width in given.items():
+        if name not in DEFAULT_RANGES:
+            raise ValueError(f"ranges must name some of {', '.join(DEFAULT_RANGES)}; got {name!r}")
+        if not (np.isfinite(width) and width > 0):
+            raise ValueError(
+                f"the range of the {name} must be positive, in {'°' if name == 'rotation' else 'µm'}; got {width!r}"
+            )
+    chosen = {**DEFAULT_RANGES, **given}
+    if chosen["rotation"] > _LARGEST_ROTATION:
+        raise ValueError(
+            f"the range of the rotation must be at most {_LARGEST_ROTATION:g}°, for shapes are not turned with their "
+            f"centroids; got {chosen['rotation']!r}. Turn the microCT stack first"
+        )
+    high = np.array([chosen["standoff"], chosen["shift"], chosen["shift"], chosen["rotation"]], float)
+    low, grid = -high, survey.scan.grid
+    top = float(np.max(np.asarray(survey.grains.top))) + _CLEARANCE * float(np.min(np.asarray(grid.side)))
+    low[0] = min(max(low[0], top - float(grid.height)), 0.0)
+    return low, high
+
+
+def _counter(progress: StageProgress | None, count: int, points: int) -> Callable[[int], None]:
+    done, total = 0, 10 * (2 + count) + count * points + 2 * count * (2 + count)
+
+    def report(passes: int) -> None:
+        nonlocal done
+        done += passes
+        if progress is not None:
+            progress("geometry", min(done, total), total)
+
+    return report

@@ -1,0 +1,1 @@
+"""What is said of a solution in words and numbers."""

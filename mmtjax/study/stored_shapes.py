@@ -1,0 +1,73 @@
+"""Shapes of a user's own that the grains of a study are drawn from: known by their hash, and kept in the store."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import xarray
+
+from mmtjax.sources.shape_library import ShapeLibrary
+from mmtjax.study.arrays import read_array, write_group
+from mmtjax.study.config import SYNTHETIC, StudyConfig
+
+#: Name of the group that holds them.
+SHAPES = "shapes"
+
+_DIMENSIONS = {
+    "volume": ("shape",),
+    "bounding_radius": ("shape",),
+    "low": ("shape", "axis"),
+    "high": ("shape", "axis"),
+    "corner_offset": ("corner", "axis"),
+    "corner_weight": ("corner",),
+    "cuboid_low": ("cuboid", "axis"),
+    "cuboid_high": ("cuboid", "axis"),
+    "first_corner": ("end",),
+    "first_cuboid": ("end",),
+}
+
+
+def check_shapes(config: StudyConfig, library: ShapeLibrary | None) -> None:
+    """Refuse shapes where a configuration names none, and none where it names some."""
+    if library is None and config.library != SYNTHETIC:
+        raise ValueError(
+            f"the study draws its grains from {config.library!r}, but no shapes were passed; pass library=, such as "
+            "ShapeLibrary.from_grains(read_grains(...))"
+        )
+    if library is not None and config.library == SYNTHETIC:
+        raise ValueError(
+            f"shapes were passed, but the study has library = {SYNTHETIC!r}; write there where they come from, such as "
+            "the name of the file"
+        )
+
+
+def shapes_fingerprint(library: ShapeLibrary | None) -> str:
+    """Hash of shapes and their order, for samples depend on both; ``"synthetic"`` for None."""
+    if library is None:
+        return SYNTHETIC
+    digest = hashlib.sha256()
+    for name in _DIMENSIONS:
+        values = np.ascontiguousarray(getattr(library, name))
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode() + values.tobytes())
+    return digest.hexdigest()
+
+
+def keep_shapes(store: Path, library: ShapeLibrary | None) -> None:
+    """Write shapes to a store that does not have them yet; nothing for None.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written, as on a full disk.
+    """
+    if library is None or (store / SHAPES).exists():
+        return
+    variables = {name: (dimensions, np.asarray(getattr(library, name))) for name, dimensions in _DIMENSIONS.items()}
+    write_group(store / SHAPES, xarray.Dataset(variables, attrs={"long_name": "shapes of grains, lengths in µm"}))
+
+
+def kept_shapes(store: Path) -> ShapeLibrary | None:
+    """The shapes that a store holds, None for the synthetic ones."""
+    if not (store / SHAPES).exists():
+        return None
+    return ShapeLibrary(**{name: read_array(store / SHAPES / name)[0] for name in _DIMENSIONS})
