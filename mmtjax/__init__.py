@@ -2,12 +2,20 @@
 
 from mmtjax.errors import InversionError as InversionError
 from mmtjax.errors import InversionWarning as InversionWarning
+from mmtjax.estimators import BoundedLeastSquares as BoundedLeastSquares
+from mmtjax.estimators import LeastSquares as LeastSquares
 from mmtjax.greens.dense import greens_matrix as greens_matrix
 from mmtjax.greens.forward import forward as forward
 from mmtjax.inversion.invert import invert as invert
 from mmtjax.inversion.invert import invert_series as invert_series
 from mmtjax.inversion.memory import estimate_memory as estimate_memory
+from mmtjax.inversion.options import InversionOptions as InversionOptions
 from mmtjax.inversion.solution import Solution as Solution
+from mmtjax.noise import NoiseMap as NoiseMap
+from mmtjax.noise import ResidualNoise as ResidualNoise
+from mmtjax.noise import WhiteNoise as WhiteNoise
+from mmtjax.patterns import Background as Background
+from mmtjax.prior import Prior as Prior
 from mmtjax.registration.registration import Registration as Registration
 from mmtjax.registration.registration import fit_registration as fit_registration
 from mmtjax.scan.grid import SensorGrid as SensorGrid
@@ -23,6 +31,7 @@ from mmtjax.selection import statistic_threshold as statistic_threshold
 from mmtjax.simulation import Simulation as Simulation
 from mmtjax.simulation import simulate as simulate
 from mmtjax.sources.grains import Grains as Grains
+from mmtjax.sources.multipoles import Multipoles as Multipoles
 from mmtjax.subdomains.invert import invert_subdomains as invert_subdomains
 from mmtjax.uncertainty.confidence import bootstrap_radius as bootstrap_radius
 from mmtjax.uncertainty.confidence import confidence_radius as confidence_radius

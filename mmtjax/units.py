@@ -4,6 +4,9 @@ Inside, lengths are in µm, fields in nT, magnetizations in A/m. With these the 
 dimensionless: ``Bz[nT] = NT_PER_A_PER_M * N * M[A/m]``.
 """
 
+#: Axes of a vector: right-handed, z up.
+AXES = ("x", "y", "z")
+
 #: µ0/(4π) in nT per A/m: 1e-7 T m/A.
 NT_PER_A_PER_M = 100.0
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.selection import probability_within_limit
+from mmtjax.solvers.cholesky import factor_of_information
 from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.uncertainty.covariance import covariance_blocks
 from mmtjax.units import UM3_PER_MM3
@@ -47,8 +48,7 @@ class Outcome(eqx.Module):
 
     def factor(self) -> tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]:
         """Upper triangular R and scale s with ``information = diag(s) RᵀR diag(s)``."""
-        scale = jnp.sqrt(jnp.diagonal(self.information))
-        return jnp.linalg.cholesky(self.information / scale[:, None] / scale, upper=True), scale
+        return factor_of_information(self.information)
 
     def covariance(self) -> Float[Array, "grain 3 3"]:
         """Covariance of the magnetization of each grain, (A/m)²."""

@@ -1,4 +1,4 @@
-"""Columns of the Green's matrix on tiles of sensors: near or far form for every grain and tile, and nothing else."""
+"""Columns of the Green's matrix on tiles of sensors: for every source and tile its near form or its series."""
 
 from functools import cache
 from typing import NamedTuple
@@ -17,73 +17,94 @@ from mmtjax.field.kernels import (
     Step,
     at_hand,
     chunks,
-    corner_kernel,
-    moved_corner_kernel,
+    near_kernel,
     one_by_one,
     series_kernel,
 )
 from mmtjax.field.plan import SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
+from mmtjax.field.slopes import moved_corner_kernel, require_uniform_bodies
 from mmtjax.physics.harmonics import derivative_matrices, field_terms
 from mmtjax.physics.series import ORDERS
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.sources.base import NearForm
 
 AnyArray = np.ndarray | Array
+
+#: Where pairs and chunks of work hold the number of the source, after where values go and the first sensor.
+_SOURCE = 3
 
 #: Chunks of squares hold so many times the pairs and rows of those of tiles, which are larger.
 _MORE = 4
 
 
 class Form(NamedTuple):
-    """How pairs are evaluated: the series of that number, or `NEAR` for corners, on squares of so many sensors."""
+    """The form in which pairs are evaluated: number of a series, or `NEAR` for corners; sensors along an edge."""
 
     number: int
     edge: int
 
 
 def columns_on_tiles(
-    plan: FieldPlan, grid: SensorGrid, *, tiles: np.ndarray, motion: Float[AnyArray, "grain 3"] | None = None
+    plan: FieldPlan, grid: SensorGrid, *, tiles: np.ndarray, motion: Float[AnyArray, "source 3"] | None = None
 ) -> Float[Array, "unknown row"]:
-    """Coefficients of all grains at the sensors of `tiles`, nT per A/m: (3 grains, tile · sensor of the tile).
+    """Return coefficients of all sources at the sensors of some tiles, (source · component, tile · sensor of the tile).
 
-    Sensors of a tile that lie beyond the grid get values as if the grid went on there. With a `motion` of the grains,
-    the derivative of the coefficients along it instead.
+    They are nT per unit of the component. Sensors of a tile that lie beyond the grid get values as if the grid went on
+    there. With a `motion` of the sources, the derivative of the coefficients along it instead.
     """
-    grains = len(plan.shapes.root)
-    grain, slot = np.divmod(np.arange(grains * len(tiles)), len(tiles))
+    count = len(plan.parts.root)
+    source, slot = np.divmod(np.arange(count * len(tiles)), len(tiles))
     first = tile_corners(grid, tiles)[slot]
-    shape = grains, len(tiles)
-    return columns_of_pairs(plan, grid, grain=grain, first=first, target=(grain, slot), shape=shape, motion=motion)
+    wanted = Wanted(source, first, (source, slot), (count, len(tiles)))
+    return columns_of_pairs(plan, grid, wanted, motion=motion)
+
+
+class Wanted(NamedTuple):
+    """Pairs of a source and a tile whose coefficients are wanted, and where they go.
+
+    Attributes
+    ----------
+    source
+        The source of each pair.
+    first
+        Indices [row, column] of the first sensor of its tile.
+    target
+        Where its values go: a row of sources, and a slot of tiles.
+    shape
+        Rows of sources and slots of tiles of the result.
+    """
+
+    source: Int[np.ndarray, " pair"]
+    first: Int[np.ndarray, "pair 2"]
+    target: tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]
+    shape: tuple[int, int]
 
 
 def columns_of_pairs(
-    plan: FieldPlan,
-    grid: SensorGrid,
-    *,
-    grain: np.ndarray,
-    first: np.ndarray,
-    target: tuple[np.ndarray, np.ndarray],
-    shape: tuple[int, int],
-    motion: Float[AnyArray, "grain 3"] | None = None,
+    plan: FieldPlan, grid: SensorGrid, wanted: Wanted, *, motion: Float[AnyArray, "source 3"] | None = None
 ) -> Float[Array, "unknown row"]:
-    """Coefficients of some grains on some tiles, nT per A/m, or their derivative along a motion of the grains.
+    """Return coefficients of some sources on some tiles, or their derivative along a motion of the sources.
 
-    Each pair is a grain and the indices [row, column] of the `first` sensor of a tile; `target` is where its values go,
-    as a row of grains and a slot of tiles in a result of shape (3 · rows, slots · sensor), which is zero elsewhere.
+    The result has the shape (component · rows, slots · sensor) and is zero where no pair goes.
 
-    Where no series holds on a tile that is wider than deep, its squares are looked at one by one. A grain whose series
+    Where no series holds on a tile that is wider than deep, its squares are looked at one by one. A source whose series
     does not hold is replaced by its halves, these by theirs, and what is not cut any more by its corners. Where the
     plan was made of traced geometry, the choice cannot be made before the numbers are known: both forms of the smallest
     parts are evaluated everywhere and the right one is taken for each sensor.
     """
-    buffer = jnp.zeros((3 * shape[0], shape[1] * TILE * TILE))
-    pairs = np.column_stack([target[0] * shape[1] + target[1], first, grain, plan.shapes.root[grain]])
+    rows, slots = wanted.shape
+    buffer = jnp.zeros((plan.components * rows, slots * TILE * TILE))
+    if motion is not None:
+        require_uniform_bodies(plan)
+    target = wanted.target[0] * slots + wanted.target[1]
+    pairs = np.column_stack([target, wanted.first, wanted.source, plan.parts.root[wanted.source]])
     frame = frame_of(plan, grid, motion)
     for form, chosen in pairs_by_form(plan, pairs).items():
         if len(chosen) == 0:
             continue
         if form.number == NEAR:
             work, inputs = corner_work(plan, grid, chosen, edge=form.edge)
-            step = _corner_step if motion is None else _moved_corner_step
+            step = _near_step(_near_form_of(plan, chosen)) if motion is None else _moved_corner_step
         else:
             work, inputs = series_work(plan, grid, chosen, form=form)
             step = (_series_steps if motion is None else _moved_series_steps)[ORDERS[form.number]]
@@ -91,40 +112,55 @@ def columns_of_pairs(
     return buffer
 
 
-def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[Form, Int[np.ndarray, "_ 5"]]:
-    """Pairs of a part and a tile, or a square of one, by the form in which they are evaluated.
+def _near_form_of(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> NearForm:
+    """Return the closed form of the sources, or refuse those that have none where their series does not hold."""
+    form = plan.parts.near_form
+    if form is None:
+        source = int(pairs[0, _SOURCE])
+        raise ValueError(
+            f"the series of {len(set(pairs[:, _SOURCE].tolist()))} sources, the first of which has the index {source}, "
+            f"does not hold a tolerance of {plan.tolerance:g} at the nearest sensors, and they have no closed form: "
+            "raise the tolerance, move the sensors away, or give the sources a near form"
+        )
+    return form
 
-    Columns of a pair are where its values go, row and column of the first sensor, grain and part.
+
+def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[Form, Int[np.ndarray, "_ 5"]]:
+    """Return pairs of a part and a tile, or a square of one, by the form in which they are evaluated.
+
+    Columns of a pair are where its values go, row and column of the first sensor, source and part.
     """
     if not plan.geometry_is_known:
         several = _uncut(plan, pairs)
-        return {Form(ORDERS.index(TRACED_ORDER), TILE): several, Form(NEAR, TILE): several}
+        both = {Form(ORDERS.index(TRACED_ORDER), TILE): several, Form(NEAR, TILE): several}
+        return both if plan.parts.near_form is not None else {Form(ORDERS.index(TRACED_ORDER), TILE): several}
     found: dict[Form, list[np.ndarray]] = {}
     edge, smallest = TILE, near_edge(plan)
     while len(pairs):
-        form = plan.forms(pairs[:, 3], pairs[:, 4], first=pairs[:, 1:3], count=edge)
+        form = plan.forms(pairs[:, _SOURCE], pairs[:, 4], first=pairs[:, 1:3], count=edge)
         for number in range(len(ORDERS)):
             found.setdefault(Form(number, edge), []).append(pairs[form == number])
         pairs = pairs[form == NEAR]
         if edge > smallest:
             edge, pairs = smallest, _squares(pairs)
             continue
-        cut = plan.shapes.halves[pairs[:, 4], 0] >= 0
+        cut = plan.parts.halves[pairs[:, 4], 0] >= 0
         found.setdefault(Form(NEAR, edge), []).append(pairs[~cut])
-        halves = plan.shapes.halves[pairs[cut, 4]]
+        halves = plan.parts.halves[pairs[cut, 4]]
         pairs = np.repeat(pairs[cut], 2, axis=0)
         pairs[:, 4] = halves.ravel()
     return {form: np.concatenate(parts) for form, parts in found.items()}
 
 
 def near_edge(plan: FieldPlan) -> int:
-    """Sensors along the edge of what is looked at where a grain is close: squares, where a tile is wider than deep."""
-    depth = float(plan.grid.height) - np.median(plan.reference[:, 2])
-    return SQUARE if TILE * np.min(np.asarray(plan.grid.spacing)) > depth else TILE
+    """Return the sensors along an edge of what is looked at nearby: squares, where a tile is wider than deep."""
+    reference, grid, _ = plan.known_geometry()
+    depth = float(grid.height) - np.median(reference[:, 2])
+    return SQUARE if TILE * np.min(np.asarray(grid.spacing)) > depth else TILE
 
 
 def _squares(pairs: Int[np.ndarray, "pair 5"]) -> Int[np.ndarray, "square 5"]:
-    """The squares of the tiles of some pairs, as pairs."""
+    """Return the squares of the tiles of some pairs, as pairs."""
     each = (TILE // SQUARE) ** 2
     offset = np.stack(np.divmod(np.arange(each), TILE // SQUARE), axis=1) * SQUARE
     squares = np.repeat(pairs, each, axis=0)
@@ -133,8 +169,8 @@ def _squares(pairs: Int[np.ndarray, "pair 5"]) -> Int[np.ndarray, "square 5"]:
 
 
 def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
-    """Pairs with all the smallest parts of their grains."""
-    parts = {root: plan.shapes.uncut(root) for root in set(pairs[:, 4].tolist())}
+    """Return pairs with all the smallest parts of their sources."""
+    parts = {root: plan.parts.uncut(root) for root in set(pairs[:, 4].tolist())}
     several = np.repeat(pairs, [len(parts[root]) for root in pairs[:, 4]], axis=0)
     several[:, 4] = np.concatenate([parts[root] for root in pairs[:, 4]])
     return several
@@ -143,7 +179,7 @@ def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
 def series_work(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, form: Form
 ) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
-    """Chunks of work for the series of an order, and what they pick from."""
+    """Return chunks of work for the series of an order, and the inputs that they pick from."""
     factors = plan.coefficients[..., : len(field_terms(ORDERS[form.number]))]
     limit, limited_by = _limits(plan, grid, pairs)
     work = chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, 4], limited_by)
@@ -153,12 +189,12 @@ def series_work(
 def corner_work(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, edge: int
 ) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
-    """Chunks of work for the closed form, and what they pick from."""
-    shapes = plan.shapes
-    pair, row = members(shapes.row_part, pairs[:, 4])
+    """Return chunks of work for the closed form, and the inputs that they pick from."""
+    parts = plan.parts
+    pair, row = members(parts.row_part, pairs[:, 4])
     limit, limited_by = _limits(plan, grid, pairs, beyond=np.inf)
     work = chunks(_size(ROWS, edge), *pairs[pair].T, row, limited_by[pair])
-    return work, Inputs((shapes.corner_offset, shapes.corner_weight), limit, edge=edge)
+    return work, Inputs((parts.corner_offset, parts.corner_weight), limit, edge=edge)
 
 
 def _size(items: int, edge: int) -> int:
@@ -168,14 +204,16 @@ def _size(items: int, edge: int) -> int:
 def _limits(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, beyond: float = 0.0
 ) -> tuple[Float[AnyArray, " limit"], Int[np.ndarray, " pair"]]:
-    """Distances that divide the forms, and which is that of each pair; one for all where the form has been chosen."""
+    """Return distances that divide the forms, and the index of that of each pair; one where the form was chosen."""
     if plan.geometry_is_known:
         return np.full(1, beyond), np.zeros(len(pairs), int)
-    return traced_limit(plan, grid, grain=pairs[:, 3], part=pairs[:, 4]), np.arange(len(pairs))
+    if plan.parts.near_form is None:
+        return np.zeros(1), np.zeros(len(pairs), int)
+    return traced_limit(plan, grid, source=pairs[:, _SOURCE], part=pairs[:, 4]), np.arange(len(pairs))
 
 
 def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All members of each of the `wanted` owners, as the place of the owner in `wanted`, and the index in `owner`."""
+    """Return all members of each of the `wanted` owners: place of the owner in `wanted`, and index in `owner`."""
     stop = np.searchsorted(owner, wanted, side="right")
     count = stop - np.searchsorted(owner, wanted)
     number = np.repeat(np.arange(len(wanted)), count)
@@ -183,27 +221,28 @@ def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 class Frame(eqx.Module):
-    """Where grains, their parts and sensors are, and how grains move where derivatives are wanted."""
+    """Positions of sources, parts and sensors, and the motion of sources where derivatives are wanted."""
 
-    position: Float[AnyArray, "grain 3"]
+    position: Float[AnyArray, "source 3"]
     centroid: Float[AnyArray, "part 3"]
     origin: Float[AnyArray, "2"]
     spacing: Float[AnyArray, "2"]
     height: Float[AnyArray, ""]
     separate_side: Float[AnyArray, "2"] | None
-    motion: Float[AnyArray, "grain 3"] | None
+    motion: Float[AnyArray, "source 3"] | None
 
 
 def frame_of(plan: FieldPlan, grid: SensorGrid, motion: AnyArray | None = None) -> Frame:
+    """Return positions of sources and sensors, and a motion, as arrays to pick from."""
     return at_hand(
-        Frame(plan.position, plan.shapes.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side, motion)
+        Frame(plan.position, plan.parts.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side, motion)
     )
 
 
 def _lines(frame: Frame, chunk: AnyArray, edge: int) -> tuple[list[AnyArray], AnyArray]:
-    """Displacements from the centroids of parts to the sensors along the edges of squares, and to their plane."""
-    _, row, column, grain, part = chunk[:5]
-    place = frame.position[grain] + frame.centroid[part]
+    """Return displacements from the centroids of parts to the sensors along edges of squares, and to their plane."""
+    _, row, column, source, part = chunk[:5]
+    place = frame.position[source] + frame.centroid[part]
     lines = [
         frame.origin[axis] + frame.spacing[axis] * (first[:, None] + np.arange(edge)) - place[:, axis, None]
         for axis, first in ((0, column), (1, row))
@@ -212,54 +251,62 @@ def _lines(frame: Frame, chunk: AnyArray, edge: int) -> tuple[list[AnyArray], An
 
 
 def gather_series(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
-    """The inputs of the series for one chunk of work."""
+    """Return the inputs of the series for one chunk of work."""
     lines, z = _lines(frame, chunk, inputs.edge)
     return one_by_one(*lines, z), Inputs(inputs.values[chunk[5]], inputs.limit[chunk[6]])
 
 
 def gather_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
-    """The inputs of the closed form for one chunk of work."""
+    """Return the inputs of the closed form for one chunk of work."""
     lines, z = _lines(frame, chunk, inputs.edge)
     values = tuple(part[chunk[5]] for part in inputs.values)
     return Item(*lines, z, frame.spacing, frame.separate_side), Inputs(values, inputs.limit[chunk[6]])
 
 
 def _gather_moved_series(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
-    """The inputs of the series of the next order that is the derivative along the motion of the grains."""
+    """Return the inputs of the series of the next order that is the derivative along the motion of the sources."""
     item, chosen = gather_series(frame, inputs, chunk)
-    order = order_of(chosen.values.shape[-1])
-    flat, motion = chosen.values.reshape(len(chosen.values), 3, -1), frame.motion[chunk[3]]
-    slopes = (-motion[:, axis, None, None] * (flat @ matrix) for axis, matrix in enumerate(derivative_matrices(order)))
-    return item, Inputs(sum(slopes).reshape(len(flat), 3, 2, -1), chosen.limit)
+    items, components, halves, terms = chosen.values.shape
+    flat, motion = chosen.values.reshape(items, components, -1), frame.motion[chunk[_SOURCE]]
+    matrices = derivative_matrices(order_of(terms))
+    slopes = (-motion[:, axis, None, None] * (flat @ matrix) for axis, matrix in enumerate(matrices))
+    return item, Inputs(sum(slopes).reshape(items, components, halves, -1), chosen.limit)
 
 
 def _gather_moved_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
+    """Return the inputs of the derivative of the closed form along the motion of the sources."""
     item, chosen = gather_corners(frame, inputs, chunk)
-    return item, Inputs(chosen.values, chosen.limit, frame.motion[chunk[3]])
+    return item, Inputs(chosen.values, chosen.limit, frame.motion[chunk[_SOURCE]])
 
 
 @cache
 def order_of(terms: int) -> int:
-    """The order of a series with so many terms."""
+    """Return the order of a series from the number of its terms."""
     return next(order for order in ORDERS if len(field_terms(order)) == terms)
 
 
-def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item 3 sensor"]) -> Array:
+def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item component sensor"]) -> Array:
     """Add to the buffer. Reshaping it costs nothing here; its readers it would cost a copy."""
+    components = values.shape[1]
+    rows = buffer.shape[0] // components
     if values.shape[2] == TILE * TILE:
-        by_tile = buffer.reshape(buffer.shape[0] // 3, 3, -1, TILE * TILE)
+        by_tile = buffer.reshape(rows, components, -1, TILE * TILE)
         slots = by_tile.shape[2]
         by_tile = by_tile.at[chunk[0] // slots, :, chunk[0] % slots, :].add(values, mode="drop")
     else:
         each = TILE // SQUARE
-        by_tile = buffer.reshape(buffer.shape[0] // 3, 3, -1, each, SQUARE, each, SQUARE)
-        slots, (row, column) = by_tile.shape[2], chunk[1:3] // SQUARE % each
+        by_tile = buffer.reshape(rows, components, -1, each, SQUARE, each, SQUARE)
+        slots, (row, column) = by_tile.shape[2], chunk[1:_SOURCE] // SQUARE % each
         place = chunk[0] // slots, slice(None), chunk[0] % slots, row, slice(None), column, slice(None)
-        by_tile = by_tile.at[place].add(values.reshape(-1, 3, SQUARE, SQUARE), mode="drop")
+        by_tile = by_tile.at[place].add(values.reshape(-1, components, SQUARE, SQUARE), mode="drop")
     return by_tile.reshape(buffer.shape)
 
 
+@cache
+def _near_step(near_form: NearForm) -> Step:
+    return Step(near_kernel(near_form), gather_corners, _scatter)
+
+
 _series_steps = {order: Step(series_kernel(order), gather_series, _scatter) for order in ORDERS}
-_corner_step = Step(corner_kernel, gather_corners, _scatter)
 _moved_series_steps = {order: Step(series_kernel(order + 1), _gather_moved_series, _scatter) for order in ORDERS}
 _moved_corner_step = Step(moved_corner_kernel, _gather_moved_corners, _scatter)

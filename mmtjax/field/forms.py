@@ -1,13 +1,14 @@
-"""The cheapest form of the field that suffices for parts of grains on squares of sensors."""
+"""The cheapest form of the field that suffices for parts of sources on squares of sensors."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.field.device_tables import filled_up, on_device
+from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import ORDERS, allowed_error, truncation_errors
 from mmtjax.precision import on_accelerator
 from mmtjax.scan.grid import SensorGrid
@@ -19,25 +20,25 @@ AnyArray = np.ndarray | Array
 
 
 class Bodies(NamedTuple):
-    """Grains and their parts. Lengths are µm.
+    """Sources and their parts. Lengths are µm.
 
     Attributes
     ----------
     position
-        Centroids of grains.
+        Positions of sources.
     centroid
-        Of each part, relative to that of its grain.
-    volume, reach
-        Of each part; its bounding radius and half the diagonal of a sensor.
+        Of each part, relative to the position of its source.
+    strength, reach
+        Size of the leading terms of each part; its bounding radius and half the diagonal of a sensor.
     bounds
-        Of the terms of each degree of its series.
+        Of the terms of each degree of its series, for each group of components.
     """
 
-    position: Float[AnyArray, "grain 3"]
+    position: Float[AnyArray, "source 3"]
     centroid: Float[AnyArray, "part 3"]
-    volume: Float[AnyArray, " part"]
+    strength: Float[AnyArray, "part group"]
     reach: Float[AnyArray, " part"]
-    bounds: Float[AnyArray, "part level"]
+    bounds: Float[AnyArray, "part group level"]
 
 
 class Sensors(NamedTuple):
@@ -49,86 +50,108 @@ class Sensors(NamedTuple):
     count: Int[AnyArray, "2"]
 
 
+class Surroundings(NamedTuple):
+    """What the choice of a form is made for.
+
+    Attributes
+    ----------
+    sensors
+        The sensors.
+    whole
+        Those over which the peaks are taken.
+    degrees
+        Multipole degree of each group of components.
+    tolerance
+        Error allowed, as a share of the peak of a source.
+    """
+
+    sensors: Sensors
+    whole: Sensors
+    degrees: tuple[int, ...]
+    tolerance: float
+
+
 def sensors_of(grid: SensorGrid) -> Sensors:
-    """A grid as the choice looks at it."""
+    """Return a grid as the choice looks at it."""
     known = (np.asarray(part) for part in (grid.origin, grid.spacing, grid.height))
     return Sensors(*known, np.array(grid.shape[::-1]))
 
 
 def cheapest_forms(
     bodies: Bodies,
-    sensors: Sensors,
-    whole: Sensors,
+    surroundings: Surroundings,
     *,
-    tolerance: float,
-    grain: Int[np.ndarray, " pair"],
+    source: Int[np.ndarray, " pair"],
     part: Int[np.ndarray, " pair"],
     first: Int[np.ndarray, "pair 2"],
     count: Int[np.ndarray, " pair"],
 ) -> Int[np.ndarray, " pair"]:
-    """The cheapest order of the series that suffices, or `NEAR`, for parts of grains on squares of sensors.
+    """Return the cheapest order of the series that suffices, or `NEAR`, for parts of sources on squares of sensors.
 
     Parameters
     ----------
-    bodies, sensors
-        Grains and sensors.
-    whole
-        Those over which the peaks are taken.
-    tolerance
-        Error allowed, as a share of the peak of a grain.
-    grain, part
+    bodies, surroundings
+        Sources, sensors and the tolerance.
+    source, part
         Of each pair.
     first, count
         Indices along x and y of the first sensor of the square of each pair, and its sensors along an edge.
     """
-    pairs = grain, part, first, count
+    pairs = source, part, first, count
     if not on_accelerator():
-        return _cheapest(bodies, sensors, whole, tolerance, *pairs)
+        return _cheapest(bodies, surroundings, *pairs)
     there = Bodies(*map(on_device, bodies))
-    return np.asarray(_cheapest_there(there, sensors, whole, tolerance, *map(filled_up, pairs)))[: len(grain)]
+    sensors, whole, degrees, tolerance = surroundings
+    return np.asarray(_cheapest_there(there, sensors, whole, tolerance, degrees, *map(filled_up, pairs)))[: len(source)]
 
 
 def distance_to_sensors(
     sensors: Sensors, place: Float[AnyArray, "pair 3"], *, first: AnyArray, count: AnyArray
 ) -> Float[AnyArray, " pair"]:
-    """Distance from places to rectangles of sensors: index of the first along x and y, and how many."""
+    """Return the distance from places to rectangles of sensors: index of the first along x and y, and how many."""
     low = sensors.origin + sensors.spacing * first
     beside = distance_beside(place[:, :2], low, low + sensors.spacing * (count - 1))
-    xp = np if isinstance(place, np.ndarray) else jnp
-    return xp.hypot(sensors.height - place[:, 2], beside)
+    return array_namespace(place).hypot(sensors.height - place[:, 2], beside)
 
 
 def distance_to_all(sensors: Sensors, place: Float[AnyArray, "pair 3"]) -> Float[AnyArray, " pair"]:
-    """Distance from places to the nearest of all sensors."""
+    """Return the distance from places to the nearest of all sensors."""
     return distance_to_sensors(sensors, place, first=np.zeros(2), count=sensors.count)
 
 
 def distance_beside(place: AnyArray, low: AnyArray, high: AnyArray) -> Float[AnyArray, " pair"]:
-    """Horizontal distance from places (x, y) to rectangles between two corners, zero within them."""
-    xp = np if isinstance(place, np.ndarray) else jnp
+    """Return the horizontal distance from places (x, y) to rectangles between two corners, zero within them."""
+    xp = array_namespace(place, low, high)
     return xp.linalg.norm(xp.maximum(0, xp.maximum(low - place, place - high)), axis=1)
 
 
 def _cheapest(
-    bodies: Bodies,
-    sensors: Sensors,
-    whole: Sensors,
-    tolerance: float | Float[Array, ""],
-    grain: AnyArray,
-    part: AnyArray,
-    first: AnyArray,
-    count: AnyArray,
+    bodies: Bodies, surroundings: Surroundings, source: AnyArray, part: AnyArray, first: AnyArray, count: AnyArray
 ) -> Int[AnyArray, " pair"]:
-    xp = np if isinstance(bodies.position, np.ndarray) else jnp
-    place, reach = bodies.position[grain] + bodies.centroid[part], bodies.reach[part]
+    sensors, whole, degrees, tolerance = surroundings
+    xp = array_namespace(bodies.position)
+    place, reach = bodies.position[source] + bodies.centroid[part], bodies.reach[part]
     distance = distance_to_sensors(sensors, place, first=first, count=count[:, None])
     closest = distance_to_all(whole, place)
-    allowed = tolerance * allowed_error(bodies.volume[part], reach, closest, distance)
-    errors = truncation_errors(bodies.bounds[part], reach, distance)
-    form = xp.full(len(grain), NEAR)
+    suffices = [xp.full(len(source), True) for _ in ORDERS]
+    for group, degree in enumerate(degrees):
+        strength, bounds = bodies.strength[:, group][part], bodies.bounds[:, group][part]
+        allowed = tolerance * allowed_error(strength, reach, closest=closest, distance=distance, degree=degree)
+        errors = truncation_errors(bounds, reach, distance)
+        suffices = [both & (error <= allowed) for both, error in zip(suffices, errors, strict=True)]
+    form = xp.full(len(source), NEAR)
     for number in reversed(range(len(ORDERS))):
-        form = xp.where(errors[number] <= allowed, number, form)
+        form = xp.where(suffices[number], number, form)
     return form
 
 
-_cheapest_there = jax.jit(_cheapest)
+@partial(jax.jit, static_argnames="degrees")
+def _cheapest_there(
+    bodies: Bodies,
+    sensors: Sensors,
+    whole: Sensors,
+    tolerance: float,
+    degrees: tuple[int, ...],
+    *pairs: Int[Array, "..."],
+) -> Int[Array, " pair"]:
+    return _cheapest(bodies, Surroundings(sensors, whole, degrees, tolerance), *pairs)

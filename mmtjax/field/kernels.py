@@ -1,6 +1,6 @@
 """Kernels of the field: series or closed form for some pairs of a body and a tile at a time, in chunks of one size.
 
-Here, and only here, `vmap` and jit wrap the physics of one corner (`corner`) and of one body (`series`).
+Here, and only here, `vmap` and jit wrap the physics of one corner and of one series.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,10 @@ from jaxtyping import Array, Float, Int
 
 from mmtjax.field.device_tables import on_device
 from mmtjax.field.plan import TILE
-from mmtjax.physics.corner import corner_function
+from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import series
 from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
+from mmtjax.sources.base import NearForm
 from mmtjax.units import NT_PER_A_PER_M
 
 #: Rows of corners, or pairs of a body and a tile, in one call of a kernel; and how many times as many on an
@@ -32,7 +33,7 @@ _NOWHERE = np.iinfo(np.int32).max
 
 
 class Inputs(eqx.Module):
-    """What a kernel needs of each body or row, the distance that divides its use of the two forms, and its motion.
+    """The inputs of a kernel for each body or row, the distance that divides the two forms, and the motion of bodies.
 
     There are `edge` sensors along the edges of the squares that it works on.
     """
@@ -44,7 +45,7 @@ class Inputs(eqx.Module):
 
 
 class Item(eqx.Module):
-    """Sensor centres of a tile relative to the centroid of a grain, along its edges or one by one; size of a sensor."""
+    """Sensor centres of a tile relative to the centroid of a part, along its edges or one by one; size of a sensor."""
 
     x: Float[AnyArray, "item place"]
     y: Float[AnyArray, "item place"]
@@ -53,24 +54,28 @@ class Item(eqx.Module):
     separate_side: Float[AnyArray, "2"] | None
 
 
+#: From the items of a chunk and their inputs to values (item, component, sensor).
+Kernel = Callable[[Item, Inputs], Array]
+
+
 def at_hand(frame: eqx.Module) -> eqx.Module:
-    """Arrays that a gather picks from: in main memory where all is known, and nothing is compiled for their sizes."""
+    """Return arrays to pick from: in main memory where all is known, so that nothing is compiled for their sizes."""
     return jax.tree.map(np.asarray if is_concrete(frame) else jnp.asarray, frame)
 
 
 def one_by_one(x: AnyArray, y: AnyArray, z: AnyArray) -> Item:
-    """Points of squares, x fastest, from displacements along their edges (item, place) and to their planes (item,).
+    """Return points of squares, x fastest, from displacements along their edges and to their planes.
 
     Broadcast inside a kernel they would be laid out so that its loop is not vectorized: three times slower.
     """
-    xp = np if isinstance(z, np.ndarray) else jnp
+    xp = array_namespace(z)
     shape = len(z), y.shape[1], x.shape[1]
     x, y = xp.broadcast_to(x[:, None, :], shape), xp.broadcast_to(y[:, :, None], shape)
     return Item(x.reshape(len(z), -1), y.reshape(len(z), -1), z, None, None)
 
 
 def chunks(size: int, *columns: np.ndarray) -> Int[np.ndarray, "chunk column item"]:
-    """Lists of equal length cut in chunks of one size, so that a kernel is compiled once; fillers write nowhere.
+    """Cut lists of equal length in chunks of one size, so that a kernel is compiled once; fillers write nowhere.
 
     The first list says where the values go. Chunks are larger than `size` on an accelerator.
     """
@@ -84,7 +89,7 @@ def chunks(size: int, *columns: np.ndarray) -> Int[np.ndarray, "chunk column ite
 
 
 class Step(eqx.Module):
-    """One kernel with the functions that hand it the inputs of a chunk and that store what it gives."""
+    """One kernel with the functions that gather its inputs for a chunk and that store its values."""
 
     kernel: Callable = eqx.field(static=True)
     gather: Callable[[Any, Inputs, Array], tuple[Item, Inputs]] = eqx.field(static=True)
@@ -119,13 +124,13 @@ _in_place = cache(partial(jax.jit, donate_argnums=0))
 
 
 @cache
-def series_kernel(order: int) -> Callable[[Item, Inputs], Array]:
-    """The series of an order of one grain on one tile for each item, zero within the limit."""
+def series_kernel(order: int) -> Kernel:
+    """Return the kernel of the series of an order: one part on one tile for each item, zero within the limit."""
     return partial(_series_kernel, order=order)
 
 
-def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "item 3 sensor"]:
-    def one_sensor(factors: Array, limit: Array, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array]:
+def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "item component sensor"]:
+    def one_sensor(factors: Array, limit: Array, x: Array, y: Array, z: Array) -> tuple[Array, ...]:
         valid = x * x + y * y + z * z > limit * limit
         # A displacement that is never used must not divide by zero, or its derivative is not a number.
         value = series(factors, *(jnp.where(valid, d, 1.0) for d in (x, y, z)), order=order)
@@ -137,93 +142,29 @@ def _series_kernel(item: Item, inputs: Inputs, *, order: int) -> Float[Array, "i
 
 
 @cache
-def series_vjp_kernel(order: int) -> Callable[[Item, Array, Array], tuple[Array, ...]]:
-    """Derivatives of ``Σ factor · columns`` at each sensor, from series of an order: see `_series_vjp_kernel`."""
-    return partial(_series_vjp_kernel, order=order)
+def near_kernel(near_form: NearForm) -> Kernel:
+    """Return the kernel of a closed form: some corners of one part on one tile for each item, zero beyond the limit."""
+    return partial(_near_kernel, near_form=near_form)
 
 
-def _series_vjp_kernel(
-    item: Item, coefficients: Float[AnyArray, "item 8 2 term"], factor: Float[AnyArray, "item 3 sensor"], *, order: int
-) -> tuple[Float[Array, "item sensor"], ...]:
-    """Derivatives of ``Σ factor · columns`` along the displacement x, y, z to each sensor, and by the side of sensors.
-
-    The columns are ∂_i ∂_z of a potential, so that their derivatives are symmetric and have no trace: the series are
-    those along xx, xy, xz, yy and yz, and then those of the three columns by the side. Stacked in one array the four
-    results would not be vectorized: seven times slower.
-    """
-
-    def one_sensor(coefficients: Array, x: Array, y: Array, z: Array, *factor: Array) -> tuple[Array, ...]:
-        xx, xy, xz, yy, yz, *by_side = series(coefficients, x, y, z, order=order)
-        rows = (xx, xy, xz), (xy, yy, yz), (xz, yz, -xx - yy), by_side
-        return tuple(NT_PER_A_PER_M * (row[0] * factor[0] + row[1] * factor[1] + row[2] * factor[2]) for row in rows)
-
-    over_sensors = jax.vmap(one_sensor, in_axes=(None, 0, 0, None, 0, 0, 0))
-    return jax.vmap(over_sensors)(coefficients, item.x, item.y, item.z, *(factor[:, axis] for axis in range(3)))
-
-
-def corner_kernel(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:
-    """Closed form of some corners of one grain on one tile for each item, zero beyond the limit."""
-    total = _sum_of_corners(item, inputs, corner_function)
+def _near_kernel(item: Item, inputs: Inputs, *, near_form: NearForm) -> Float[Array, "item component sensor"]:
+    total = sum_of_corners(item, inputs, near_form)
     square = item.x[:, None, :] ** 2 + item.y[:, :, None] ** 2 + (item.z**2)[:, None, None]
     inside = square <= inputs.limit[:, None, None] ** 2
-    adjoin, side = item.separate_side is None, _side(item)
-    values = jnp.stack([jnp.where(inside, _between(t, adjoin=adjoin), 0.0) for t in total], axis=1)
-    return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 3, -1)
+    adjoin, edges = item.separate_side is None, edges_of(item)
+    values = jnp.stack([jnp.where(inside, between(t, adjoin=adjoin), 0.0) for t in total], axis=1)
+    return NT_PER_A_PER_M / (edges[0] * edges[1]) * values.reshape(*values.shape[:2], -1)
 
 
-def corner_slopes(item: Item, inputs: Inputs) -> Float[Array, "item 4 3 sensor"]:
-    """Derivatives of the closed form along the displacement x, y, z to the sensor, and by both of its edges together.
-
-    An edge of a sensor of side s lies at ± s/2 from its centre: the slope by the side is half the sum of slopes at its
-    edges where the value takes their difference, less what the mean over a larger sensor loses.
-    """
-    jacobian = jax.jacfwd(corner_function, argnums=(0, 1, 2))
-
-    def value_and_slopes(x: Array, y: Array, z: Array) -> tuple[Array, ...]:
-        (xx, xy, _), (_, yy, _), (xz, yz, _) = jacobian(x, y, z)
-        return *corner_function(x, y, z), xx, xy, xz, yy, yz
-
-    total = _sum_of_corners(item, inputs, value_and_slopes)
-    adjoin, side = item.separate_side is None, _side(item)
-    # Summed over the corners, columns are ∂_i ∂_z of a potential: their derivatives are symmetric and have no trace.
-    function, (xx, xy, xz, yy, yz) = total[:3], total[3:]
-    along = [_between(each, adjoin=adjoin) for each in (xx, xy, xz, yy, yz)]
-    slopes = [
-        [along[0], along[1], along[2]],
-        [along[1], along[3], along[4]],
-        [along[2], along[4], -along[0] - along[3]],
-    ]
-    widened = []
-    for value, by_x, by_y in zip(function, (xx, xy, xz), (xy, yy, yz), strict=True):
-        outward = _between(by_x, adjoin=adjoin, add_x=True) + _between(by_y, adjoin=adjoin, add_y=True)
-        spread = (1 / side[0] + 1 / side[1]) * _between(value, adjoin=adjoin)
-        widened.append(outward / 2 - spread)
-    values = jnp.stack([jnp.stack(part, axis=1) for part in (*slopes, widened)], axis=1)
-    return NT_PER_A_PER_M / (side[0] * side[1]) * values.reshape(len(item.z), 4, 3, -1)
-
-
-def corner_vjp_kernel(
-    item: Item, inputs: Inputs, factor: Float[AnyArray, "item 3 sensor"]
-) -> tuple[Float[Array, "item sensor"], ...]:
-    """Derivatives of ``Σ factor · columns`` at each sensor, as `series_vjp_kernel`, from the closed form."""
-    slopes = corner_slopes(item, inputs)
-    return tuple(jnp.sum(slopes[:, axis] * factor, axis=1) for axis in range(4))
-
-
-def moved_corner_kernel(item: Item, inputs: Inputs) -> Float[Array, "item 3 sensor"]:
-    """How the closed form changes as bodies move as `Inputs.motion` says, nT per A/m and unit of it."""
-    slopes = corner_slopes(item, inputs)[:, :3]
-    return -jnp.einsum("ia,iacs->ics", inputs.motion, slopes)
-
-
-def _side(item: Item) -> Array:
+def edges_of(item: Item) -> Array:
+    """Return the edges (sx, sy) of a sensor, µm."""
     return item.spacing if item.separate_side is None else item.separate_side
 
 
-def _sum_of_corners(item: Item, inputs: Inputs, function: Callable[..., tuple[Array, ...]]) -> tuple[Array, ...]:
-    """A function of the displacements from corners of a grain to those of the sensors, summed over its corners."""
-    adjoin, side = item.separate_side is None, _side(item)
-    x_edges, y_edges = (_edges(line, side[axis], adjoin=adjoin) for axis, line in enumerate((item.x, item.y)))
+def sum_of_corners(item: Item, inputs: Inputs, function: Callable[..., tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Sum a function of the displacements from corners of a part to those of the sensors over its corners."""
+    adjoin, edges = item.separate_side is None, edges_of(item)
+    x_edges, y_edges = (_edges(line, edges[axis], adjoin=adjoin) for axis, line in enumerate((item.x, item.y)))
     over_x = jax.vmap(function, in_axes=(0, None, None))
     over_items = jax.vmap(jax.vmap(over_x, in_axes=(None, 0, None)))
 
@@ -239,13 +180,13 @@ def _sum_of_corners(item: Item, inputs: Inputs, function: Callable[..., tuple[Ar
 
 
 def _edges(centre: Array, side: Array, *, adjoin: bool) -> Array:
-    """Lower and upper edges of sensors; adjoining sensors share them, and they are evaluated once."""
+    """Return lower and upper edges of sensors; adjoining sensors share them, and they are evaluated once."""
     lower, upper = centre - side / 2, centre + side / 2
     return jnp.concatenate([lower, upper[:, -1:] if adjoin else upper], axis=1)
 
 
-def _between(values: Array, *, adjoin: bool, add_x: bool = False, add_y: bool = False) -> Array:
-    """Differences over the edges of each sensor, or sums along an axis."""
+def between(values: Array, *, adjoin: bool, add_x: bool = False, add_y: bool = False) -> Array:
+    """Return differences over the edges of each sensor, or sums along an axis."""
     shift = 1 if adjoin else values.shape[1] // 2
     upper, lower = values[:, shift:], values[:, :-shift]
     values = upper + lower if add_y else upper - lower

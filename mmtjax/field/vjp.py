@@ -19,11 +19,12 @@ from mmtjax.field.columns import (
     series_work,
 )
 from mmtjax.field.forms import NEAR
-from mmtjax.field.kernels import Inputs, corner_vjp_kernel, series_vjp_kernel
+from mmtjax.field.kernels import Inputs
 from mmtjax.field.plan import TILE, FieldPlan, tile_corners
+from mmtjax.field.slopes import corner_vjp_kernel, require_uniform_bodies, series_vjp_kernel
 from mmtjax.physics.harmonics import derivative_matrices
-from mmtjax.physics.series import series_coefficients
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.units import AXES
 
 #: Chunks that JAX works on while the next one is prepared.
 _AHEAD = 2
@@ -44,7 +45,7 @@ class GeometryGradient(eqx.Module):
         Both edges of the sensors together. Where sensors adjoin, their side is the spacing; the two are told apart.
     """
 
-    position: Float[np.ndarray, "grain 3"]
+    position: Float[np.ndarray, "source 3"]
     origin: Float[np.ndarray, "2"]
     spacing: Float[np.ndarray, "2"]
     height: Float[np.ndarray, ""]
@@ -56,8 +57,7 @@ class GeometryGradient(eqx.Module):
 
 def slopes_by_side(plan: FieldPlan, grid: SensorGrid) -> Float[np.ndarray, "part 3 2 term"]:
     """Derivatives of the series of all parts by both edges of the sensors together, for `vjp_columns`."""
-    moments, side = plan.shapes.moments, jnp.asarray(grid.side)
-    _, slopes = jax.jvp(lambda side: series_coefficients(moments, side), (side,), (jnp.ones(2),))
+    _, slopes = jax.jvp(plan.parts.series, (jnp.asarray(grid.side),), (jnp.ones(2),))
     return np.asarray(slopes)
 
 
@@ -87,10 +87,11 @@ def vjp_columns(
     by_side
         As `slopes_by_side` gives them: the same for all tiles.
     """
-    grains, slots = len(plan.shapes.root), len(tiles)
-    target = np.arange(grains * slots)
-    grain, slot = np.divmod(target, slots)
-    pairs = np.column_stack([target, tile_corners(grid, tiles)[slot], grain, plan.shapes.root[grain]])
+    count, slots = len(plan.parts.root), len(tiles)
+    target = np.arange(count * slots)
+    source, slot = np.divmod(target, slots)
+    pairs = np.column_stack([target, tile_corners(grid, tiles)[slot], source, plan.parts.root[source]])
+    require_uniform_bodies(plan)
     chosen = {form: some for form, some in pairs_by_form(plan, pairs).items() if len(some)}
     total = _Sums(plan, grid, by_side)
     for form, some in chosen.items():
@@ -100,12 +101,12 @@ def vjp_columns(
             else (total.add_series, series_work(plan, grid, some, form=form))
         )
         each = TILE // form.edge
-        by_square = cotangent.reshape(grains, 3, slots, each, form.edge, each, form.edge)
+        by_square = cotangent.reshape(count, len(AXES), slots, each, form.edge, each, form.edge)
         for chunk in work:
             real = chunk[0] < len(target)
             place, (row, column) = np.where(real, chunk[0], 0), chunk[1:3] // form.edge % each
             factor = by_square[place // slots, :, place % slots, row, :, column, :] * real[:, None, None, None]
-            add(chunk, inputs, factor.reshape(len(place), 3, -1))
+            add(chunk, inputs, factor.reshape(len(place), len(AXES), -1))
     total.finish()
     return GeometryGradient(total.position, total.origin, total.spacing, total.height, total.side)
 
@@ -118,7 +119,7 @@ class _Sums:
 
     def __init__(self, plan: FieldPlan, grid: SensorGrid, by_side: Float[np.ndarray, "part 3 2 term"]) -> None:
         self.frame = frame_of(plan, grid)
-        self.position = np.zeros((len(plan.shapes.root), 3))
+        self.position = np.zeros((len(plan.parts.root), len(AXES)))
         self.origin, self.spacing, self.height, self.side = np.zeros(2), np.zeros(2), np.zeros(()), np.zeros(())
         self.coefficients_by_side = by_side
         self.waiting: list[tuple[np.ndarray, tuple[Float[Array, "item sensor"], ...]]] = []
@@ -130,10 +131,12 @@ class _Sums:
         order = order_of(terms)
         along_x, along_y, _ = derivative_matrices(order)
         # One product of matrices for the whole chunk, not a small one for each item.
-        flat = chosen.values.reshape(3 * len(factor), -1)
-        by_x, by_y = ((flat @ matrix).reshape(len(factor), 3, 2, -1) for matrix in (along_x, along_y))
-        coefficients = np.zeros((len(factor), 8, *by_x.shape[2:]))
-        coefficients[:, :3], coefficients[:, 3:5] = by_x, by_y[:, 1:]
+        axes = len(AXES)
+        flat = chosen.values.reshape(axes * len(factor), -1)
+        by_x, by_y = ((flat @ matrix).reshape(len(factor), axes, 2, -1) for matrix in (along_x, along_y))
+        # Along xx, xy, xz, yy and yz, and the three columns by the side.
+        coefficients = np.zeros((len(factor), 5 + axes, *by_x.shape[2:]))
+        coefficients[:, :axes], coefficients[:, axes:5] = by_x, by_y[:, 1:]
         coefficients[:, 5:, :, :terms] = self.coefficients_by_side[chunk[4], ..., :terms]
         self._append(chunk, _compiled(series_vjp_kernel(order + 1))(item, coefficients, factor))
 

@@ -1,6 +1,6 @@
 """The Green's operator of a window, from the columns that blocks of sensors hold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,74 +8,95 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.greens.base import AbstractGreen
-from mmtjax.greens.compressed.operator import CompressedGreen
-from mmtjax.linalg.pieces import SWEPT, Piece, swept, triangular
-from mmtjax.linalg.symmetric import from_upper_triangle, unknowns_of
+from mmtjax.greens.compressed.frame import TreeFrame
+from mmtjax.greens.frames import AbstractFrame
+from mmtjax.linalg.pieces import Piece
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.unknowns import Unknowns
+
+AnyArray = np.ndarray | Array
 
 
-class BlockwiseGreen(AbstractGreen):
-    """Columns of some grains over the blocks of sensors that are near them; the map is taken as zero elsewhere.
+class BlockFrame(AbstractFrame):
+    """Rows of one block of sensors after another, rotated on the tree of squares of each.
 
     Attributes
     ----------
     grid
         The sensors of the whole map.
-    grains
-        Which of all grains, ascending.
     blocks
-        Numbers, rows and columns of the blocks.
-    read
-        The operator of all grains over a block, by its number.
-    across
-        Order of the unknowns in which a triangular factor is worked out.
+        Rows and columns of each block, by its number.
     """
 
     grid: SensorGrid
-    grains: Int[np.ndarray, " part"]
     blocks: dict[int, tuple[slice, slice]] = eqx.field(static=True)
-    read: Callable[[int], CompressedGreen] = eqx.field(static=True)
-    across: Int[np.ndarray, " unknown"]
+
+    def pieces_of(
+        self, columns: Float[AnyArray, "unknown sensor"], weight: Float[AnyArray, "ny nx"]
+    ) -> Iterator[Piece]:
+        """Yield the rows of a matrix that is known whole, one block after another, rotated on the tree of each."""
+        maps = columns.reshape(len(columns), *self.grid.shape)
+        for number, part in self.blocks.items():
+            own = maps[:, *part].reshape(len(columns), -1)
+            for piece in TreeFrame(self.grid.window(*part)).pieces_of(own, weight[part]):
+                yield piece._replace(block=number)
+
+
+class BlockwiseGreen(AbstractGreen):
+    """Columns of some unknowns over the blocks of sensors that are near them; the map is taken as zero elsewhere.
+
+    Attributes
+    ----------
+    frame
+        The sensors of the whole map, with the numbers, rows and columns of the blocks.
+    read
+        From the number of a block to the operator of these unknowns over it.
+    unknowns
+        The unknowns, the same for all blocks.
+    sweep_order
+        Numbers of the unknowns in the order in which a triangular factor is worked out.
+    """
+
+    frame: BlockFrame
+    read: Callable[[int], AbstractGreen] = eqx.field(static=True)
+    unknowns: Unknowns
+    sweep_order: Int[np.ndarray, " unknown"]
 
     @property
-    def unknowns(self) -> int:
-        """Number of unknowns, three for each grain."""
-        return 3 * len(self.grains)
+    def grid(self) -> SensorGrid:
+        """The sensors of the whole map."""
+        return self.frame.grid
 
-    def mv(self, magnetization: Float[Array, " unknown"], *, progress: Progress | None = None) -> Float[Array, "ny nx"]:
-        """The field Q M of a magnetization, nT."""
-        field = np.zeros(self.grid.shape)
-        for number, part in self.blocks.items():
-            green = self.read(number)
-            everywhere = np.zeros(green.unknowns)
-            everywhere[unknowns_of(self.grains)] = magnetization
-            field[part] = green.mv(everywhere)
+    def mv(
+        self, values: Float[AnyArray, "*map unknown"], *, progress: Progress | None = None
+    ) -> Float[Array, "*map ny nx"]:
+        """Return the field Q m of one vector of unknowns or several, nT."""
+        field = np.zeros((*values.shape[:-1], *self.grid.shape))
+        for number, part in self.frame.blocks.items():
+            field[..., *part] = self.read(number).mv(values)
         return jnp.asarray(field)
 
-    def rmv(self, field: Float[Array, "ny nx"], *, progress: Progress | None = None) -> Float[Array, " unknown"]:
-        """The product Qᵀφ with a field."""
-        own = unknowns_of(self.grains)
-        return sum(self.read(number).rmv(field[part])[own] for number, part in self.blocks.items())
+    def rmv(
+        self, field: Float[AnyArray, "*map ny nx"], *, progress: Progress | None = None
+    ) -> Float[Array, "*map unknown"]:
+        """Return the product Qᵀφ with one field or several."""
+        total = jnp.zeros((*field.shape[:-2], self.unknowns.size))
+        for number, part in self.frame.blocks.items():
+            total += self.read(number).rmv(field[..., *part])
+        return total
 
-    def gram(
-        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
-    ) -> Float[Array, "unknown unknown"]:
-        """The matrix QᵀW²Q, with one weight for each sensor."""
-        total = np.zeros((self.unknowns, self.unknowns))
-        for number, part in self.blocks.items():
-            own = None if weight is None else weight[part]
-            total = self.read(number).add_gram(total, own, among=self.grains)
-        return jnp.asarray(from_upper_triangle(total))
+    def normal(
+        self, values: Float[AnyArray, "*map unknown"], weight: Float[AnyArray, "ny nx"]
+    ) -> Float[Array, "*map unknown"]:
+        """Return the product QᵀW²Q m with one vector of unknowns or several, in one pass over the blocks."""
+        total = jnp.zeros(values.shape)
+        for number, part in self.frame.blocks.items():
+            total += self.read(number).normal(values, weight[part])
+        return total
 
-    def root(
-        self, weight: Float[Array, "ny nx"] | None = None, *, progress: Progress | None = None
-    ) -> Float[Array, "unknown unknown"]:
-        """A triangular factor of the weighted rows: those of few unknowns are swept across all blocks together."""
-        narrow: list[Piece] = []
-        wide: list[Piece] = []
-        for number, part in self.blocks.items():
-            own = None if weight is None else weight[part]
-            for piece in self.read(number).pieces(self.across, own, among=self.grains):
-                (narrow if len(piece.place) < SWEPT * self.unknowns else wide).append(piece)
-        return triangular(swept(narrow) + wide, self.across)
+    def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
+        """Yield the rows of one block after another."""
+        for number, part in self.frame.blocks.items():
+            for piece in self.read(number).pieces(weight[part]):
+                yield piece._replace(block=number)

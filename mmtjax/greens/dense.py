@@ -9,82 +9,151 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.greens.rows import AbstractRows, RowBlock
+from mmtjax.greens.base import AbstractGreen
+from mmtjax.greens.frames import AbstractFrame, WholeFrame
 from mmtjax.greens.tiled import TiledGreen
+from mmtjax.linalg.pieces import Piece
 from mmtjax.precision import in_main_memory
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
-from mmtjax.sources.grains import Grains
+from mmtjax.sources.base import AbstractSource
+from mmtjax.unknowns import Unknowns
+
+AnyArray = np.ndarray | Array
 
 
-class DenseGreen(AbstractRows):
-    """The whole of Q, transposed: (3 grains, sensor), with the grid it belongs to."""
+class DenseGreen(AbstractGreen):
+    """A matrix that is known whole, transposed: (unknown, sensor), nT per unit of each unknown.
 
-    transposed: Float[Array, "unknown sensor"]
-    grid: SensorGrid
+    Parameters
+    ----------
+    transposed
+        Coefficients, (unknown, sensor); sensors in the order of the flattened map.
+    frame
+        The frame in which it hands out its rows; all at once, with `WholeFrame`.
+    unknowns
+        Which column belongs to which component of which source.
+
+    Examples
+    --------
+    >>> from mmtjax.unknowns import Component, UnknownSet
+    >>> grid = SensorGrid(origin=(0, 0), spacing=1, shape=(2, 3))
+    >>> level = Unknowns((UnknownSet("level", 1, (Component("c", "nT"),)),))
+    >>> DenseGreen(np.ones((1, 6)), WholeFrame(grid), level).gram().tolist()
+    [[6.0]]
+    """
+
+    transposed: Float[AnyArray, "unknown sensor"]
+    frame: AbstractFrame
+    unknowns: Unknowns
 
     @classmethod
-    def from_operator(cls, green: AbstractRows, *, progress: Progress | None = None) -> "DenseGreen":
-        """All rows of another form of the operator, in the order of the sensors."""
-        host, device = None, None
+    def from_operator(cls, green: TiledGreen, *, progress: Progress | None = None) -> "DenseGreen":
+        """Return all rows of an operator that makes them block by block, in the order of the sensors."""
+        size, sensors = green.unknowns.size, green.grid.size
+        host: np.ndarray | None = None
+        device: Array | None = None
         # One block at a time is held beside the whole.
         for block in green.row_blocks(progress):
             if in_main_memory(block.columns):
-                host = np.empty((green.unknowns, green.grid.size)) if host is None else host
-                inside = block.sensor < green.grid.size
+                host = np.empty((size, sensors)) if host is None else host
+                inside = block.sensor < sensors
                 host[:, block.sensor[inside]] = np.asarray(block.columns)[:, inside]
             else:
-                device = jnp.zeros((green.unknowns, green.grid.size)) if device is None else device
+                device = jnp.zeros((size, sensors)) if device is None else device
                 device = _placed(device, block.columns, block.sensor)
-        return cls(jnp.asarray(host) if device is None else device, green.grid)
+        return cls(jnp.asarray(host) if device is None else device, WholeFrame(green.grid), green.unknowns)
 
     @property
-    def unknowns(self) -> int:
-        """Number of unknowns, three for each grain."""
-        return self.transposed.shape[0]
+    def grid(self) -> SensorGrid:
+        """The sensors."""
+        return self.frame.grid
 
-    def row_blocks(self, progress: Progress | None = None) -> Iterator[RowBlock]:
-        """The whole of Q as one block."""
-        yield RowBlock(self.transposed, np.arange(self.grid.size))
-        if progress is not None:
-            progress(self.grid.size, self.grid.size)
+    @property
+    def sweep_order(self) -> Int[np.ndarray, " unknown"]:
+        """Numbers of the unknowns in their own order."""
+        return np.arange(self.unknowns.size)
+
+    def mv(
+        self, values: Float[AnyArray, "*map unknown"], *, progress: Progress | None = None
+    ) -> Float[Array, "*map ny nx"]:
+        """Return the field Q m of one vector of unknowns or several, nT."""
+        field = _product(jnp.asarray(values), self.transposed)
+        _report(progress, self.grid)
+        return field.reshape(*values.shape[:-1], *self.grid.shape)
+
+    def rmv(
+        self, field: Float[AnyArray, "*map ny nx"], *, progress: Progress | None = None
+    ) -> Float[Array, "*map unknown"]:
+        """Return the product Qᵀφ with one field or several."""
+        flat = jnp.asarray(field).reshape(*field.shape[:-2], self.grid.size)
+        found = _moments(self.transposed, flat)
+        _report(progress, self.grid)
+        return found
+
+    def normal(
+        self, values: Float[AnyArray, "*map unknown"], weight: Float[AnyArray, "ny nx"]
+    ) -> Float[Array, "*map unknown"]:
+        """Return the product QᵀW²Q m with one vector of unknowns or several."""
+        return self.rmv(jnp.asarray(weight) ** 2 * self.mv(values))
+
+    def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
+        """Yield the rows of W Q in the pieces of the frame."""
+        yield from self.frame.pieces_of(self.transposed, weight)
+        _report(progress, self.grid)
+
+
+def _report(progress: Progress | None, grid: SensorGrid) -> None:
+    if progress is not None:
+        progress(grid.size, grid.size)
+
+
+@jax.jit
+def _product(values: Float[Array, "*map unknown"], columns: Float[Array, "unknown row"]) -> Float[Array, "*map row"]:
+    return values @ columns
+
+
+@jax.jit
+def _moments(columns: Float[Array, "unknown row"], field: Float[Array, "*map row"]) -> Float[Array, "*map unknown"]:
+    return columns @ field if field.ndim == 1 else field @ columns.T
 
 
 @partial(jax.jit, donate_argnums=0)
 def _placed(
     whole: Float[Array, "unknown sensor"], columns: Float[Array, "unknown row"], sensor: Int[Array, " row"]
 ) -> Float[Array, "unknown sensor"]:
-    """Columns of some rows written where they belong."""
+    """Write columns of some rows where they belong."""
     return whole.at[:, sensor].set(columns, mode="drop")
 
 
 def greens_matrix(
-    grains: Grains, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
+    sources: AbstractSource, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
 ) -> Float[Array, "sensor unknown"]:
-    """The Green's matrix Q, (ny · nx, 3 grains), nT per A/m (equation 3).
+    """Return the Green's matrix Q, (ny · nx, unknown), nT per unit of each component (equation 3).
 
-    Each entry is the mean of Bz over a sensor per unit of one component of the magnetization of one grain. Rows follow
-    the flattened map [y, x], columns are ordered ``3 g + i``.
+    Each entry is the mean of Bz over a sensor per unit of one component of one source: per A/m of the magnetization of
+    a grain. Rows follow the flattened map [y, x]; columns are ordered source by source, ``3 g + i`` for grains.
 
     Parameters
     ----------
-    grains, grid
+    sources, grid
         Sources and sensors; positions, standoff and spacing may be traced and differentiated.
     tolerance
-        Error of a coefficient as a share of the peak of its grain.
+        Error of a coefficient as a share of the peak of its source.
 
     Raises
     ------
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For grains above the sensors or a tolerance outside (0, 0.01].
+        For sources above the sensors or a tolerance outside (0, 0.01].
 
     Examples
     --------
-    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> import mmtjax
+    >>> grains = mmtjax.Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
     >>> grid = SensorGrid(origin=(-1, -1), spacing=1, shape=(3, 3), height=1)
     >>> greens_matrix(grains, grid).shape
     (9, 3)
     """
-    return DenseGreen.from_operator(TiledGreen(grains, grid, tolerance=tolerance)).transposed.T
+    return jnp.asarray(DenseGreen.from_operator(TiledGreen(sources, grid, tolerance=tolerance)).transposed).T

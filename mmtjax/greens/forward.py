@@ -1,14 +1,15 @@
-"""The forward model: the map of grains whose magnetization is known."""
+"""The forward model: the map of sources whose components are known."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.precision import float64_array, is_concrete, on_accelerator
 from mmtjax.scan.grid import SensorGrid
-from mmtjax.sources.grains import Grains
+from mmtjax.sources.base import AbstractSource
 
 #: Sensors along the edges of the parts of a map that are worked out one after another.
 _EDGE = 512
@@ -18,37 +19,53 @@ _STREAMED = 2**36
 
 
 def forward(
-    grains: Grains, magnetization: object, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
+    sources: AbstractSource, values: ArrayLike, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
 ) -> Float[Array, "ny nx"]:
-    """The map of Bz (nT) of grains with a magnetization (grain, 3) in A/m: φ = Q M (equation 4).
+    """Return the map of Bz (nT) of sources whose components are known: φ = Q m (equation 4).
 
     Of Q no more is held than the compressed columns of a part of the map of 512 × 512 sensors.
+
+    Parameters
+    ----------
+    sources
+        The sources; may be traced.
+    values
+        Components of each source, (source, component): magnetizations (grain, 3) in A/m for grains.
+    grid
+        The sensors; may be traced.
+    tolerance
+        Error of a coefficient as a share of the peak of its source.
 
     Raises
     ------
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For a magnetization of another shape, and as `greens_matrix`.
+        For values of another shape, and as `greens_matrix`.
 
     Examples
     --------
-    >>> grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> import mmtjax
+    >>> grains = mmtjax.Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
     >>> grid = SensorGrid(origin=(-1, -1), spacing=1, shape=(3, 3), height=1)
     >>> round(float(forward(grains, [[0, 0, 1000.0]], grid)[1, 1]), 3)
     7287.435
     """
-    values = float64_array(magnetization, name="magnetization")
-    if values.shape != (len(grains), 3):
-        raise ValueError(f"magnetization must be (grain, 3) = ({len(grains)}, 3), in A/m; got shape {values.shape}")
-    vector = jnp.asarray(values).ravel()
+    known = float64_array(values, name="values")
+    shape = len(sources), len(sources.components)
+    if known.shape != shape:
+        units = ", ".join(dict.fromkeys(one.unit for one in sources.components))
+        raise ValueError(
+            f"values of {sources.name} must be (source, component) = {shape}, in {units}; got shape {known.shape}"
+        )
+    vector = jnp.asarray(known).ravel()
     # Columns come from an accelerator faster than those near a leaf, and polynomials, can be copied from it.
-    streamed = on_accelerator() and 24 * len(grains) * grid.size <= _STREAMED
-    if streamed or not is_concrete(grains, grid):
-        return TiledGreen(grains, grid, tolerance=tolerance).mv(vector)
+    streamed = on_accelerator() and vector.nbytes * grid.size <= _STREAMED
+    if streamed or not is_concrete(sources, grid):
+        return TiledGreen(sources, grid, tolerance=tolerance).mv(vector)
     rows, columns = ([slice(start, start + _EDGE) for start in range(0, count, _EDGE)] for count in grid.shape)
 
     def part(row: slice, column: slice) -> Float[Array, "part_ny part_nx"]:
-        return CompressedGreen(grains, grid.window(row, column), tolerance=tolerance, whole=grid).mv(vector)
+        return CompressedGreen(sources, grid.window(row, column), tolerance=tolerance, whole=grid).mv(vector)
 
     return jnp.block([[part(row, column) for column in columns] for row in rows])

@@ -1,12 +1,12 @@
-"""Derivatives of a number that depends on the normal equations, with respect to geometry and precision of sensors."""
+"""Derivatives of a function of the normal equations with respect to geometry and to the precision of sensors."""
 
 import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.field.columns import columns_on_tiles
-from mmtjax.field.plan import TILE, tile_count
+from mmtjax.field.plan import TILE
 from mmtjax.field.vjp import GeometryGradient, slopes_by_side, vjp_columns
-from mmtjax.greens.tiled import TiledGreen, sensors_of_tiles
+from mmtjax.greens.tiled import TiledGreen
 
 AnyArray = np.ndarray | Array
 
@@ -14,7 +14,7 @@ AnyArray = np.ndarray | Array
 def vjp_gram(
     green: TiledGreen, precision: Float[AnyArray, "ny nx"], cotangent: Float[AnyArray, "unknown unknown"]
 ) -> tuple[GeometryGradient, Float[np.ndarray, "ny nx"]]:
-    """Derivatives of ``Σ cotangent · gram(√precision)`` with respect to geometry and to the precision of each sensor.
+    """Return derivatives of ``Σ cotangent · gram(√precision)`` by geometry and by the precision of each sensor.
 
     With ``G = Σ p q qᵀ`` over the rows q of Q, a row changes the sum by ``2 p (C q)·dq`` and its precision by
     ``qᵀC q``, for a symmetric cotangent C. Columns are made anew, block by block; nothing larger is held.
@@ -37,10 +37,8 @@ def vjp_gram(
     factors = factors + factors.T
     grid, padded = green.grid, np.append(np.asarray(precision).ravel(), 0.0)
     by_precision, by_geometry = np.zeros(grid.size + 1), None
-    total, by_side = tile_count(grid), slopes_by_side(green.plan, grid)
-    for start in range(0, total, green.block_tiles):
-        tiles = np.arange(start, min(start + green.block_tiles, total))
-        sensor = sensors_of_tiles(grid, tiles)
+    by_side = slopes_by_side(green.plan, grid)
+    for tiles, sensor in green.frame.blocks():
         used = padded[sensor]
         if not used.any():
             continue

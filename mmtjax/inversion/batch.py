@@ -8,44 +8,56 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from mmtjax.estimators.least_squares import Factored, Fit, factored, fit_map
+from mmtjax.estimators.base import Estimate, FactoredProblem
+from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.dense import DenseGreen
+from mmtjax.greens.frames import WholeFrame
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion.diagnostics import diagnose
-from mmtjax.inversion.options import check_counts, checked_options, group_by_sensors, same_sensors, weights_of
-from mmtjax.inversion.solution import Solution, solution_of
-from mmtjax.inversion.strategy import SOLVERS
+from mmtjax.inversion.groups import Group, group_by_sensors, masked_field, same_sensors
+from mmtjax.inversion.options import InversionOptions
+from mmtjax.inversion.solution import Solution
+from mmtjax.inversion.solve import Fitted, solution_of
+from mmtjax.inversion.stack import as_stack
 from mmtjax.inversion.tolerance import tightened
 from mmtjax.linalg.triangular import SMALL
+from mmtjax.noise.white import WhiteNoise
 from mmtjax.precision import require_float64
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
-from mmtjax.solvers.base import Reduced
-from mmtjax.sources.grains import Grains
+from mmtjax.solvers.cholesky import Cholesky
+from mmtjax.solvers.triangular_factor import TriangularFactor
+from mmtjax.sources.grains import MAGNETIZATION, Grains
+from mmtjax.unknowns import Unknowns, UnknownSet
 
 #: Unknowns of a sample at most: for more, blocks of the inverse are made by several solves at a time, see below.
 MOST_UNKNOWNS = SMALL
 
-_SOLVER = "cholesky"
+_SOLVER = Cholesky()
 
 #: Steps of conjugate gradients: at the largest condition number that is accepted each leaves about 2e-3 of a solution.
-_STEPS = 5
+_ESTIMATOR = LeastSquares(traced_steps=5)
 
 #: Copies of the columns that live at once: in blocks, in the order of the sensors, and weighted.
 _COPIES = 3
 
+_DOUBLE = np.dtype(np.float64).itemsize
+
+#: Factors and covariances for noise of variance one.
+_Solved = tuple[TriangularFactor, tuple[Array, ...]]
+
 
 def batch_bytes(grains: int, sensors: int, *, maps: int) -> int:
-    """Bytes of the memory of the device that one sample takes among others.
+    """Return the bytes of the memory of the device that one sample takes among others.
 
     Examples
     --------
     >>> round(batch_bytes(50, 201**2, maps=4) / 2**20)
     144
     """
-    unknowns = 3 * grains
-    return 8 * (_COPIES * unknowns * sensors + 4 * maps * sensors + 4 * unknowns**2)
+    unknowns = len(MAGNETIZATION) * grains
+    return _DOUBLE * (_COPIES * unknowns * sensors + 4 * maps * sensors + 4 * unknowns**2)
 
 
 def invert_batch(
@@ -94,108 +106,118 @@ def invert_batch(
     ['cholesky', 'cholesky', 'cholesky']
     """
     require_float64()
-    sigmas = _checked(scans, grains, noise, level=level)
-    grid, limit = scans[0][0].grid, SOLVERS[_SOLVER].limit
-    found: list[list[Solution] | None] = [None] * len(scans)
+    options = InversionOptions(method=_SOLVER, level=level, tolerance=tolerance)
+    groups = _groups(scans, grains, noise)
+    grid = scans[0][0].grid
     green = DenseGreen.from_operator(TiledGreen(_together(grains), grid, tolerance=tolerance))
-    weighted = [[weights_of(scan, sigma) for scan, sigma in zip(maps, sigmas, strict=True)] for maps in scans]
-    fields = [[np.where(scan.mask, scan.field, 0.0) for scan in maps] for maps in scans]
-    columns = green.transposed.reshape(len(scans), -1, grid.size)
-    weight = jnp.stack([maps[0][0] for maps in weighted])
+    columns = jnp.asarray(green.transposed).reshape(len(scans), -1, grid.size)
+    unknowns = Unknowns((grains[0].unknowns,))
+    weight = jnp.stack([group.weight for group in groups])
     used = jnp.array([float(maps[0].used) for maps in scans])
+    fields = jnp.asarray(np.array([[np.asarray(masked_field(scan)) for scan in maps] for maps in scans]))
     # One after the other: XLA on few cores waits forever where it runs the solves of two of them at the same time.
-    factors = _factored(jax.block_until_ready(_reduced(columns, weight, grid)))
-    fits = _fits(columns, jax.block_until_ready(factors), jnp.asarray(np.array(fields)), weight, used, grid)
-    for number, sources in enumerate(grains):
-        mine, fit = _part((factors, fits), number)
-        condition = float(mine.reduced.condition)
-        if not condition <= limit or tightened(tolerance, condition=condition) != tolerance:
+    factors = jax.block_until_ready(_reduced(columns, weight, grid, unknowns))
+    solved = jax.block_until_ready(_with_covariances(factors, unknowns))
+    fits = _fits(columns, solved, fields, weight, used, grid)
+    found: list[list[Solution] | None] = [None] * len(scans)
+    for number, group in enumerate(groups):
+        factor, covariances = _part(solved, number)
+        condition = float(factor.condition)
+        if not condition <= _SOLVER.limit or tightened(tolerance, condition=condition) != tolerance:
             continue
-        found[number] = []
-        for row, (scan, sigma) in enumerate(zip(scans[number], sigmas, strict=True)):
-            solution = solution_of(
-                sources,
-                scan,
-                mine,
-                _part(fit, row),
-                sigma=sigma,
-                variance=weighted[number][row][1],
-                solver=_SOLVER,
-                level=level,
-                prior=None,
-            )
-            found[number].append(diagnose(solution, limit=limit, solver=_SOLVER, tolerance=tolerance, throw=False))
+        own = DenseGreen(columns[number], WholeFrame(grid), unknowns)
+        problem = FactoredProblem(own, group.weight, _SOLVER, None, None, factor, covariances)
+        found[number] = [
+            _solution(group, row, problem, _part(fits, (number, row)), options) for row in range(len(group.scans))
+        ]
     return found
+
+
+def _solution(
+    group: Group, row: int, problem: FactoredProblem, estimate: Estimate, options: InversionOptions
+) -> Solution:
+    variance = group.weights[row].variance
+    uncertainty = _ESTIMATOR.uncertainty(problem, estimate, variance=variance, level=options.level)
+    fitted = Fitted(problem, estimate, uncertainty, variance)
+    solution = solution_of(group.stack, group.scans[row], group.noises[row], fitted, options=options)
+    return diagnose(solution, _SOLVER, tolerance=options.tolerance, throw=False)
 
 
 @eqx.filter_jit
 def _reduced(
-    columns: Float[Array, "sample unknown sensor"], weight: Float[Array, "sample ny nx"], grid: SensorGrid
-) -> Reduced:
-    """Factors of the normal equations of all samples."""
-    solver = SOLVERS[_SOLVER]
-    return jax.vmap(lambda one, mine: solver.compute(solver.init(DenseGreen(one, grid), mine), None))(columns, weight)
+    columns: Float[Array, "sample unknown sensor"],
+    weight: Float[Array, "sample ny nx"],
+    grid: SensorGrid,
+    unknowns: Unknowns,
+) -> TriangularFactor:
+    """Return factors of the normal equations of all samples."""
+
+    def of_sample(own: Array, weight: Array) -> TriangularFactor:
+        green = DenseGreen(own, WholeFrame(grid), unknowns)
+        return _SOLVER.compute(_SOLVER.init(green, weight), None)
+
+    return jax.vmap(of_sample)(columns, weight)
 
 
 @eqx.filter_jit
-def _factored(reduced: Reduced) -> Factored:
-    """Covariances of all samples."""
-    return jax.vmap(lambda one: factored(one, None, solver=_SOLVER))(reduced)
+def _with_covariances(factors: TriangularFactor, unknowns: Unknowns) -> _Solved:
+    """Return factors and covariances of all samples."""
+    return jax.vmap(lambda factor: (factor, factor.covariances(unknowns.blocks)))(factors)
 
 
 @eqx.filter_jit
 def _fits(
     columns: Float[Array, "sample unknown sensor"],
-    factors: Factored,
+    solved: _Solved,
     fields: Float[Array, "sample map ny nx"],
     weight: Float[Array, "sample ny nx"],
     used: Float[Array, " sample"],
     grid: SensorGrid,
-) -> Fit:
-    """Solutions of all maps of all samples."""
+) -> Estimate:
+    """Return estimates of all maps of all samples."""
+    grains = columns.shape[1] // len(MAGNETIZATION)
+    unknowns = Unknowns((UnknownSet("grains", grains, MAGNETIZATION),))
 
-    def of_sample(one: Array, mine: Factored, maps: Array, weight: Array, used: Array) -> Fit:
-        def of_map(field: Float[Array, "ny nx"]) -> Fit:
-            options = {"field": field, "weight": weight, "used": used, "progress": None}
-            return fit_map(DenseGreen(one, grid), mine, **options, traced_steps=_STEPS)
+    def of_sample(own: Array, solved: _Solved, maps: Array, weight: Array, used: Array) -> Estimate:
+        green = DenseGreen(own, WholeFrame(grid), unknowns)
+        problem = FactoredProblem(green, weight, _SOLVER, None, None, *solved)
+        return jax.vmap(lambda field: _ESTIMATOR.estimate(problem, field, used=used))(maps)
 
-        return jax.vmap(of_map)(maps)
-
-    return jax.vmap(of_sample)(columns, factors, fields, weight, used)
+    return jax.vmap(of_sample)(columns, solved, fields, weight, used)
 
 
-def _part(tree: PyTree, index: int) -> PyTree:
-    """What belongs to one of the things that are stacked along the first axis."""
+def _part(tree: PyTree, index: int | tuple[int, ...]) -> PyTree:
+    """Return what belongs to one of the things that are stacked along the first axes."""
     return jax.tree.map(lambda values: values[index], tree)
 
 
-def _checked(
-    scans: Sequence[Sequence[Scan]], grains: Sequence[Grains], noise: Sequence[float], *, level: float
-) -> list[np.ndarray]:
-    """The noise as numbers, once all that cannot be is refused."""
+def _groups(scans: Sequence[Sequence[Scan]], grains: Sequence[Grains], noise: Sequence[float]) -> list[Group]:
+    """Return the maps of each sample as one group, once samples that cannot be solved together are refused."""
     if not scans or len(scans) != len(grains):
         raise ValueError(
             f"there must be maps for each sample, and one sample at least; got {len(scans)} and {len(grains)}"
         )
-    if (most := 3 * max(map(len, grains))) > MOST_UNKNOWNS:
+    if (most := max(map(len, grains))) > MOST_UNKNOWNS // len(MAGNETIZATION):
         raise ValueError(
-            f"samples of up to {MOST_UNKNOWNS // 3} grains are solved at once; got {most // 3}, for which there is "
-            "invert_series"
+            f"samples of up to {MOST_UNKNOWNS // len(MAGNETIZATION)} grains are solved at once; got {most}, for which "
+            "there is invert_series"
         )
     if len(counts := sorted({len(sources) for sources in grains})) > 1:
         raise ValueError(f"samples that are solved at once have as many grains each; got {counts}")
-    first = scans[0][0]
+    noises, groups = [WhiteNoise(sigma) for sigma in noise], []
     for maps, sources in zip(scans, grains, strict=True):
-        if len(maps) != len(noise):
-            raise ValueError(f"each sample needs a map for each of {len(noise)} levels of noise; got {len(maps)}")
-        check_counts(maps[0], sources, prior=None)
-        if len(group_by_sensors(maps, [np.ones(())] * len(maps))) > 1 or not same_sensors(first.grid, maps[0].grid):
+        if len(maps) != len(noises):
+            raise ValueError(f"each sample needs a map for each of {len(noises)} levels of noise; got {len(maps)}")
+        own = group_by_sensors(maps, noises, as_stack(sources))
+        own[0].check_counts(None)
+        if len(own) > 1 or not same_sensors(scans[0][0].grid, maps[0].grid):
             raise ValueError("samples that are solved at once have the same sensors, and their maps the same mask")
-    return [checked_options(first, float(sigma), prior=None, method=_SOLVER, level=level) for sigma in noise]
+        groups += own
+    return groups
 
 
 def _together(samples: Sequence[Grains]) -> Grains:
-    """The grains of all samples, one sample after another."""
+    """Return the grains of all samples, one sample after another."""
     parts = jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *samples)
     corners = [len(sample.corner_grain) for sample in samples]
     shift = np.repeat(np.cumsum([0, *map(len, samples[:-1])]), corners)

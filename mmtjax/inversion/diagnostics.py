@@ -1,4 +1,4 @@
-"""What to know before believing a solution: its failure, with the remedy, and warnings."""
+"""Diagnostics of a solution: why it has failed, with the remedy, and warnings."""
 
 import dataclasses
 import inspect
@@ -11,7 +11,7 @@ from scipy import ndimage
 from mmtjax.errors import InversionWarning
 from mmtjax.inversion.solution import Solution
 from mmtjax.inversion.tolerance import is_too_coarse, tightened
-from mmtjax.solvers.base import remedies
+from mmtjax.solvers.base import AbstractSolver
 from mmtjax.units import MAGNETITE_SATURATION
 
 #: Standard deviations of χ² by which it may miss its expectation before a warning.
@@ -21,19 +21,44 @@ _CHI_SQUARE_SPREAD = 5.0
 _OURS = ("mmtjax", "jaxtyping", "beartype")
 
 
-def condition_failure(condition: float, *, limit: float, solver: str) -> str | None:
-    """Why uncertainties cannot be vouched for at a condition number; None where they can."""
-    if condition <= limit:
+def condition_failure(condition: float, solver: AbstractSolver, *, limit: float | None = None) -> str | None:
+    """Return why uncertainties cannot be vouched for at a condition number; None where they can.
+
+    Parameters
+    ----------
+    condition
+        Condition number of the equilibrated Q.
+    solver
+        The solver that was used.
+    limit
+        Largest condition number; that of the solver by default.
+    """
+    most = solver.limit if limit is None else limit
+    if condition <= most:
         return None
     return (
-        f"the condition number {condition:.1e} is beyond {limit:.0e}, where uncertainties by the {solver} method can "
-        f"be vouched for: {remedies(solver)}"
+        f"the condition number {condition:.1e} is beyond {most:.0e}, where uncertainties by the {solver.name} method "
+        f"can be vouched for: {solver.remedies()}"
     )
 
 
-def diagnose(solution: Solution, *, limit: float, solver: str, tolerance: float, throw: bool) -> Solution:
-    """Say what is wrong with a solution by a solver and columns of that tolerance: its failure, and warnings."""
-    failure = condition_failure(float(solution.condition), limit=limit, solver=solver) or solution.failure
+def diagnose(
+    solution: Solution, solver: AbstractSolver, *, tolerance: float, throw: bool, limit: float | None = None
+) -> Solution:
+    """Return a solution with its failure and warnings, and warn.
+
+    Parameters
+    ----------
+    solution, solver
+        The solution, and the solver that was used.
+    tolerance
+        Error of the columns.
+    throw
+        Raise an `InversionError` for a failure.
+    limit
+        Largest condition number; that of the solver by default.
+    """
+    failure = condition_failure(float(solution.condition), solver, limit=limit) or solution.failure
     if failure is not None:
         unseen = _unseen(solution)
         failure += "" if unseen is None else f". {unseen}"
@@ -49,7 +74,7 @@ def diagnose(solution: Solution, *, limit: float, solver: str, tolerance: float,
 
 
 def _warn(message: str) -> None:
-    """Warn, of the line that has called mmtjax."""
+    """Warn about the line that has called mmtjax."""
     frame, level = inspect.currentframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         frame, level = frame.f_back, level + 1
@@ -77,7 +102,7 @@ def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
     beyond = int(np.sum(solution.beyond_saturation))
     if beyond:
         yield (
-            f"{beyond} of {len(solution.grains)} grains are magnetized beyond {MAGNETITE_SATURATION / 1e3:g} kA/m, "
+            f"{beyond} of {len(solution.sources)} grains are magnetized beyond {MAGNETITE_SATURATION / 1e3:g} kA/m, "
             "the saturation of magnetite, which no grain can be; do not believe them"
             + ("; prior=480e3 keeps them nearer to what is physical" if solution.prior is None else "")
         )
@@ -87,15 +112,15 @@ def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
 
 
 def _unseen(solution: Solution) -> str | None:
-    """Which grains no sensor in use lies near to: beside the map, or under its mask."""
-    grid, position = solution.scan.grid, np.asarray(solution.grains.position)
+    """Return which grains no sensor in use lies near to: beside the map, or under its mask; None where all are seen."""
+    grid, position = solution.scan.grid, np.asarray(solution.sources.position)
     spacing = np.asarray(grid.spacing)
     place = (position[:, :2] - np.asarray(grid.origin)) / spacing
     size = np.array(grid.shape[::-1])
     beside = np.any((place < -0.5) | (place > size - 0.5), axis=1)
     if beside.any():
         return (
-            f"{int(beside.sum())} grains lie beside the map, the first is grain {solution.grains.ids[beside][0]}; "
+            f"{int(beside.sum())} grains lie beside the map, the first is grain {solution.sources.ids[beside][0]}; "
             "the map holds little of their field"
         )
     column, row = np.clip(np.rint(place), 0, size - 1).astype(int).T
@@ -104,6 +129,6 @@ def _unseen(solution: Solution) -> str | None:
     if masked.any():
         return (
             f"{int(masked.sum())} grains lie under the mask, further from any sensor in use than they are deep, the "
-            f"first is grain {solution.grains.ids[masked][0]}; the map holds little of their field"
+            f"first is grain {solution.sources.ids[masked][0]}; the map holds little of their field"
         )
     return None

@@ -1,36 +1,23 @@
-"""Memory that an inversion needs, asked for before it starts."""
+"""The memory that an inversion needs, checked before it starts."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
-from mmtjax.greens.rows import ROWS_ON_ACCELERATOR
 from mmtjax.greens.tiled import block_bytes_for
 from mmtjax.precision import default_device, on_accelerator
+from mmtjax.solvers import as_solver
+from mmtjax.solvers.base import AbstractSolver
+from mmtjax.units import AXES
 
-#: Square matrices of the unknowns that live at once. Beside compressed columns: normal equations, scaled copy, factor
-#: and work space, or rows swept to a factor and their stack. Of a whole matrix: these and an inverse, or the factor
-#: with twice as many rows waiting, all of it stacked, and the work space of QR.
-_COMPRESSED = 4
-_WHOLE = {"cholesky": 5, "orthogonal": 9, "auto": 9}
-
-#: Square matrices on an accelerator beside the columns: these, and copies of some rows on their way to the normal
-#: equations, picked and weighted, or to a factor: stacked, too, and twice in the work space of QR.
-_ON_ACCELERATOR = {
-    "cholesky": 5 + 2 * ROWS_ON_ACCELERATOR,
-    "orthogonal": 4 + 5 * ROWS_ON_ACCELERATOR,
-    "auto": 4 + 5 * ROWS_ON_ACCELERATOR,
-}
+_DOUBLE = np.dtype(np.float64).itemsize
 
 #: Bytes of compressed columns that are taken for each grain where they are not known: 0.6 MB to 1 MB are usual.
 _HELD_PER_GRAIN = 2**20
 
 #: A Green's matrix up to this size is kept instead of being made anew in every pass.
 DENSE_BYTES = 2**26
-
-#: Sensors for each unknown up to which QR of the whole matrix is faster than that of compressed rows.
-FEW_ROWS = 3.0
 
 #: What Python, JAX and the compiled kernels take.
 _OVERHEAD = 3 * 2**28
@@ -42,7 +29,7 @@ _LEAST_LIMIT = 2**16
 
 
 def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: int | None = None) -> int:
-    """Bytes of main memory, or of that of an accelerator, that such an inversion takes at its peak.
+    """Estimate the bytes of main memory, or of that of an accelerator, that an inversion takes at its peak.
 
     Parameters
     ----------
@@ -59,50 +46,60 @@ def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: in
     >>> round(estimate_memory(1875, 251_001, method="cholesky") / 2**30, 1)
     3.9
     """
-    unknowns = 3 * grains
-    dense = 8 * unknowns * sensors
-    squares, columns = _WHOLE[method], 6 * dense
+    return bytes_of_problem(len(AXES) * grains, sensors, solver=as_solver(method), held=held)
+
+
+def bytes_of_problem(unknowns: int, sensors: int, *, solver: AbstractSolver, held: int | None = None) -> int:
+    """Estimate the bytes that an inversion with so many unknowns takes at its peak, as `estimate_memory`.
+
+    Examples
+    --------
+    >>> round(bytes_of_problem(5625, 251_001, solver=as_solver("cholesky")) / 2**30, 1)
+    3.9
+    """
+    dense = _DOUBLE * unknowns * sensors
+    whole = is_whole(unknowns, sensors, solver=solver)
     if on_accelerator():
-        whole = is_whole(grains, sensors, method=method)
-        return _accelerator_bytes(grains, sensors, method=method, columns=dense if whole else 0)
-    if not is_whole(grains, sensors, method=method):
-        squares = _COMPRESSED
-        columns = min(dense, usual_bytes(grains)) if held is None else held
+        return _accelerator_bytes(unknowns, sensors, solver=solver, columns=dense if whole else 0)
+    if whole:
+        squares, columns = solver.squares.whole, 6 * dense
+    else:
+        squares = solver.squares.compressed
+        columns = min(dense, usual_bytes(unknowns // len(AXES))) if held is None else held
         columns += 4 * block_bytes_for(unknowns)
-    return squares * 8 * unknowns**2 + columns + 8 * 8 * sensors + _OVERHEAD
+    return squares * _DOUBLE * unknowns**2 + columns + 8 * _DOUBLE * sensors + _OVERHEAD
 
 
 def usual_bytes(grains: int) -> int:
-    """Bytes that compressed columns of some grains are taken to hold where they are not counted."""
+    """Return the bytes that compressed columns of some grains are taken to hold where they are not counted."""
     return _HELD_PER_GRAIN * grains
 
 
-def is_whole(grains: int, sensors: int, *, method: str) -> bool:
+def is_whole(unknowns: int, sensors: int, *, solver: AbstractSolver) -> bool:
     """Whether the Green's matrix is held whole: where it is small, or QR of all its rows the faster one.
 
     On an accelerator wherever its memory holds it.
     """
+    columns = _DOUBLE * unknowns * sensors
     if on_accelerator():
-        columns = 24 * grains * sensors
-        return _accelerator_bytes(grains, sensors, method=method, columns=columns) <= device_memory()
-    few = method == "orthogonal" and sensors <= FEW_ROWS * 3 * grains
-    return few or 24 * grains * sensors <= DENSE_BYTES
+        return _accelerator_bytes(unknowns, sensors, solver=solver, columns=columns) <= device_memory()
+    return sensors <= solver.few_rows * unknowns or columns <= DENSE_BYTES
 
 
-def _accelerator_bytes(grains: int, sensors: int, *, method: str, columns: int) -> int:
-    """Bytes of the memory of an accelerator that an inversion takes, with so many for columns that are held."""
-    squares = _ON_ACCELERATOR[method] * 72 * grains**2
-    return columns + squares + 4 * block_bytes_for(3 * grains) + 8 * 8 * sensors
+def _accelerator_bytes(unknowns: int, sensors: int, *, solver: AbstractSolver, columns: int) -> int:
+    """Return the bytes of the memory of an accelerator that an inversion takes, with so many for stored columns."""
+    squares = solver.squares.accelerator * _DOUBLE * unknowns**2
+    return columns + squares + 4 * block_bytes_for(unknowns) + 8 * _DOUBLE * sensors
 
 
 def device_memory() -> int:
-    """Bytes of the memory of the device that computes, those that are free where it is main memory."""
+    """Return the bytes of the memory of the device that computes; those that are free where it is main memory."""
     known = default_device().memory_stats()
     return int(known["bytes_limit"]) if known and "bytes_limit" in known else available_memory()
 
 
 def available_memory() -> int:
-    """Bytes of main memory that can be had now."""
+    """Return the bytes of main memory that are free now."""
     information = Path("/proc/meminfo")
     if information.exists():
         for line in information.read_text().splitlines():
@@ -111,7 +108,9 @@ def available_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def require_memory(grains: int, sensors: int, *, method: str, limit: int | None, held: int | None = None) -> None:
+def require_memory(
+    sources: int, unknowns: int, sensors: int, *, solver: AbstractSolver, limit: int | None, held: int | None = None
+) -> None:
     """Raise unless the inversion fits in `limit` bytes, by default what the machine has free.
 
     Raises
@@ -120,9 +119,9 @@ def require_memory(grains: int, sensors: int, *, method: str, limit: int | None,
         With what is needed, what there is, and what would make it fit.
     """
     require_bytes(
-        estimate_memory(grains, sensors, method=method, held=held),
+        bytes_of_problem(unknowns, sensors, solver=solver, held=held),
         limit=limit,
-        work=f"inverting for {grains} grains from {sensors} sensors",
+        work=f"inverting for {sources} grains from {sensors} sensors",
         remedy="crop the scan and the grains, or bin the scan, or invert it window by window (invert_subdomains; "
         "--subdomains DIR)",
     )
@@ -144,7 +143,13 @@ def require_bytes(needed: int, *, limit: int | None, work: str, remedy: str) -> 
 
 
 def checked_limit(limit: int | None) -> int | None:
-    """The limit, if it can be one."""
+    """Return a limit of memory in bytes, or None, after a check.
+
+    Raises
+    ------
+    ValueError
+        For a limit that is no positive number of bytes, or so small that another unit was meant.
+    """
     if limit is None:
         return None
     if isinstance(limit, bool | str) or not np.isfinite(limit) or limit <= 0:

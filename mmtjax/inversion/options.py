@@ -1,99 +1,151 @@
-"""Options of an inversion, checked before any work is done: noise, prior, method, and what scans have in common."""
+"""Options of an inversion as one value, checked before any work is done."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal, TypedDict, Unpack, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
-from mmtjax.precision import float64_array, is_concrete
-from mmtjax.scan.grid import SensorGrid
-from mmtjax.scan.scan import Scan, check_noise
-from mmtjax.sources.grains import Grains
+from mmtjax.estimators.base import AbstractEstimator
+from mmtjax.estimators.least_squares import LeastSquares
+from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.inversion.memory import checked_limit
+from mmtjax.inversion.stack import PriorLike
+from mmtjax.patterns.background import Background
+from mmtjax.patterns.base import AbstractPattern
+from mmtjax.prior import Prior, as_prior
+from mmtjax.solvers import as_solver
+from mmtjax.solvers.base import AbstractSolver
 
-METHODS = ("auto", "cholesky", "orthogonal")
-
-
-def checked_options(
-    scan: Scan, noise: object, *, prior: float | None, method: str, level: float
-) -> np.ndarray | Array | None:
-    """The noise as numbers, or None where it is to come from the residual."""
-    if method not in METHODS:
-        raise ValueError(f"method must be 'auto', 'cholesky' or 'orthogonal'; got {method!r}")
-    if prior is not None and not (np.isfinite(prior) and prior > 0):
-        raise ValueError(f"prior must be a positive standard deviation in A/m, or None; got {prior!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {level!r}")
-    if isinstance(noise, str):
-        if noise != "residual":
-            raise ValueError(f"noise must be a number or a map in nT, or 'residual'; got {noise!r}")
-        return None
-    if noise is None and scan.noise is None:
-        raise ValueError("the noise is not known: pass noise= in nT, or noise='residual' to take it from the misfit")
-    sigma = scan.noise if noise is None else float64_array(noise, name="noise")
-    check_noise(sigma, scan.grid.shape)
-    return sigma
+#: Forms of the Green's operator that may be asked for.
+GreenForm = Literal["auto", "dense", "tiled", "compressed", "sharded"]
 
 
-def check_counts(scan: Scan, grains: Grains, *, prior: float | None) -> None:
-    unknowns = 3 * len(grains)
-    if scan.used <= unknowns and prior is None:
-        raise ValueError(
-            f"{scan.used} sensors cannot determine {unknowns} unknowns ({len(grains)} grains); use a larger or finer "
-            "scan, fewer grains, or a prior"
-        )
+class InversionFields(TypedDict, total=False):
+    """The fields of `InversionOptions`, to be passed by keyword."""
+
+    prior: Prior | ArrayLike | Mapping[str, Prior | ArrayLike] | None
+    method: str | AbstractSolver
+    level: float
+    tolerance: float
+    memory_limit: int | None
+    estimator: AbstractEstimator
+    background: AbstractPattern | int | str | None
+    green: GreenForm
 
 
-def weights_of(scan: Scan, sigma: np.ndarray | Array | None) -> tuple[Float[Array, "ny nx"], Float[Array, ""]]:
-    """Relative weights of the sensors, 0 under the mask, and the variance of a sensor of weight one."""
-    mask = jnp.asarray(scan.mask, jnp.float64)
-    if sigma is None:
-        field = jnp.where(scan.mask, scan.field, 0.0)
-        return mask, jnp.maximum(jnp.sum(field**2) / scan.used, jnp.finfo(field.dtype).tiny)
-    if sigma.shape == ():
-        return mask, jnp.asarray(sigma) ** 2
-    return mask / sigma, jnp.ones(())
+@dataclasses.dataclass(frozen=True)
+class InversionOptions:
+    """How an inversion is done.
+
+    Parameters
+    ----------
+    prior
+        Normal prior about zero of the components of the sources: a standard deviation in their unit (A/m), an array, a
+        `Prior`, or priors of sets by name; 480e3, the saturation of magnetite, keeps deep grains physical. None: least
+        squares as in the paper.
+    method
+        ``"cholesky"`` (equilibrated normal equations), ``"orthogonal"`` (QR), ``"auto"`` (Cholesky where its condition
+        estimate allows it, QR otherwise; traced problems take QR), or an `AbstractSolver`.
+    level
+        Probability that a confidence sphere holds the truth.
+    tolerance
+        Error of a coefficient of Q as a share of the peak of its grain, at most: columns are made finer where the
+        condition number would multiply their errors to a share of a radius.
+    memory_limit
+        Bytes that may be used; by default what is free.
+    estimator
+        `LeastSquares` by default; `BoundedLeastSquares` keeps magnetizations within a bound.
+    background
+        A pattern that is solved for beside the sources, such as `Background`, or the degree of one; None for none.
+    green
+        Form of the Green's operator: ``"dense"``, ``"tiled"``, ``"compressed"``, ``"sharded"`` (rows divided over all
+        devices that JAX sees), or ``"auto"`` for what is fastest.
+
+    Raises
+    ------
+    ValueError
+        For a prior, method, level, memory limit, background or form that is not one of these.
+
+    Examples
+    --------
+    >>> InversionOptions(prior=480e3, method="orthogonal").solver.name
+    'orthogonal'
+    """
+
+    prior: Prior | ArrayLike | Mapping[str, Prior | ArrayLike] | None = None
+    method: str | AbstractSolver = "auto"
+    level: float = 0.95
+    tolerance: float = DEFAULT_TOLERANCE
+    memory_limit: int | None = None
+    estimator: AbstractEstimator = dataclasses.field(default_factory=LeastSquares)
+    background: AbstractPattern | int | str | None = None
+    green: GreenForm = "auto"
+
+    def __post_init__(self) -> None:
+        as_solver(self.method)
+        if not (np.ndim(self.level) == 0 and not isinstance(self.level, str) and 0 < self.level < 1):
+            raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
+        if self.green not in get_args(GreenForm):
+            raise ValueError(f"green must be one of {', '.join(map(repr, get_args(GreenForm)))}; got {self.green!r}")
+        if not isinstance(self.estimator, AbstractEstimator):
+            raise ValueError(
+                f"estimator must be LeastSquares(), BoundedLeastSquares(...) or another AbstractEstimator; got "
+                f"{self.estimator!r}"
+            )
+        object.__setattr__(self, "prior", _as_priors(self.prior))
+        object.__setattr__(self, "memory_limit", checked_limit(self.memory_limit))
+        if not (self.background is None or isinstance(self.background, AbstractPattern)):
+            object.__setattr__(self, "background", Background(self.background))
+
+    @property
+    def solver(self) -> AbstractSolver:
+        """The solver that `method` names."""
+        return as_solver(self.method)
+
+    @property
+    def priors(self) -> PriorLike:
+        """The prior of the first set of sources, priors of sets by name, or None."""
+        return _as_priors(self.prior)
+
+    @property
+    def pattern(self) -> AbstractPattern | None:
+        """The background as a pattern, or None."""
+        return self.background if isinstance(self.background, AbstractPattern) else None
 
 
-def ridge_of(variance: Float[Array, ""], prior: float | None) -> Float[Array, ""] | None:
-    """The precision that a prior adds to every unknown, relative to a noise of that variance."""
-    return None if prior is None else variance / prior**2
+def options_from(options: InversionOptions | None, fields: InversionFields) -> InversionOptions:
+    """Return options from a value, or from its fields.
+
+    Raises
+    ------
+    TypeError
+        For a field that there is not.
+    ValueError
+        If both are given, and as `InversionOptions`.
+
+    Examples
+    --------
+    >>> options_from(None, {"level": 0.9}).level
+    0.9
+    """
+    if options is not None and fields:
+        raise ValueError(f"pass options= or its fields, not both; got options= and {', '.join(fields)}")
+    if options is not None:
+        return options
+    known = InversionFields.__annotations__
+    if strangers := [name for name in fields if name not in known]:
+        raise TypeError(f"there is no option {strangers[0]!r}; there are {', '.join(known)}")
+    return _made(**fields)
 
 
-def check_series(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> None:
-    """Raise for no scan, and for several that are traced."""
-    if not scans:
-        raise ValueError("scans is empty; pass at least one Scan")
-    if len(scans) > 1 and not is_concrete(list(scans), list(sigmas)):
-        raise ValueError("a series of scans cannot be traced; trace one `invert` at a time")
+def _made(**fields: Unpack[InversionFields]) -> InversionOptions:
+    return InversionOptions(**fields)
 
 
-def group_by_sensors(scans: Sequence[Scan], sigmas: Sequence[np.ndarray | Array | None]) -> list[list[int]]:
-    """Numbers of the scans that have the same sensors in use, with the same relative noise, together."""
-    groups: list[list[int]] = []
-    for number in range(len(scans)):
-        for members in groups:
-            if _same(scans[members[0]], scans[number]) and _proportional(sigmas[members[0]], sigmas[number]):
-                members.append(number)
-                break
-        else:
-            groups.append([number])
-    return groups
-
-
-def _same(first: Scan, second: Scan) -> bool:
-    return same_sensors(first.grid, second.grid) and np.array_equal(first.mask, second.mask)
-
-
-def same_sensors(first: SensorGrid, second: SensorGrid) -> bool:
-    """Whether two grids are the same in all numbers."""
-    one, two = ((grid.shape, *jax.tree.leaves(grid)) for grid in (first, second))
-    return len(one) == len(two) and all(np.array_equal(left, right) for left, right in zip(one, two, strict=True))
-
-
-def _proportional(first: np.ndarray | Array | None, second: np.ndarray | Array | None) -> bool:
-    """Whether two noises give sensors the same weights: numbers or none do, maps where they are equal."""
-    if any(sigma is not None and np.ndim(sigma) == 2 for sigma in (first, second)):
-        return first is not None and second is not None and np.array_equal(first, second)
-    return True
+def _as_priors(prior: Prior | ArrayLike | Mapping[str, Prior | ArrayLike] | None) -> PriorLike:
+    if isinstance(prior, Mapping):
+        made = {name: as_prior(own) for name, own in prior.items()}
+        return {name: own for name, own in made.items() if own is not None}
+    return as_prior(prior)

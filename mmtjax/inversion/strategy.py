@@ -1,79 +1,104 @@
-"""From grains and sensors to the solver and what it needs of the rows of Q: which form, which factorization."""
+"""From sources and sensors to a factor: which form of the operator, which solver, and how fine the columns are."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from mmtjax.field.plan import FieldPlan, plan_field
 from mmtjax.greens.base import AbstractGreen
-from mmtjax.greens.compressed.operator import CompressedGreen, stored_bytes
+from mmtjax.greens.compressed import CompressedGreen, stored_bytes
 from mmtjax.greens.dense import DenseGreen
+from mmtjax.greens.frames import AbstractFrame, TileFrame
+from mmtjax.greens.sharded import ShardedFrame, ShardedGreen
+from mmtjax.greens.stacked import StackedGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion.memory import is_whole, require_memory
+from mmtjax.inversion.options import GreenForm
+from mmtjax.inversion.stack import SourceStack
 from mmtjax.inversion.subsample_condition import USUAL_GROWTH, least_condition
 from mmtjax.inversion.tolerance import tightened
 from mmtjax.precision import is_concrete, on_accelerator
-from mmtjax.progress import StageProgress, stage
+from mmtjax.progress import Progress, StageProgress, stage
 from mmtjax.scan.grid import SensorGrid
-from mmtjax.solvers.base import AbstractSolver, Reduced
-from mmtjax.solvers.cholesky import Cholesky
-from mmtjax.solvers.orthogonal import Orthogonal
-from mmtjax.sources.grains import Grains
+from mmtjax.solvers.auto import AutoSolver
+from mmtjax.solvers.base import AbstractFactor, AbstractSolver
+from mmtjax.sources.base import AbstractSource
+from mmtjax.unknowns import Unknowns
 
-SOLVERS: Mapping[str, AbstractSolver] = {"cholesky": Cholesky(), "orthogonal": Orthogonal()}
+AnyArray = np.ndarray | jax.Array
 
 
-class SolveStrategy(NamedTuple):
-    """How a problem is begun: method, tolerance of the columns, and a plan of the same grains if there is one."""
+@dataclasses.dataclass(frozen=True)
+class SolveStrategy:
+    """How a problem is begun.
 
-    method: str
+    Attributes
+    ----------
+    solver
+        The solver.
+    tolerance
+        Error of the columns.
+    green
+        Form of the operator that was asked for.
+    plans
+        Plans of the same sources, one for each set, if there are any.
+    """
+
+    solver: AbstractSolver
     tolerance: float
-    plan: FieldPlan | None = None
+    green: GreenForm = "auto"
+    plans: tuple[FieldPlan, ...] | None = None
 
 
 def strategy_for(
-    method: str, grains: Grains, grid: SensorGrid, *, prior: float | None, tolerance: float
+    solver: AbstractSolver, stack: SourceStack, grid: SensorGrid, *, has_prior: bool, tolerance: float
 ) -> SolveStrategy:
-    """Begin with QR, and columns as fine as it will need, where normal equations are not worth the attempt."""
-    if method != "auto" or prior is not None:
-        return SolveStrategy(method, tolerance)
-    condition = least_condition(grains, grid)
-    if condition <= SOLVERS["cholesky"].limit:
-        return SolveStrategy(method, tolerance)
-    return SolveStrategy("orthogonal", tightened(tolerance, condition=USUAL_GROWTH * condition))
+    """Return a strategy: QR, and columns as fine as it will need, where normal equations are not worth the attempt."""
+    if has_prior or solver.beginning_with(None) is solver:
+        return SolveStrategy(solver, tolerance)
+    condition = least_condition(stack.primary, grid)
+    chosen = solver.beginning_with(condition)
+    if chosen is solver:
+        return SolveStrategy(solver, tolerance)
+    return SolveStrategy(chosen, tightened(tolerance, condition=USUAL_GROWTH * condition))
 
 
 class Reduction(NamedTuple):
-    """A problem reduced to a triangular factor.
+    """A problem reduced to a factor.
 
     Attributes
     ----------
     green
         The operator.
-    solver
-        Name of the solver.
-    state
-        What it has of the rows, for other ridges.
-    reduced
+    solver, state
+        The solver, and what it has of the rows, for other ridges.
+    factor
         The factor for the ridge that was asked for.
     strategy
         What would have led here at once, for sensors that have moved.
     """
 
     green: AbstractGreen
-    solver: str
+    solver: AbstractSolver
     state: PyTree[Array]
-    reduced: Reduced
+    factor: AbstractFactor
     strategy: SolveStrategy
+
+    @property
+    def used(self) -> AbstractSolver:
+        """The solver that has made the factor: the one that was chosen, where the solver chooses."""
+        return self.solver.used(self.state)
 
 
 def reduce_problem(
-    grains: Grains,
+    stack: SourceStack,
     grid: SensorGrid,
-    weight: Float[Array, "ny nx"],
-    ridge: Float[Array, ""] | None,
+    weight: Float[AnyArray, "ny nx"],
+    ridge: Float[Array, " unknown"] | None,
     strategy: SolveStrategy,
     *,
     memory_limit: int | None = None,
@@ -81,75 +106,167 @@ def reduce_problem(
 ) -> Reduction:
     """Make the columns of a problem and reduce its rows; where its condition asks for finer columns, once more.
 
+    Parameters
+    ----------
+    stack, grid
+        Sources, patterns and sensors.
+    weight, ridge
+        Weights of the sensors, and the precision of the prior in units of the noise.
+    strategy
+        How to begin.
+    memory_limit
+        Bytes that may be used; by default what is free.
+    progress
+        Called with the stage, what is done and the whole of it.
+
     Raises
     ------
     MemoryError
-        Before columns are made, if they and what follows would not fit in the limit, by default what is free.
+        Before columns are made, if they and what follows would not fit in the limit.
     """
-    method, tolerance, plan = strategy
-    known = is_concrete(grains, grid)
-    if plan is not None:
-        plan = plan.moved(grains, grid) if np.array_equal(plan.grid.side, grid.side) else None
+    solver, tolerance = strategy.solver, strategy.tolerance
+    plans, known = strategy.plans, is_concrete(stack, grid)
+    if plans is not None:
+        plans = _moved_plans(plans, stack, grid)
     while True:
+        form = form_of(strategy.green, stack, grid, solver=solver if known else AutoSolver())
         if known:
-            shapes = stage(progress, "shapes of grains")
-            plan = plan_field(grains, grid, tolerance=tolerance, reuse_plan=plan, progress=shapes)
-            held = None if _by_rows(grains, grid, method=method) else stored_bytes(plan)
-            require_memory(len(grains), grid.size, method=method, limit=memory_limit, held=held)
-        green = green_operator(grains, grid, method=method, tolerance=tolerance, reuse_plan=plan, progress=progress)
-        solver, state, reduced = reduce_rows(green, weight, ridge, method=method, progress=progress)
-        finer = tightened(tolerance, condition=float(reduced.condition)) if is_concrete(reduced) else tolerance
+            plans = _plans(stack, grid, tolerance=tolerance, reuse=plans, progress=progress)
+            held = sum(map(stored_bytes, plans)) if form == "compressed" else None
+            _require_memory(stack, grid, solver=solver, limit=memory_limit, held=held)
+        elif plans is None and strategy.green == "auto" and form == "compressed":
+            # Near and far cannot be told apart before the numbers are known.
+            form = "tiled"
+        columns = stage(progress, "Green's matrix")
+        green = green_operator(stack, grid, form=form, tolerance=tolerance, plans=plans, progress=columns)
+        state = solver.init(green, weight, least_ridge=ridge, progress=progress)
+        factor, used = solver.compute(state, ridge), solver.used(state)
+        concrete = is_concrete(factor)
+        finer = tightened(tolerance, condition=float(factor.condition)) if concrete else tolerance
         if finer == tolerance:
-            again = SolveStrategy(method if solver == "cholesky" else solver, tolerance, plan)
-            return Reduction(green, solver, state, reduced, again)
-        method, tolerance = solver, finer
+            again = solver.beginning_with(float(factor.condition) if concrete else None)
+            return Reduction(green, solver, state, factor, SolveStrategy(again, tolerance, strategy.green, plans))
+        solver, tolerance = used, finer
         # Columns and factor are as large as those to come.
-        del green, state, reduced
+        del green, state, factor
+
+
+def _moved_plans(plans: tuple[FieldPlan, ...], stack: SourceStack, grid: SensorGrid) -> tuple[FieldPlan, ...] | None:
+    """Return plans for sensors elsewhere; None where these have another size, for which series are made anew."""
+    if any(plan.grid is None or not np.array_equal(plan.grid.side, grid.side) for plan in plans):
+        return None
+    return tuple(plan.moved(sources, grid) for plan, sources in zip(plans, stack.sources, strict=True))
+
+
+def _plans(
+    stack: SourceStack,
+    grid: SensorGrid,
+    *,
+    tolerance: float,
+    reuse: tuple[FieldPlan, ...] | None,
+    progress: StageProgress | None,
+) -> tuple[FieldPlan, ...]:
+    shapes = stage(progress, "shapes of grains")
+    before = (None,) * len(stack.sources) if reuse is None else reuse
+    return tuple(
+        plan_field(sources, grid, tolerance=tolerance, reuse_plan=old, progress=shapes)
+        for sources, old in zip(stack.sources, before, strict=True)
+    )
+
+
+def _require_memory(
+    stack: SourceStack, grid: SensorGrid, *, solver: AbstractSolver, limit: int | None, held: int | None
+) -> None:
+    unknowns = stack.unknowns.size
+    require_memory(len(stack.primary), unknowns, grid.size, solver=solver, limit=limit, held=held)
+
+
+def form_of(wanted: GreenForm, stack: SourceStack, grid: SensorGrid, *, solver: AbstractSolver) -> GreenForm:
+    """Return the form of the operator: what was asked for, or what is fastest.
+
+    Whole where the other forms save nothing, else compressed. An accelerator makes columns faster than a compressed
+    form, with its many small sizes, could be worked on there.
+    """
+    if wanted != "auto":
+        return wanted
+    if is_whole(stack.unknowns.size, grid.size, solver=solver):
+        return "dense"
+    return "tiled" if on_accelerator() else "compressed"
+
+
+class _Request(NamedTuple):
+    """One set of sources whose columns are wanted."""
+
+    sources: AbstractSource
+    grid: SensorGrid
+    tolerance: float
+    plan: FieldPlan | None
+    progress: Progress | None
+
+
+#: From a request, and the frame of the operator before it, to an operator of that frame.
+_Builder = Callable[[_Request, AbstractFrame | None], AbstractGreen]
+
+
+def _dense(request: _Request, _: AbstractFrame | None) -> AbstractGreen:
+    sources, grid, tolerance, plan, progress = request
+    return DenseGreen.from_operator(TiledGreen(sources, grid, tolerance=tolerance, reuse_plan=plan), progress=progress)
+
+
+def _tiled(request: _Request, frame: AbstractFrame | None) -> AbstractGreen:
+    sources, grid, tolerance, plan, _ = request
+    own = frame if isinstance(frame, TileFrame) else None
+    return TiledGreen(sources, grid, tolerance=tolerance, reuse_plan=plan, frame=own)
+
+
+def _compressed(request: _Request, _: AbstractFrame | None) -> AbstractGreen:
+    sources, grid, tolerance, plan, progress = request
+    return CompressedGreen(sources, grid, tolerance=tolerance, reuse_plan=plan, progress=progress)
+
+
+def _sharded(request: _Request, frame: AbstractFrame | None) -> AbstractGreen:
+    sources, grid, tolerance, plan, _ = request
+    own = frame if isinstance(frame, ShardedFrame) else None
+    return ShardedGreen(sources, grid, tolerance=tolerance, reuse_plan=plan, frame=own)
+
+
+_BUILDERS: dict[GreenForm, _Builder] = {
+    "dense": _dense,
+    "tiled": _tiled,
+    "compressed": _compressed,
+    "sharded": _sharded,
+}
 
 
 def green_operator(
-    grains: Grains,
+    stack: SourceStack,
     grid: SensorGrid,
     *,
-    method: str,
+    form: GreenForm,
     tolerance: float,
-    reuse_plan: FieldPlan | None,
-    progress: StageProgress | None = None,
+    plans: tuple[FieldPlan, ...] | None,
+    progress: Progress | None = None,
 ) -> AbstractGreen:
-    """Whole where the other forms save nothing; else compressed, or tile by tile if there is no plan.
+    """Return the operator of all sources and patterns of a stack, in one form.
 
-    An accelerator makes columns faster than a compressed form, with its many small sizes, could be worked on there.
+    Parameters
+    ----------
+    stack, grid
+        Sources, patterns and sensors.
+    form
+        One of `GreenForm` but ``"auto"``.
+    tolerance
+        Error of the columns.
+    plans
+        A plan for each set of sources, or None.
+    progress
+        Called with the sensors that are done and all of them.
     """
-    columns = stage(progress, "Green's matrix")
-    if reuse_plan is not None and not _by_rows(grains, grid, method=method):
-        return CompressedGreen(grains, grid, tolerance=tolerance, reuse_plan=reuse_plan, progress=columns)
-    tiled = TiledGreen(grains, grid, tolerance=tolerance, reuse_plan=reuse_plan)
-    whole = is_whole(len(grains), grid.size, method="auto" if reuse_plan is None else method)
-    return DenseGreen.from_operator(tiled, progress=columns) if whole else tiled
-
-
-def _by_rows(grains: Grains, grid: SensorGrid, *, method: str) -> bool:
-    """Whether columns are made sensor by sensor and not compressed."""
-    return on_accelerator() or is_whole(len(grains), grid.size, method=method)
-
-
-def reduce_rows(
-    green: AbstractGreen,
-    weight: Float[Array, "ny nx"],
-    ridge: Float[Array, ""] | None,
-    *,
-    method: str,
-    progress: StageProgress | None = None,
-) -> tuple[str, PyTree[Array], Reduced]:
-    """Name of the solver, what it has of the rows, and the factor: Cholesky where its condition allows it."""
-    if method != "orthogonal":
-        solver = SOLVERS["cholesky"]
-        state = solver.init(green, weight, progress=stage(progress, "normal equations"))
-        reduced = solver.compute(state, ridge)
-        if method == "cholesky" or reduced.condition <= solver.limit:
-            return "cholesky", state, reduced
-        # Each of them is as large as the factor to come.
-        del state, reduced
-    solver = SOLVERS["orthogonal"]
-    state = solver.init(green, weight, progress=stage(progress, "orthogonal factor"))
-    return "orthogonal", state, solver.compute(state, ridge)
+    parts: list[AbstractGreen] = []
+    for sources, plan in zip(stack.sources, plans or (None,) * len(stack.sources), strict=True):
+        request = _Request(sources, grid, tolerance, plan, progress)
+        parts.append(_BUILDERS[form](request, parts[0].frame if parts else None))
+    for pattern in stack.patterns:
+        columns = pattern.columns(grid).reshape(-1, grid.size)
+        parts.append(DenseGreen(columns, parts[0].frame, Unknowns((pattern.unknowns,))))
+    return parts[0] if len(parts) == 1 else StackedGreen(tuple(parts))

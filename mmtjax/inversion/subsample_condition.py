@@ -1,4 +1,4 @@
-"""The condition number of a sample, seen from its middle before all of it is worked on."""
+"""An estimate of the condition number of a sample from the grains in its middle, before all of it is worked on."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +7,13 @@ from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.solvers.orthogonal import Orthogonal
-from mmtjax.sources.grains import Grains
+from mmtjax.sources.base import AbstractSource
 
 #: Grains looked at, the sampling interval at least and how far the sensors reach beyond the grains (µm).
 _GRAINS = 128
+
+#: Samples of no more grains are solved without a look at their middle.
+_FEW = 384
 _INTERVAL = 5.0
 _MARGIN = 40.0
 
@@ -22,19 +25,20 @@ _GROWTH = 10.0
 USUAL_GROWTH = 300.0
 
 
-def subsample_condition(grains: Grains, grid: SensorGrid) -> float:
-    """Condition number of the equilibrated Q of the grains in the middle of a sample, seen by sensors above them.
+def subsample_condition(sources: AbstractSource, grid: SensorGrid) -> float:
+    """Return the condition number of the equilibrated Q of the sources in the middle, seen by sensors above them.
 
-    Removing grains only lowers a condition number, so that the whole sample has a larger one; fewer sensors change it
+    Removing sources only lowers a condition number, so that the whole sample has a larger one; fewer sensors change it
     little.
 
     Examples
     --------
-    >>> one = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> import mmtjax
+    >>> one = mmtjax.Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
     >>> 1 < subsample_condition(one, SensorGrid(origin=(-9, -9), spacing=1, shape=(19, 19), height=1)) < 3
     True
     """
-    place = np.asarray(grains.position)[:, :2]
+    place = np.asarray(sources.position)[:, :2]
     middle = np.median(place, axis=0)
     away = np.abs(place - middle).max(axis=1)
     some = np.sort(np.argsort(away)[:_GRAINS])
@@ -46,18 +50,19 @@ def subsample_condition(grains: Grains, grid: SensorGrid) -> float:
     last = np.clip((middle + reach - origin) / spacing, first, count - 1).astype(int)
     columns, rows = (slice(*ends) for ends in zip(first, last + 1, step.astype(int), strict=True))
     above = grid.window(rows, columns)
-    green = DenseGreen.from_operator(TiledGreen(grains.select(some), above))
+    green = DenseGreen.from_operator(TiledGreen(sources.select(some), above))
     solver = Orthogonal()
     return float(solver.compute(solver.init(green, jnp.ones(above.shape)), None).condition)
 
 
-def least_condition(grains: Grains, grid: SensorGrid) -> float:
-    """What the condition number of the equilibrated Q of a large sample is at least; one for a small one.
+def least_condition(sources: AbstractSource, grid: SensorGrid) -> float:
+    """Return a lower bound of the condition number of the equilibrated Q of a large sample; one for a small one.
 
     Examples
     --------
-    >>> two = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1], [6, 0, -7, 2, 1, 1, 2]])
+    >>> import mmtjax
+    >>> two = mmtjax.Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1], [6, 0, -7, 2, 1, 1, 2]])
     >>> least_condition(two, SensorGrid(origin=(-9, -9), spacing=1, shape=(19, 19), height=1))
     1.0
     """
-    return _GROWTH * subsample_condition(grains, grid) if len(grains) > 3 * _GRAINS else 1.0
+    return _GROWTH * subsample_condition(sources, grid) if len(sources) > _FEW else 1.0

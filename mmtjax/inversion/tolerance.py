@@ -1,4 +1,4 @@
-"""How fine columns have to be for a condition number, which multiplies their errors."""
+"""The tolerance that columns need at a condition number, which multiplies their errors."""
 
 #: Condition number times tolerance up to which columns are fine enough, and what it is made where it is more. In 1,875
 #: grains in 75 µm, 190 moves magnetizations by 0.1 of a radius and radii by 0.07, 19 by 0.009 and 0.0005, 2 by 0.0009
@@ -15,7 +15,7 @@ _FINEST = 1e-11
 
 
 def tightened(tolerance: float, *, condition: float) -> float:
-    """The tolerance of the columns, or what a problem of that condition number needs where this is less.
+    """Return the tolerance of the columns, or what a problem of that condition number needs where this is less.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def is_too_coarse(tolerance: float, *, condition: float) -> bool:
 
 
 def carried_condition(tolerance: float) -> float:
-    """The condition number beyond which columns of a tolerance say nothing of the least determined grains.
+    """Return the condition number beyond which columns say nothing of the least determined grains.
 
     Examples
     --------

@@ -1,10 +1,11 @@
-"""What is asked of a triangular factor: solves, condition, blocks of the inverse of its matrix; a form to keep it in.
+"""Solves with a triangular factor, its condition number, blocks of the inverse of its matrix, and a packed form.
 
-BLAS and LAPACK where the factor is a number in main memory, JAX elsewhere. XLA's solve for one vector copies the factor
-and takes twenty times as long as `dtrsv`.
+BLAS and LAPACK where the factor is known and in main memory, JAX elsewhere. XLA's solve for one vector copies the
+factor and takes twenty times as long as `dtrsv`.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,9 @@ from scipy.linalg.lapack import dtfsm, dtrtri, dtrttf
 from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
 
 AnyArray = np.ndarray | Array
+
+#: First unknown, sources and components of each set of unknowns, one set after another.
+Layout = tuple[tuple[int, int, int], ...]
 
 #: The inverse of a factor is looked at in at most this many panels: each needs only what lies on one side of the
 #: diagonal, which saves two thirds of the work, and JAX holds only one of them. Where it is small there is nothing to
@@ -33,7 +37,7 @@ _SETTLED = 1e-3
 def solve(
     factor: Float[AnyArray, "size size"], vector: Float[AnyArray, " size"], *, transposed: bool = False
 ) -> Float[Array, " size"]:
-    """``R⁻¹ v``, or ``R⁻ᵀ v``, of an upper triangular R; what lies below its diagonal is not read.
+    """Return ``R⁻¹ v``, or ``R⁻ᵀ v``, for an upper triangular R; what lies below its diagonal is not read.
 
     Examples
     --------
@@ -46,7 +50,9 @@ def solve(
 
 
 def pack(factor: Float[np.ndarray, "size size"], dtype: type[np.floating]) -> Float[np.ndarray, " packed"]:
-    """An upper triangular R in rectangular full packed form, half as large; what lies below its diagonal is not read.
+    """Return an upper triangular R in rectangular full packed form, half as large.
+
+    What lies below its diagonal is not read.
 
     References
     ----------
@@ -64,7 +70,7 @@ def pack(factor: Float[np.ndarray, "size size"], dtype: type[np.floating]) -> Fl
 def solve_packed(
     packed: Float[np.ndarray, " packed"], columns: Float[np.ndarray, "size column"]
 ) -> Float[np.ndarray, "size column"]:
-    """``(RᵀR)⁻¹ B`` of a factor that `pack` made, in double precision whatever it is kept in.
+    """Return ``(RᵀR)⁻¹ B`` for a factor that `pack` made, in double precision whatever it is kept in.
 
     Examples
     --------
@@ -76,21 +82,30 @@ def solve_packed(
     return dtfsm(1.0, double, half, uplo="L", trans="T", overwrite_b=1)
 
 
-def inverse_blocks(factor: Float[AnyArray, "size size"]) -> Float[Array, "grain 3 3"]:
-    """3 × 3 blocks on the diagonal of ``(RᵀR)⁻¹``.
+def inverse_blocks(
+    factor: Float[AnyArray, "size size"], layout: Layout
+) -> tuple[Float[Array, "source component component"], ...]:
+    """Return the blocks on the diagonal of ``(RᵀR)⁻¹`` that belong to each source, set by set.
+
+    Parameters
+    ----------
+    factor
+        Upper triangular R.
+    layout
+        First unknown, sources and components of each set, one set after another, see `Unknowns.blocks`.
 
     Examples
     --------
-    >>> inverse_blocks(2 * np.eye(3))[0].diagonal().tolist()
-    [0.25, 0.25, 0.25]
+    >>> [blocks.shape for blocks in inverse_blocks(2 * np.eye(7), ((0, 2, 3), (6, 1, 1)))]
+    [(2, 3, 3), (1, 1, 1)]
     """
     if in_main_memory(factor):
-        return jnp.asarray(_inverse_blocks_in_memory(factor))
-    return _inverse_blocks(factor)
+        return tuple(map(jnp.asarray, _inverse_blocks_in_memory(factor, layout)))
+    return _inverse_blocks(factor, layout)
 
 
 def condition_number(factor: Float[AnyArray, "size size"]) -> Float[Array, ""]:
-    """Estimate of the 2-norm condition number, by power iteration on RᵀR and its inverse; not differentiated.
+    """Estimate the 2-norm condition number by power iteration on RᵀR and its inverse; it is not differentiated.
 
     Infinite if the factor holds a value that is not finite or a zero pivot.
 
@@ -110,34 +125,50 @@ def _lower(factor: AnyArray) -> Float[np.ndarray, "size size"]:
     return np.ascontiguousarray(factor).T
 
 
-def _panels(size: int) -> list[slice]:
-    width = size if size <= SMALL or on_accelerator() else 3 * -(-(size // 3) // _PANELS)
-    return [slice(start, min(start + width, size)) for start in range(0, size, width)]
+def _panels(size: int, block: tuple[int, int, int]) -> list[slice]:
+    """Return ranges of the unknowns of one set that divide no source; one range where a factor is small."""
+    first, sources, components = block
+    each = sources if size <= SMALL or on_accelerator() else -(-sources // _PANELS)
+    stop = first + sources * components
+    return [slice(start, min(start + each * components, stop)) for start in range(first, stop, each * components)]
 
 
-def _inverse_blocks_in_memory(factor: AnyArray) -> Float[np.ndarray, "grain 3 3"]:
+def _inverse_blocks_in_memory(
+    factor: AnyArray, layout: Layout
+) -> list[Float[np.ndarray, "source component component"]]:
     transposed, singular = dtrtri(_lower(factor), lower=1)
     if singular:
-        return np.full((len(transposed) // 3, 3, 3), np.nan)
+        return [np.full((sources, components, components), np.nan) for _, sources, components in layout]
     # The inverse of the factor itself, rows one after another.
-    inverse = transposed.T
-    blocks = []
-    for panel in _panels(len(inverse)):
-        rows = np.triu(inverse[panel, panel.start :]).reshape(-1, 3, len(inverse) - panel.start)
-        blocks.append(rows @ rows.transpose(0, 2, 1))
-    return np.concatenate(blocks)
+    inverse, found = transposed.T, []
+    for block in layout:
+        parts = []
+        for panel in _panels(len(inverse), block):
+            rows = np.triu(inverse[panel, panel.start :]).reshape(-1, block[2], len(inverse) - panel.start)
+            parts.append(rows @ rows.transpose(0, 2, 1))
+        found.append(np.concatenate(parts))
+    return found
 
 
-@jax.jit
-def _inverse_blocks(factor: Float[Array, "size size"]) -> Float[Array, "grain 3 3"]:
+@partial(jax.jit, static_argnames="layout")
+def _inverse_blocks(
+    factor: Float[Array, "size size"], layout: Layout
+) -> tuple[Float[Array, "source component component"], ...]:
     size = len(factor)
-    blocks = jnp.zeros((size // 3, 3, 3))
-    for panel in _panels(size):
-        end = panel.stop
-        count = end - panel.start
-        columns = solve_triangular(factor[:end, :end], jnp.eye(end, count, k=-panel.start)).reshape(-1, 3, count)
-        blocks = blocks.at[: end // 3].add(jnp.einsum("gic,gjc->gij", columns, columns))
-    return blocks
+    found = [jnp.zeros((sources, components, components)) for _, sources, components in layout]
+    for block in layout:
+        for panel in _panels(size, block):
+            end = panel.stop
+            count = end - panel.start
+            columns = solve_triangular(factor[:end, :end], jnp.eye(end, count, k=-panel.start))
+            for number, (first, sources, components) in enumerate(layout):
+                # Below the panel the columns are zero.
+                stop = min(end, first + sources * components)
+                if stop <= first:
+                    continue
+                rows = columns[first:stop].reshape(-1, components, count)
+                found[number] = found[number].at[: len(rows)].add(jnp.einsum("gic,gjc->gij", rows, rows))
+    return tuple(found)
 
 
 def _start(size: int) -> Float[np.ndarray, " size"]:

@@ -5,6 +5,8 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.physics.multipole import point_fields
+
 #: Total degree of the polynomials, and Chebyshev nodes along an edge that determine one: as many as sensors of a tile,
 #: so that the kernels of tiles serve the nodes too.
 DEGREE = 15
@@ -21,25 +23,25 @@ _MARGIN = 2.0
 
 @cache
 def terms() -> Int[np.ndarray, "term 2"]:
-    """Degrees (k, l) of the products ``T_k(x) T_l(y)`` of Chebyshev polynomials that are used."""
+    """Return degrees (k, l) of the products ``T_k(x) T_l(y)`` of Chebyshev polynomials that are used."""
     return np.array([(k, total - k) for total in range(DEGREE + 1) for k in range(total + 1)])
 
 
 @cache
 def nodes() -> Float[np.ndarray, " node"]:
-    """Chebyshev nodes on [-1, 1]."""
+    """Return the Chebyshev nodes on [-1, 1]."""
     return np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
 
 
 def vandermonde(x: Float[np.ndarray, " point"], y: Float[np.ndarray, " point"]) -> Float[np.ndarray, "point term"]:
-    """Values of the polynomials at points of the square [-1, 1]² (or close to it)."""
+    """Return values of the polynomials at points of the square [-1, 1]² (or close to it)."""
     along_x, along_y = (np.polynomial.chebyshev.chebvander(values, DEGREE) for values in (x, y))
     return along_x[:, terms()[:, 0]] * along_y[:, terms()[:, 1]]
 
 
 @cache
 def interpolation() -> Float[np.ndarray, "place term"]:
-    """From values at the nodes, x fastest, to the factors of the polynomials: the projection of Chebyshev series."""
+    """Return the matrix from values at the nodes, x fastest, to the factors of the polynomials."""
     along = np.polynomial.chebyshev.chebvander(nodes(), DEGREE) * 2 / NODES
     along[:, 0] /= 2
     product = along[:, None, terms()[:, 1]] * along[None, :, terms()[:, 0]]
@@ -48,14 +50,14 @@ def interpolation() -> Float[np.ndarray, "place term"]:
 
 @cache
 def transfer(row: int, column: int) -> Float[np.ndarray, "term parent"]:
-    """Factors of a polynomial of a square on the quarter [row, column] of it, from its factors on the whole."""
+    """Return the matrix from factors of a polynomial on a square to those on its quarter [row, column]."""
     along_x, along_y = (_halved(side) for side in (column, row))
     k, m = terms().T
     return along_x[k[:, None], k[None, :]] * along_y[m[:, None], m[None, :]]
 
 
 def _halved(side: int) -> Float[np.ndarray, "degree parent"]:
-    """Chebyshev factors of ``T_k((x ± 1) / 2)``, the upper half for side 1."""
+    """Return Chebyshev factors of ``T_k((x ± 1) / 2)``, the upper half for side 1."""
     values = np.polynomial.chebyshev.chebvander((nodes() + 2 * side - 1) / 2, DEGREE)
     along = np.polynomial.chebyshev.chebvander(nodes(), DEGREE) * 2 / NODES
     along[:, 0] /= 2
@@ -63,24 +65,26 @@ def _halved(side: int) -> Float[np.ndarray, "degree parent"]:
 
 
 def truncation_error(
-    beside: Float[np.ndarray, " source"], above: Float[np.ndarray, " source"]
+    beside: Float[np.ndarray, " source"], above: Float[np.ndarray, " source"], *, degree: int = 1
 ) -> Float[np.ndarray, " source"]:
-    """Largest error of the polynomials for a dipole of unit volume, in units of 1 / (half edge)³.
+    """Return the largest error of the polynomials for a unit multipole, in units of 1 / (half edge)^(degree + 2).
 
     Parameters
     ----------
     beside, above
-        Horizontal distance of the dipole from the square [-1, 1]², and its depth below it, both in half edges.
+        Horizontal distance of the source from the square [-1, 1]², and its depth below it, both in half edges.
         A body is made of dipoles: the distance of its nearest point bounds its error.
+    degree
+        Degree of the multipole; 1 for a dipole of unit volume.
     """
     columns = np.searchsorted(_BESIDE, beside, side="right") - 1
     rows = np.searchsorted(_ABOVE, above, side="right") - 1
-    return _error_table()[columns, rows]
+    return _error_table(degree)[columns, rows]
 
 
 @cache
-def _error_table() -> Float[np.ndarray, "beside above"]:
-    """Errors found by trying dipoles around a square; made to fall with distance, so that the nearer entry bounds."""
+def _error_table(degree: int) -> Float[np.ndarray, "beside above"]:
+    """Return errors found by trying sources around a square; made to fall with distance, so that the nearer bounds."""
     errors = np.zeros((len(_BESIDE), len(_ABOVE)))
     probes = np.linspace(-1, 1, _PROBES)
     back = vandermonde(*(part.ravel() for part in np.meshgrid(probes, probes)))
@@ -92,21 +96,20 @@ def _error_table() -> Float[np.ndarray, "beside above"]:
         for place in places:
             inside = int(distance == 0)
             source = np.array([[*place, -above] for above in _ABOVE[inside:]])
-            values = _dipoles(source, nodes()) @ interpolation() @ back.T
-            error = np.abs(values - _dipoles(source, probes)).max(axis=(0, 2))
+            values = _fields(source, nodes(), degree) @ interpolation() @ back.T
+            error = np.abs(values - _fields(source, probes, degree)).max(axis=(0, 2))
             errors[number, inside:] = np.maximum(errors[number, inside:], error)
     errors[0, 0] = np.inf
     falling = np.maximum.accumulate(np.maximum.accumulate(errors[::-1, ::-1], axis=0), axis=1)[::-1, ::-1]
     return _MARGIN * falling
 
 
-def _dipoles(source: np.ndarray, points: np.ndarray) -> Float[np.ndarray, "component source point"]:
-    """Coefficients of dipoles at a square grid of points in the plane z = 0, x fastest."""
+def _fields(source: np.ndarray, points: np.ndarray, degree: int) -> Float[np.ndarray, "component source point"]:
+    """Return coefficients of unit multipoles of one degree at a square grid of points in the plane z = 0, x fastest."""
     x, y, z = np.broadcast_arrays(
         points[None, None, :] - source[:, 0, None, None],
         points[None, :, None] - source[:, 1, None, None],
         -source[:, 2, None, None],
     )
-    square = x**2 + y**2 + z**2
-    values = np.stack([3 * x * z, 3 * y * z, 3 * z**2 - square]) / square**2.5
-    return values.reshape(3, len(source), -1)
+    values = point_fields(x, y, z, degree=degree)
+    return values.reshape(len(values), len(source), -1)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.harmonics import field_matrix, field_terms, sensor_convolution, term_norms
-from mmtjax.precision import is_concrete
 
 AnyArray = np.ndarray | Array
 
@@ -22,14 +22,22 @@ MOMENT_ORDER = ORDERS[-1] + 2
 _CONVERGES = 1.25
 
 
-def series_coefficients(
+def body_series(
     moments: Float[np.ndarray, "body monomial"], side: Float[AnyArray, "2"]
 ) -> Float[AnyArray, "body 3 2 term"]:
-    """Coefficients of the series of the mean over a sensor, for `series`, from the central moments of bodies."""
+    """Return the series of the field of uniform bodies, averaged over a sensor, from their central moments.
+
+    Parameters
+    ----------
+    moments
+        Central moments up to `MOMENT_ORDER` in the order of `monomials`.
+    side
+        Edges (sx, sy) of a sensor, µm; may be traced.
+    """
     target, source, exponent, factor = sensor_convolution(MOMENT_ORDER)
     matrix = field_matrix(MOMENT_ORDER)
     size = moments.shape[1]
-    if is_concrete(side):
+    if array_namespace(side) is np:
         # In NumPy even while something else is traced: XLA would work such constants out at a crawl when it compiles.
         moment = np.prod((np.asarray(side) / 2) ** exponent / (exponent + 1), axis=1)
         convolution = np.zeros((size, size))
@@ -41,12 +49,12 @@ def series_coefficients(
     return (averaged @ matrix.reshape(-1, size).T).reshape(-1, *matrix.shape[:3])
 
 
-def degree_bounds(coefficients: Float[AnyArray, "body 3 2 term"]) -> Float[AnyArray, "body level"]:
-    """Bounds p of the terms of each degree: at a distance r those of moments of order k are at most ``p_k / r^(k+3)``.
+def degree_bounds(coefficients: Float[AnyArray, "body component 2 term"]) -> Float[AnyArray, "body level"]:
+    """Return bounds p of the terms of each degree: at a distance r those of level k are at most ``p_k / r^(k+3)``.
 
-    By Cauchy–Schwarz, see `term_norms`.
+    By Cauchy–Schwarz, see `term_norms`. Level k holds the harmonics of degree k + 2, for a body moments of order k.
     """
-    xp = np if isinstance(coefficients, np.ndarray) else jnp
+    xp = array_namespace(coefficients)
     square = xp.sum(coefficients**2, axis=(1, 2)) * term_norms(MOMENT_ORDER) ** 2
     first = np.flatnonzero(np.diff([0, *(degree for degree, _ in field_terms(MOMENT_ORDER))]))
     stop = [*first[1:], square.shape[1]]
@@ -56,12 +64,12 @@ def degree_bounds(coefficients: Float[AnyArray, "body 3 2 term"]) -> Float[AnyAr
 def truncation_errors(
     bounds: Float[AnyArray, "body level"], reach: Float[AnyArray, " body"], distance: Float[AnyArray, " body"]
 ) -> list[Float[AnyArray, " body"]]:
-    """Bounds of what the series of each of `ORDERS` leaves out at a distance beyond the `reach` of body and sensor.
+    """Return bounds of what the series of each of `ORDERS` leaves out at a distance.
 
     What lies beyond the known moments continues as a geometric series with the ratio of a source on the bounding
     sphere. Closer than 1.25 reaches the bound is infinite.
     """
-    xp = np if isinstance(bounds, np.ndarray) else jnp
+    xp = array_namespace(bounds, reach, distance)
     ratio = reach / distance
     converges = ratio * _CONVERGES < 1
     ratio = xp.where(converges, ratio, 0.5)
@@ -79,17 +87,30 @@ def truncation_errors(
 
 
 def allowed_error(
-    volume: Float[AnyArray, " body"],
+    strength: Float[AnyArray, " body"],
     reach: Float[AnyArray, " body"],
+    *,
     closest: Float[AnyArray, " body"],
     distance: Float[AnyArray, " body"],
+    degree: int = 1,
 ) -> Float[AnyArray, " body"]:
-    """Error of a coefficient that a tolerance of one allows: the peak, or ten times the least value of a dipole there.
+    """Return the error of a coefficient that a tolerance of one allows.
 
-    The peak is that of a body whose centroid is the distance `closest` from the nearest sensor.
+    That is the peak, or ten times the size of the field of the leading multipole there. The peak is that of a body
+    whose centroid is the distance `closest` from the nearest sensor.
+
+    Parameters
+    ----------
+    strength
+        Size of the leading multipole; the volume for a uniform body, whose leading multipole is a dipole.
+    reach, closest, distance
+        Radius of body and sensor together, distances to the nearest of all sensors and to those in question, µm.
+    degree
+        Degree l of the leading multipole, whose field falls as ``(l + 1) / r^(l + 2)``.
     """
-    xp = np if isinstance(volume, np.ndarray) and isinstance(closest, np.ndarray) else jnp
-    return xp.minimum(2 * volume / (closest + reach) ** 3, 10 * volume / distance**3)
+    xp = array_namespace(strength, reach, closest, distance)
+    power = degree + 2
+    return xp.minimum((degree + 1) * strength / (closest + reach) ** power, 10 * strength / distance**power)
 
 
 def series(
@@ -132,22 +153,23 @@ def series(
     return tuple(total)
 
 
-@partial(jax.jit, static_argnames="order")
+@partial(jax.jit, static_argnames=("order", "degree"))
 def truncation_radius(
     bounds: Float[Array, "body level"],
-    volume: Float[Array, " body"],
+    strength: Float[Array, " body"],
     reach: Float[Array, " body"],
     closest: Float[Array, " body"],
     tolerance: float | Float[Array, ""],
     *,
     order: int,
+    degree: int = 1,
 ) -> Float[Array, " body"]:
-    """Distance beyond which the series of an order holds the tolerance, µm; its derivative is taken as zero."""
+    """Return the distance (µm) beyond which the series of an order holds the tolerance; its derivative is zero."""
     number = ORDERS.index(order)
 
     def holds(distance: Float[Array, " body"]) -> Bool[Array, " body"]:
         error = truncation_errors(bounds, reach, distance)[number]
-        return error <= tolerance * allowed_error(volume, reach, closest, distance)
+        return error <= tolerance * allowed_error(strength, reach, closest=closest, distance=distance, degree=degree)
 
     def halve(_: Int[Array, ""], bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.stats import chi2
 
 from mmtjax.registration.alignment import UNITS
-from mmtjax.registration.levenberg_marquardt import Optimum, Problem
+from mmtjax.registration.levenberg_marquardt import RegistrationOptimum, RegistrationProblem
 from mmtjax.registration.residual_correlation import ResidualCorrelation
 
 #: Half of an interval, as a share of the range searched and of the depth of grains, up to which it counts as known.
@@ -28,7 +28,9 @@ _WHITE = 0.5
 _DISAGREE = 1e-3
 
 
-def shared_reasons(problem: Problem, optimum: Optimum, noise: ResidualCorrelation) -> Iterator[str]:
+def shared_reasons(
+    problem: RegistrationProblem, optimum: RegistrationOptimum, noise: ResidualCorrelation
+) -> Iterator[str]:
     """Why none of the parameters is determined."""
     part, survey = optimum.part, problem.survey
     if not optimum.converged:
@@ -36,7 +38,7 @@ def shared_reasons(problem: Problem, optimum: Optimum, noise: ResidualCorrelatio
             "the search ran out of steps before it found the best place in its ranges; fit again from a geometry that "
             "is nearer, or with ranges that leave out what cannot be"
         )
-    field = np.where(survey.scan.mask, survey.scan.field, 0.0) * survey.weight
+    field = survey.field * survey.weight
     unknowns = part.effective_unknowns
     explained = float(np.sum(field**2)) / part.variance - part.misfit
     if explained < unknowns + _SIGNAL * np.sqrt(2 * unknowns):
@@ -50,8 +52,8 @@ def shared_reasons(problem: Problem, optimum: Optimum, noise: ResidualCorrelatio
 
 
 def own_reasons(
-    problem: Problem,
-    optimum: Optimum,
+    problem: RegistrationProblem,
+    optimum: RegistrationOptimum,
     noise: ResidualCorrelation,
     *,
     row: int,

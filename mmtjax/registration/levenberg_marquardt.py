@@ -19,7 +19,7 @@ _CONVERGED = 1e-3
 _CURVATURE_STEP = 0.1
 
 
-class Problem(eqx.Module):
+class RegistrationProblem(eqx.Module):
     """What is searched: a survey, the noise of it (None: that of the residual), the prior, parameters and bounds."""
 
     survey: Survey
@@ -49,7 +49,7 @@ class Problem(eqx.Module):
         return np.clip(changed, self.low, self.high)
 
 
-class Optimum(eqx.Module):
+class RegistrationOptimum(eqx.Module):
     """Where the objective is largest: the change, the linear part there, its slopes and curvature.
 
     `curvature` is minus the matrix of second derivatives; a slice holds, for each free parameter with the others at
@@ -74,7 +74,7 @@ class Ascent(eqx.Module):
     ended: bool = eqx.field(static=True)
 
 
-def find_optimum(problem: Problem, *, points: int, report: Callable[[int], None]) -> Optimum:
+def find_optimum(problem: RegistrationProblem, *, points: int, report: Callable[[int], None]) -> RegistrationOptimum:
     """Ascent from no change; wherever a slice of the whole range finds better, climb from there."""
     start, variance = np.zeros(4), problem.measured_variance(np.zeros(4), _power(problem))
     for _ in range(1 + _RESTARTS):
@@ -85,7 +85,7 @@ def find_optimum(problem: Problem, *, points: int, report: Callable[[int], None]
             break
         start = better
     slopes = problem.slopes(top.change, top.part)
-    return Optimum(
+    return RegistrationOptimum(
         change=top.change,
         part=top.part,
         slopes=slopes,
@@ -96,13 +96,13 @@ def find_optimum(problem: Problem, *, points: int, report: Callable[[int], None]
     )
 
 
-def _power(problem: Problem) -> float:
-    weighted = np.where(problem.survey.scan.mask, problem.survey.scan.field, 0.0) * problem.survey.weight
+def _power(problem: RegistrationProblem) -> float:
+    weighted = problem.survey.field * problem.survey.weight
     return max(float(np.mean(weighted**2)), np.finfo(float).tiny)
 
 
 def _maximize_with_noise(
-    problem: Problem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
+    problem: RegistrationProblem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
 ) -> Ascent:
     """Ascent, and again with the noise that the residual shows at the top, until that stays."""
     for _ in range(_ROUNDS_OF_NOISE):
@@ -113,7 +113,9 @@ def _maximize_with_noise(
     return Ascent(top.change, top.part, ended=False)
 
 
-def _ascend(problem: Problem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]) -> Ascent:
+def _ascend(
+    problem: RegistrationProblem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
+) -> Ascent:
     """Levenberg–Marquardt on the objective, with steps cut at the bounds."""
     free, part, damping = list(problem.free), problem.part(change, variance), 1e-3
     reach = (problem.high - problem.low)[free] / 4
@@ -149,7 +151,7 @@ def _ascend(problem: Problem, change: Float[np.ndarray, "4"], variance: float, r
 
 
 def _slices(
-    problem: Problem, top: Ascent, points: int, report: Callable[[int], None]
+    problem: RegistrationProblem, top: Ascent, points: int, report: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The objective along each parameter over its whole range, and the best place if it beats the top of a climb."""
     change, part = top.change, top.part
@@ -168,7 +170,7 @@ def _slices(
 
 
 def _curvature(
-    problem: Problem, top: Ascent, slopes: Slopes, report: Callable[[int], None]
+    problem: RegistrationProblem, top: Ascent, slopes: Slopes, report: Callable[[int], None]
 ) -> Float[np.ndarray, "param param"]:
     """Central differences of the gradient, which have what Gauss–Newton leaves out.
 

@@ -1,21 +1,31 @@
-"""The linear part of a fit of geometry: what magnetizations make of it at one geometry, and its derivatives."""
+"""Magnetizations at one geometry, integrated out under a prior, and the derivatives of the objective of a fit."""
 
 from collections.abc import Iterator
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import solve_triangular
+from numpy.typing import ArrayLike
 
 from mmtjax.field.columns import columns_on_tiles
-from mmtjax.field.plan import FieldPlan, plan_field, tile_count
-from mmtjax.greens.tiled import block_tiles_for, sensors_of_tiles
+from mmtjax.field.plan import FieldPlan, plan_field
+from mmtjax.greens.dense import DenseGreen
+from mmtjax.greens.stacked import StackedGreen
+from mmtjax.greens.tiled import TiledGreen
+from mmtjax.linalg.triangular import solve
 from mmtjax.registration.alignment import motions, moved_grains, moved_grid
 from mmtjax.scan.scan import Scan
+from mmtjax.solvers.orthogonal import equilibrated_root, with_prior
+from mmtjax.solvers.triangular_factor import TriangularFactor
 from mmtjax.sources.grains import Grains
+from mmtjax.unknowns import Component, Unknowns, UnknownSet
 
-#: Rows that are gathered before the triangular factor is updated, for each unknown.
-_ROWS_PER_UNKNOWN = 2
+AnyArray = np.ndarray | jax.Array
+
+#: The map as one more column, the last.
+_MAP = Unknowns((UnknownSet("map", 1, (Component("field", "nT"),)),))
 
 
 class Block(eqx.Module):
@@ -23,7 +33,6 @@ class Block(eqx.Module):
 
     columns: Float[np.ndarray, "unknown row"]
     field: Float[np.ndarray, " row"]
-    weight: Float[np.ndarray, " row"]
     sensor: Int[np.ndarray, " row"]
     slopes: list[Float[np.ndarray, "unknown row"]]
 
@@ -36,39 +45,42 @@ class Survey(eqx.Module):
     weight: Float[np.ndarray, "ny nx"]
     plan: FieldPlan
 
-    def __init__(self, scan: Scan, grains: Grains, *, weight: object, tolerance: float) -> None:
+    def __init__(self, scan: Scan, grains: Grains, *, weight: ArrayLike, tolerance: float) -> None:
         self.grains, self.scan, self.weight = grains, scan, np.asarray(weight)
         self.plan = plan_field(grains, scan.grid, tolerance=tolerance)
 
-    def blocks(self, change: Float[np.ndarray, "4"], *, free: tuple[int, ...] = ()) -> Iterator[Block]:
-        """The weighted rows at a changed geometry, a few tiles at a time, with their slopes along `free` parameters."""
+    @property
+    def field(self) -> Float[np.ndarray, "ny nx"]:
+        """The map with zeros where sensors are not used, nT."""
+        return np.where(self.scan.mask, np.asarray(self.scan.field), 0.0)
+
+    def green(self, change: Float[np.ndarray, "4"]) -> TiledGreen:
+        """Return the operator at a changed geometry."""
         grains, grid = moved_grains(self.grains, self.scan.grid, change), moved_grid(self.scan.grid, change)
-        plan, moving = self.plan.moved(grains, grid), motions(self.grains, grid, change)
-        field = np.where(self.scan.mask, self.scan.field, 0.0).ravel()
-        weight, total = self.weight.ravel(), tile_count(grid)
-        step = block_tiles_for(len(grains), block_bytes=None, most=total)
-        for start in range(0, total, step):
-            tiles = np.arange(start, min(start + step, total))
-            sensor = sensors_of_tiles(grid, tiles)
-            inside = np.flatnonzero(sensor < grid.size)
-            inside = inside[weight[sensor[inside]] > 0]
-            sensor = sensor[inside]
+        plan = self.plan.moved(grains, grid)
+        return TiledGreen(grains, grid, tolerance=plan.tolerance, reuse_plan=plan)
+
+    def blocks(self, change: Float[np.ndarray, "4"], *, free: tuple[int, ...] = ()) -> Iterator[Block]:
+        """Yield the weighted rows at a changed geometry, some tiles at a time, with slopes along `free` parameters."""
+        green = self.green(change)
+        moving = motions(self.grains, green.grid, change)
+        field, weight = self.field.ravel(), self.weight.ravel()
+        for tiles, sensors in green.frame.blocks():
+            inside = np.flatnonzero(sensors < green.grid.size)
+            inside = inside[weight[sensors[inside]] > 0]
+            sensor = sensors[inside]
             shared = weight[sensor]
             columns, *slopes = (
-                np.asarray(columns_on_tiles(plan, grid, tiles=tiles, motion=motion))[:, inside] * shared
+                np.asarray(columns_on_tiles(green.plan, green.grid, tiles=tiles, motion=motion))[:, inside] * shared
                 for motion in (None, *(moving[number] for number in free))
             )
-            yield Block(columns, shared * field[sensor], shared, sensor, slopes)
+            yield Block(columns, shared * field[sensor], sensor, slopes)
 
-    def root(self, change: Float[np.ndarray, "4"]) -> Float[np.ndarray, "row column"]:
-        """Triangular factor of the weighted columns and, last, the weighted map, at a changed geometry."""
-        width = 3 * len(self.grains) + 1
-        factor, waiting = np.zeros((0, width)), []
-        for block in self.blocks(change):
-            waiting.append(np.column_stack([block.columns.T, block.field]))
-            if sum(map(len, waiting)) >= _ROWS_PER_UNKNOWN * width:
-                factor, waiting = np.linalg.qr(np.concatenate([factor, *waiting]), mode="r"), []
-        return np.linalg.qr(np.concatenate([factor, *waiting]), mode="r") if waiting else factor
+    def root(self, change: Float[np.ndarray, "4"]) -> Float[np.ndarray, "column column"]:
+        """Return the triangular factor of the weighted columns and, last, the weighted map, at a changed geometry."""
+        green = self.green(change)
+        measured = DenseGreen(self.field.reshape(1, -1), green.frame, _MAP)
+        return np.asarray(StackedGreen((green, measured)).root(self.weight))
 
 
 class MarginalFit(eqx.Module):
@@ -102,23 +114,34 @@ class MarginalFit(eqx.Module):
     prior: float
 
     @classmethod
-    def from_root(cls, root: Float[np.ndarray, "row column"], *, variance: float, prior: float) -> "MarginalFit":
-        """Solve by a second triangular factor, of the rows and those of the prior: nothing is squared."""
+    def from_root(cls, root: Float[AnyArray, "column column"], *, variance: float, prior: float) -> "MarginalFit":
+        """Solve by a second triangular factor, of the rows and those of the prior: nothing is squared.
+
+        Parameters
+        ----------
+        root
+            Triangular factor of the weighted columns and, last, the weighted map.
+        variance
+            σ² of a sensor of weight one, nT².
+        prior
+            Standard deviation s of every component, A/m.
+        """
         unknowns = root.shape[1] - 1
-        scale = np.append(np.full(unknowns, prior), 1.0) / np.sqrt(variance)
-        rows = np.concatenate([np.eye(unknowns, unknowns + 1), root * scale])
-        factor = np.linalg.qr(rows, mode="r")
-        triangle, corner = factor[:unknowns, :unknowns], factor[unknowns:, unknowns]
-        inverse = solve_triangular(triangle, np.eye(unknowns))
-        magnetization = prior * solve_triangular(triangle, factor[:unknowns, unknowns])
-        away = root @ np.append(magnetization, -1.0)
+        precision = variance / prior**2
+        # The map has no prior, so that the last column of the factor solves for it.
+        ridge = jnp.append(jnp.full(unknowns, precision), 0.0)
+        triangle, scale = with_prior(equilibrated_root(jnp.asarray(root)), ridge)
+        factor = TriangularFactor.of(triangle[:unknowns, :unknowns], scale[:unknowns])
+        covariance = variance * np.asarray(factor.inverse_columns(np.eye(unknowns)))
+        magnetization = np.asarray(_back_substituted(factor, triangle[:unknowns, -1] * scale[-1]))
+        away = np.asarray(root) @ np.append(magnetization, -1.0)
         return cls(
             magnetization=magnetization,
-            covariance=prior**2 * inverse @ inverse.T,
-            misfit=float(corner @ corner),
+            covariance=covariance,
+            misfit=float((triangle[-1, -1] * scale[-1]) ** 2) / variance,
             residual_square=float(away @ away),
-            effective_unknowns=unknowns - float(np.sum(inverse**2)),
-            log_determinant=2 * float(np.sum(np.log(np.abs(np.diagonal(triangle))))),
+            effective_unknowns=unknowns - float(np.trace(covariance)) / prior**2,
+            log_determinant=float(factor.log_determinant()) - unknowns * float(np.log(precision)),
             variance=variance,
             prior=prior,
         )
@@ -136,14 +159,19 @@ class MarginalFit(eqx.Module):
         return -0.5 * (self.misfit + self.effective_unknowns)
 
     def log_evidence(self, weight: Float[np.ndarray, "ny nx"]) -> float:
-        """Logarithm of the density of the map, ``φ ~ N(0, σ²W⁻² + s² QQᵀ)``, per nT of every sensor in use."""
+        """Return the logarithm of the density of the map, ``φ ~ N(0, σ²W⁻² + s² QQᵀ)``, per nT of each sensor used."""
         used = weight[weight > 0]
         norm = len(used) * np.log(2 * np.pi * self.variance) - 2 * np.sum(np.log(used))
         return -0.5 * (self.misfit + self.log_determinant + float(norm))
 
 
+def _back_substituted(factor: TriangularFactor, values: AnyArray) -> AnyArray:
+    """Return ``diag(1/s) R⁻¹ v``."""
+    return solve(factor.factor, values) / factor.scale
+
+
 def noise_of_residual(root: Float[np.ndarray, "row column"], *, used: int, prior: float, start: float) -> MarginalFit:
-    """The linear part with the variance that its own residual shows, per degree of freedom."""
+    """Return the fit with the variance that its own residual shows, per degree of freedom."""
     part = MarginalFit.from_root(root, variance=start, prior=prior)
     for _ in range(_ROUNDS):
         variance = max(part.residual_square / max(used - part.effective_unknowns, 1.0), np.finfo(float).tiny)
@@ -176,7 +204,7 @@ class Slopes(eqx.Module):
 
 
 def slopes_of(survey: Survey, change: Float[np.ndarray, "4"], part: MarginalFit, *, free: tuple[int, ...]) -> Slopes:
-    """Differentiate by a second pass over the rows: variable projection, with the columns' derivatives by JAX.
+    """Return derivatives of the objective by a second pass over the rows (variable projection).
 
     At the best M the slope of the misfit is ``-2 rᵀW² (∂Q) M / σ²``, for M need not follow; that of the effective
     number of unknowns is ``2 tr(F⁻² QᵀW²∂Q) / (s²σ²)`` with ``F = QᵀW²Q/σ² + 1/s²``.
@@ -199,7 +227,7 @@ def slopes_of(survey: Survey, change: Float[np.ndarray, "4"], part: MarginalFit,
 def maps_of(
     survey: Survey, change: Float[np.ndarray, "4"], part: MarginalFit, slopes: Slopes, *, free: tuple[int, ...]
 ) -> Float[np.ndarray, "map ny nx"]:
-    """Weighted residual, and for each parameter the weighted pattern by which the map tells it from magnetizations."""
+    """Return the weighted residual, and for each parameter the pattern by which it differs from magnetizations."""
     maps = np.zeros((1 + len(free), survey.scan.grid.size))
     for block in survey.blocks(change, free=free):
         maps[0, block.sensor] = block.field - part.magnetization @ block.columns

@@ -1,6 +1,7 @@
 """Fit what nobody measures well: the standoff, and the shift and rotation between microCT and map."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Unpack
 
 import equinox as eqx
 import numpy as np
@@ -8,17 +9,19 @@ import pandas
 from jaxtyping import Float
 from scipy.stats import norm
 
-from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.memory import require_memory
-from mmtjax.inversion.options import checked_options, weights_of
+from mmtjax.inversion.options import InversionFields, InversionOptions, options_from
+from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.precision import is_concrete, require_float64
+from mmtjax.prior import Prior
 from mmtjax.progress import StageProgress
 from mmtjax.registration.alignment import NAMES, PARAMETERS, UNITS, moved_grains, moved_grid
 from mmtjax.registration.determinacy import own_reasons, shared_reasons
-from mmtjax.registration.levenberg_marquardt import Optimum, Problem, find_optimum
+from mmtjax.registration.levenberg_marquardt import RegistrationOptimum, RegistrationProblem, find_optimum
 from mmtjax.registration.marginal_fit import MarginalFit, Survey, maps_of
 from mmtjax.registration.residual_correlation import residual_correlation
 from mmtjax.scan.scan import Scan
+from mmtjax.solvers.orthogonal import Orthogonal
 from mmtjax.sources.grains import Grains
 from mmtjax.units import MAGNETITE_SATURATION
 
@@ -139,16 +142,14 @@ class Registration(eqx.Module):
 def fit_registration(
     scan: Scan,
     grains: Grains,
-    noise: object = None,
+    noise: NoiseLike = None,
     *,
-    fit: Sequence[str] = ("standoff", "shift"),
-    prior: float = MAGNETITE_SATURATION,
+    fit: str | Sequence[str] = ("standoff", "shift"),
     ranges: Mapping[str, float] | None = None,
-    level: float = 0.95,
     points: int = 11,
-    tolerance: float = DEFAULT_TOLERANCE,
-    memory_limit: int | None = None,
+    options: InversionOptions | None = None,
     progress: StageProgress | None = None,
+    **fields: Unpack[InversionFields],
 ) -> Registration:
     """Fit the standoff, a shift and a rotation of a map against its grains.
 
@@ -161,26 +162,23 @@ def fit_registration(
     scan, grains
         The map and its grains as they are thought to lie.
     noise
-        Standard deviation of the noise of the map in nT, a number or a map, or ``"residual"``. By default
-        ``scan.noise``.
+        As for `mmtjax.invert`: a number or a map in nT, ``"residual"``, or an `AbstractNoise` without patterns.
     fit
         What to fit, of ``"standoff"``, ``"shift"`` and ``"rotation"``.
-    prior
-        Standard deviation (A/m) of the normal prior of every component of the magnetization; without it, deep grains
-        grow beyond what is physical and pull the plane away.
     ranges
         How far to either side of the given geometry to search: ``{"standoff": 10, "shift": 10, "rotation": 3}`` in µm
         and degrees by default. The plane stays above the grains.
-    level
-        Probability of the intervals.
     points
         Number of values along each parameter at which the whole range is looked at.
-    tolerance
-        Error of a coefficient of Q as a share of the peak of its grain.
-    memory_limit
-        Bytes that may be used; by default what is free.
+    options
+        Options of which ``prior``, ``level``, ``tolerance`` and ``memory_limit`` are used, as for `mmtjax.invert`; or
+        pass these by keyword. The prior is one standard deviation for every component of the magnetization, by default
+        480e3 A/m, the saturation of magnetite: without one, deep grains grow beyond what is physical and pull the plane
+        away. The level is the probability of the intervals.
     progress
         Called as ``progress(stage, done, total)``, counted in passes over the map; the total is a guess.
+    **fields
+        Fields of `InversionOptions`.
 
     Raises
     ------
@@ -207,32 +205,50 @@ def fit_registration(
         raise ValueError(
             "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
         )
-    if prior is None:
-        raise ValueError(f"prior must be a number in A/m, e.g. {MAGNETITE_SATURATION:g}: a fit without it is not one")
-    sigma = checked_options(scan, noise, prior=prior, method="auto", level=level)
+    if options is None:
+        fields.setdefault("prior", MAGNETITE_SATURATION)
+    chosen = options_from(options, fields)
+    prior, known = _one_prior(chosen), as_noise(noise, scan)
+    if known.patterns(scan) is not None:
+        raise ValueError("a fit of geometry takes noise that is independent at each sensor; got one with patterns")
     free = _free_parameters(fit)
     if points < 3:
         raise ValueError(f"points must be at least 3, the ends of a range and its middle; got {points!r}")
-    _require_memory(scan, grains, limit=memory_limit)
-    weight, variance = weights_of(scan, sigma)
-    survey = Survey(scan, grains, weight=weight, tolerance=tolerance)
+    _require_memory(scan, grains, limit=chosen.memory_limit)
+    weight, variance = known.weights(scan)
+    survey = Survey(scan, grains, weight=weight, tolerance=chosen.tolerance)
     low, high = _bounds(survey, ranges)
-    problem = Problem(survey, None if sigma is None else float(variance), float(prior), free, low, high)
+    problem = RegistrationProblem(survey, float(variance) if known.is_known else None, prior, free, low, high)
     optimum = find_optimum(problem, points=points, report=_counter(progress, len(free), points))
-    return _registration(problem, optimum, level=level)
+    return _registration(problem, optimum, level=chosen.level)
+
+
+def _one_prior(options: InversionOptions) -> float:
+    """Return the prior as one number, once options that a fit does not take are refused."""
+    default = InversionOptions()
+    for name in ("method", "background", "green"):
+        if getattr(options, name) != getattr(default, name):
+            raise ValueError(f"a fit of geometry does not take {name}=; got {getattr(options, name)!r}")
+    prior = options.priors
+    if not isinstance(prior, Prior) or not prior.is_uniform:
+        raise ValueError(
+            f"prior must be one number in A/m, e.g. {MAGNETITE_SATURATION:g}: a fit without it is not one; got "
+            f"{options.prior!r}"
+        )
+    return float(prior.standard_deviation)
 
 
 def _require_memory(scan: Scan, grains: Grains, *, limit: int | None) -> None:
-    """A fit takes triangular factors of all unknowns as an orthogonal solve does."""
+    """Raise unless triangular factors of all unknowns fit into memory, as those of an orthogonal solve."""
     try:
-        require_memory(len(grains), scan.grid.size, method="orthogonal", limit=limit)
+        require_memory(len(grains), grains.unknowns.size, scan.grid.size, solver=Orthogonal(), limit=limit)
     except MemoryError as error:
         raise MemoryError(
             f"a fit of the geometry takes what an inversion of the whole takes, windows or not: {error}"
         ) from error
 
 
-def _registration(problem: Problem, optimum: Optimum, *, level: float) -> Registration:
+def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *, level: float) -> Registration:
     """What an optimum says, and whether to believe it."""
     survey, part, free = problem.survey, optimum.part, problem.free
     used = int(np.count_nonzero(survey.weight))

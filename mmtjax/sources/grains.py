@@ -7,10 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from mmtjax.precision import float64_array, is_concrete
+from mmtjax.progress import Progress
+from mmtjax.sources.base import AbstractSource, Parts
+from mmtjax.sources.body_parts import body_parts
 from mmtjax.sources.corners import corners_of_boxes, corners_of_labels, volume_and_centroid
 from mmtjax.sources.overlap import overlaps
+from mmtjax.units import AXES
+from mmtjax.unknowns import Component
 
 AnyArray = np.ndarray | jax.Array
 
@@ -18,8 +24,11 @@ AnyArray = np.ndarray | jax.Array
 #: published scan overlap by up to 0.42.
 _MOSTLY_INSIDE = 0.5 - 1e-6
 
+#: The components of a uniform magnetization.
+MAGNETIZATION = tuple(Component(f"m{axis}", "A/m") for axis in AXES)
 
-class Grains(eqx.Module):
+
+class Grains(AbstractSource):
     """Grains of a slice of rock, each with a uniform magnetization of its own.
 
     A body made of boxes is held by the points where the mixed difference ∂x∂y∂z of its indicator is nonzero, with
@@ -191,8 +200,15 @@ class Grains(eqx.Module):
             ids=ids.astype(np.int64),
         )
 
-    def __len__(self) -> int:
-        return self.position.shape[0]
+    @property
+    def name(self) -> str:
+        """What the sources are called."""
+        return "grains"
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The components of a magnetization, A/m."""
+        return MAGNETIZATION
 
     @property
     def equivalent_diameter(self) -> Float[AnyArray, " grain"]:
@@ -215,6 +231,23 @@ class Grains(eqx.Module):
             return tops
         return jax.ops.segment_max(jnp.asarray(height), self.corner_grain, num_segments=len(self))
 
+    def parts(self, *, progress: Progress | None = None) -> Parts:
+        """Return moments, corners and halves of the shapes of all grains.
+
+        Raises
+        ------
+        ValueError
+            If the corners are traced.
+        """
+        if not is_concrete(self.corner_offset, self.corner_weight, self.corner_grain):
+            raise ValueError(
+                "the corners of grains are being traced; let jit close over the Grains, and pass it only what changes: "
+                "positions by Grains.translate, the standoff, the magnetization"
+            )
+        corners = np.column_stack([self.corner_offset, self.corner_weight])
+        first = np.searchsorted(np.asarray(self.corner_grain), np.arange(len(self) + 1))
+        return body_parts(corners, first, progress=progress)
+
     def translate(self, shift: object) -> "Grains":
         """Copy with every grain moved by `shift`: (3,) or (grain, 3), µm; may be traced.
 
@@ -226,7 +259,7 @@ class Grains(eqx.Module):
         """
         return eqx.tree_at(lambda g: g.position, self, self.position + float64_array(shift, name="shift"))
 
-    def select(self, keep: object) -> "Grains":
+    def select(self, keep: ArrayLike) -> "Grains":
         """Copy with the chosen grains only: a boolean array (grain,), or indices in ascending order."""
         index = np.arange(len(self))[np.asarray(keep)]
         if index.size == 0:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -13,23 +13,30 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.errors import InversionError
-from mmtjax.estimators.least_squares import effective_unknowns
-from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.estimators.base import effective_unknowns
+from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.files import writing_alone
 from mmtjax.inversion.diagnostics import condition_failure, diagnose
-from mmtjax.inversion.options import check_counts, checked_options, weights_of
-from mmtjax.inversion.solution import Solution
-from mmtjax.inversion.strategy import SOLVERS, StageProgress
+from mmtjax.inversion.groups import group_by_sensors
+from mmtjax.inversion.options import InversionFields, InversionOptions, options_from
+from mmtjax.inversion.solution import SetEstimate, Solution
+from mmtjax.inversion.stack import as_stack
 from mmtjax.inversion.tolerance import carried_condition
+from mmtjax.noise.base import AbstractNoise
+from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.parallel.task_runner import TaskRunner
+from mmtjax.patterns.background import Background
 from mmtjax.precision import is_concrete, require_float64
+from mmtjax.progress import StageProgress
 from mmtjax.scan.scan import Scan
+from mmtjax.solvers import SOLVERS
 from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.memory import require_window_memory
-from mmtjax.subdomains.problem import Options, Problem, keep
+from mmtjax.subdomains.problem import WindowOptions, WindowProblem, save_problem
 from mmtjax.subdomains.rounds import State, agree, right_sides
 from mmtjax.subdomains.work import factor_window
 from mmtjax.uncertainty.confidence import confidence_radius
+from mmtjax.unknowns import Unknowns
 
 #: Sizes in depths of the deepest grain. Buffer and core where none are given: no more than four windows share a grain,
 #: for rounds grow with their number. Sensors beyond the buffer: all that grains of the window are seen by, or the
@@ -43,20 +50,17 @@ def invert_subdomains(
     key: Array,
     scan: Scan,
     grains: Grains,
-    noise: object = None,
+    noise: NoiseLike = None,
     *,
     core: float | None = None,
     buffer: float | None = None,
     draws: int = 16,
-    prior: float | None = None,
-    method: str = "auto",
-    level: float = 0.95,
-    tolerance: float = DEFAULT_TOLERANCE,
-    memory_limit: int | None = None,
     store: str | Path | None = None,
     executor: Executor | None = None,
+    options: InversionOptions | None = None,
     progress: StageProgress | None = None,
     throw: bool = True,
+    **fields: Unpack[InversionFields],
 ) -> Solution:
     """Invert a sample too large to factor whole: the answer of `mmtjax.invert`, window by window.
 
@@ -69,7 +73,7 @@ def invert_subdomains(
     ----------
     key
         Random key of JAX for the maps of noise.
-    scan, grains, noise, prior, method, level, tolerance, throw
+    scan, grains, noise, throw
         As for `mmtjax.invert`; a prior needs the noise as a number or a map.
     core, buffer
         Edge of the cores, about, and width of the buffer, µm. By default 7 and 3.5 times the depth of the deepest
@@ -78,15 +82,18 @@ def invert_subdomains(
     draws
         Maps of noise. The error of a radius shrinks with the square root of their number, see
         ``Solution.radius_error``.
-    memory_limit
-        Bytes that each who does the work may use; by default what is free, where that is this process.
     store
         Directory in which work is kept; a run that was ended goes on from there. By default a temporary one.
     executor
-        Who does the work, as `concurrent.futures.ProcessPoolExecutor` or ``client.get_executor()`` of a Dask cluster
+        What runs the work, as `concurrent.futures.ProcessPoolExecutor` or ``client.get_executor()`` of a Dask cluster
         that sees the same `store`; by default this process.
+    options
+        As for `mmtjax.invert`; the memory limit is that of each process that works, by default what is free where that
+        is this process.
     progress
         Called as ``progress(stage, done, total)``, counted in windows and in blocks of sensors.
+    **fields
+        Fields of `InversionOptions`.
 
     Returns
     -------
@@ -125,38 +132,18 @@ def invert_subdomains(
     require_float64()
     if not is_concrete(scan, grains, noise):
         raise ValueError("windows cannot be traced; use `mmtjax.invert` for derivatives")
-    sigma = checked_options(scan, noise, prior=prior, method=method, level=level)
-    if prior is not None and sigma is None:
-        raise ValueError('noise="residual" with a prior is not solved by windows; pass the noise in nT')
-    check_counts(scan, grains, prior=prior)
-    weight, variance = weights_of(scan, sigma)
-    depth = float(scan.grid.height) - float(np.min(np.asarray(grains.position)[:, 2]))
-    options = Options(
-        core=_checked_size("core", CORE * depth if core is None else core),
-        buffer=_checked_size("buffer", BUFFER * depth if buffer is None else buffer),
-        margin=MARGIN * depth,
-        draws=_checked_draws(draws),
-        variance=float(variance),
-        prior=prior,
-        method=method,
-        tolerance=tolerance,
-    )
-    problem = Problem(
-        grains=grains,
-        grid=scan.grid,
-        field=np.where(scan.mask, scan.field, 0.0),
-        weight=np.asarray(weight),
-        key=np.asarray(jax.random.key_data(key)),
-        options=options,
-    )
-    require_window_memory(problem, limit=memory_limit, alone=executor is None)
+    chosen = options_from(options, fields)
+    known = as_noise(noise, scan)
+    problem = _problem(key, scan, grains, known, chosen, sizes=(core, buffer, draws))
+    require_window_memory(problem, limit=chosen.memory_limit, alone=executor is None)
     with _directory(store) as place:
-        keep(problem, place)
+        save_problem(problem, place)
         runner = TaskRunner(place, executor, progress)
         rights = right_sides(problem, place, runner)
         windows = _answers(problem, runner)
-        limit = min(SOLVERS[windows.method].limit, carried_condition(tolerance))
-        failure = condition_failure(windows.condition, limit=limit, solver=windows.method)
+        solver = SOLVERS[windows.method]
+        limit = min(solver.limit, carried_condition(chosen.tolerance))
+        failure = condition_failure(windows.condition, solver, limit=limit)
         if failure is not None and throw:
             # Rounds would not come to an end, or mean nothing.
             raise InversionError(failure)
@@ -166,39 +153,100 @@ def invert_subdomains(
             place,
             runner,
             rights,
-            noise=lambda square: np.sqrt(square / freedom if sigma is None else options.variance),
+            noise=lambda square: np.sqrt(problem.options.variance if known.is_known else square / freedom),
         )
-    disagreement = None if state.settled else _disagreement(state)
-    forward = state.forward if state.settled else np.zeros(scan.grid.shape)
-    correction = _correction(state)
-    effective = float(effective_unknowns(jnp.asarray(windows.blocks + correction), problem.ridge))
-    mean_square = float(np.sum((problem.weight * (problem.field - forward)) ** 2) / (scan.used - effective))
-    variance = mean_square if sigma is None else options.variance
-    covariance = variance * (windows.blocks + correction)
-    radius = confidence_radius(covariance, level)
-    wider = confidence_radius(covariance + variance * np.sqrt(2 / draws) * correction, level)
-    solution = Solution(
+    solution = _solution(scan, known, problem, (windows, state), chosen)
+    return diagnose(solution, solver, tolerance=chosen.tolerance, throw=throw, limit=limit)
+
+
+def _problem(
+    key: Array,
+    scan: Scan,
+    grains: Grains,
+    noise: AbstractNoise,
+    options: InversionOptions,
+    *,
+    sizes: tuple[float | None, float | None, int],
+) -> WindowProblem:
+    """Return the problem, once options that windows do not take are refused."""
+    stack = as_stack(grains, options.pattern)
+    precision, (weight, variance) = stack.precision(options.priors), noise.weights(scan)
+    if precision is not None and not noise.is_known:
+        raise ValueError('noise="residual" with a prior is not solved by windows; pass the noise in nT')
+    if noise.patterns(scan) is not None:
+        raise ValueError("noise with patterns that sensors share is not solved by windows; use `mmtjax.invert`")
+    if not isinstance(options.estimator, LeastSquares):
+        raise ValueError(f"windows are solved by LeastSquares(); got estimator={options.estimator!r}")
+    if options.solver.name not in SOLVERS or options.green != "auto":
+        raise ValueError("windows take a method by its name, and no green=; leave them out")
+    background = options.pattern
+    if not (background is None or isinstance(background, Background)):
+        raise ValueError(f"windows take a Background beside the grains; got {background!r}")
+    group_by_sensors([scan], [noise], stack)[0].check_counts(options.priors)
+    depth = float(scan.grid.height) - float(np.min(np.asarray(grains.position)[:, 2]))
+    core, buffer, draws = sizes
+    return WindowProblem(
         grains=grains,
+        grid=scan.grid,
+        field=np.where(scan.mask, scan.field, 0.0),
+        weight=np.asarray(weight),
+        precision=np.zeros(0) if precision is None else precision,
+        key=np.asarray(jax.random.key_data(key)),
+        options=WindowOptions(
+            core=_checked_size("core", CORE * depth if core is None else core),
+            buffer=_checked_size("buffer", BUFFER * depth if buffer is None else buffer),
+            margin=MARGIN * depth,
+            draws=_checked_draws(draws),
+            variance=float(variance),
+            method=options.solver.name,
+            tolerance=options.tolerance,
+            background=None if background is None else background.degree,
+        ),
+    )
+
+
+def _solution(
+    scan: Scan,
+    noise: AbstractNoise,
+    problem: WindowProblem,
+    answers: "tuple[_Answers, State]",
+    options: InversionOptions,
+) -> Solution:
+    """Return the solution from the answers of the windows and the state of the rounds."""
+    windows, state = answers
+    stack, draws = problem.stack, problem.options.draws
+    failure = None if state.settled else _disagreement(state)
+    forward = state.forward if state.settled else np.zeros(scan.grid.shape)
+    alone = (windows.blocks, *([problem.background_inverse[None]] if problem.patterns else []))
+    corrections = _corrections(state, stack.unknowns)
+    blocks = [own + correction for own, correction in zip(alone, corrections, strict=True)]
+    ridge = problem.ridge
+    effective = float(effective_unknowns(tuple(blocks), None if ridge is None else jnp.asarray(ridge)))
+    mean_square = float(np.sum((problem.weight * (problem.field - forward)) ** 2) / (scan.used - effective))
+    variance = problem.options.variance if noise.is_known else mean_square
+    covariances = [jnp.asarray(variance * own) for own in blocks]
+    radius = confidence_radius(covariances[0], options.level)
+    wider = confidence_radius(covariances[0] + variance * np.sqrt(2 / draws) * corrections[0], options.level)
+    values = stack.unknowns.split(jnp.asarray(state.magnetization[0]))
+    return Solution(
+        stack=stack,
         scan=scan,
-        magnetization=jnp.asarray(state.magnetization[0].reshape(-1, 3)),
-        covariance=jnp.asarray(covariance),
+        estimates=tuple(map(SetEstimate, stack.unknowns.sets, values, covariances)),
         confidence_radius=radius,
         radius_error=wider / radius - 1,
         forward=jnp.asarray(forward),
         residual=jnp.asarray(scan.field) - forward,
-        noise=jnp.asarray(np.sqrt(variance)) if sigma is None else sigma,
+        noise=noise.standard_deviation(jnp.asarray(variance)),
         reduced_chi_square=jnp.asarray(mean_square / variance),
         effective_unknowns=jnp.asarray(effective),
         condition=jnp.asarray(windows.condition),
         factor=None,
-        scale=None,
         variance=jnp.asarray(variance),
         method="subdomains",
-        level=level,
-        prior=prior,
-        failure=disagreement,
+        level=options.level,
+        prior=options.priors,
+        failure=failure,
     )
-    return diagnose(solution, limit=limit, solver=windows.method, tolerance=tolerance, throw=throw)
 
 
 class _Answers(NamedTuple):
@@ -209,8 +257,10 @@ class _Answers(NamedTuple):
     method: str
 
 
-def _answers(problem: Problem, runner: TaskRunner) -> _Answers:
-    blocks, worst, condition, method = np.zeros((len(problem.grains), 3, 3)), 0.0, 0.0, "cholesky"
+def _answers(problem: WindowProblem, runner: TaskRunner) -> _Answers:
+    components = len(problem.grains.components)
+    blocks = np.zeros((len(problem.grains), components, components))
+    worst, condition, method = 0.0, 0.0, "cholesky"
     results = runner.results("windows", factor_window, len(problem.windows))
     for window, found in zip(problem.windows, results, strict=True):
         blocks[window.grains[window.core]] = found.blocks
@@ -220,14 +270,14 @@ def _answers(problem: Problem, runner: TaskRunner) -> _Answers:
     return _Answers(blocks, condition, method)
 
 
-def _correction(state: State) -> Float[np.ndarray, "grain 3 3"]:
-    """Scatter of what the rounds have added to the answers of the windows, over the maps of noise.
+def _corrections(state: State, unknowns: Unknowns) -> list[Float[np.ndarray, "source component component"]]:
+    """Return the scatter of the change by the rounds over the maps of noise, for each set of unknowns.
 
     Given what lies beyond a window, its grains are normal about a mean that depends on it. The covariance is that of a
     window alone plus that of the mean, which is what the windows by themselves got wrong.
     """
-    moved = (state.magnetization - state.alone)[1:].reshape(len(state.alone) - 1, -1, 3)
-    return np.einsum("dgi,dgj->gij", moved, moved) / len(moved)
+    moved = (state.magnetization - state.alone)[1:]
+    return [np.einsum("dgi,dgj->gij", own, own) / len(moved) for own in unknowns.split(moved)]
 
 
 def _disagreement(state: State) -> str:
@@ -239,7 +289,7 @@ def _disagreement(state: State) -> str:
 
 @contextlib.contextmanager
 def _directory(store: str | Path | None) -> Iterator[Path]:
-    """The directory to work in, alone."""
+    """Yield the directory to work in, in which no other process works."""
     if store is None:
         with tempfile.TemporaryDirectory(prefix="mmtjax-") as temporary:
             yield Path(temporary)

@@ -1,25 +1,25 @@
-"""Memory that windows need, asked for before they are worked on."""
+"""The memory that windows need, checked before they are worked on."""
 
 import jax
 import numpy as np
 
 from mmtjax.inversion.memory import checked_limit, estimate_memory, require_bytes, usual_bytes
-from mmtjax.subdomains.problem import Problem
+from mmtjax.subdomains.problem import WindowProblem
 
 #: Vectors of all unknowns that live at once for each map: what rounds have come to, directions and images that are
 #: remembered, and those that are being made.
 _VECTORS = 16
 
 
-def require_window_memory(problem: Problem, *, limit: int | None, alone: bool) -> None:
+def require_window_memory(problem: WindowProblem, *, limit: int | None, alone: bool) -> None:
     """Raise unless the largest window, and the rounds, and the largest block of sensors fit in `limit` bytes.
 
-    By default that is what is free, where this process is alone; of others who do the work it is not known.
+    By default that is what is free, where this process works alone; of other processes it is not known.
 
     Raises
     ------
     ValueError
-        For a limit that can be none.
+        For a limit that is not valid.
     MemoryError
         With what is needed, what there is, and what would make it fit.
     """
@@ -45,8 +45,8 @@ def require_window_memory(problem: Problem, *, limit: int | None, alone: bool) -
         )
 
 
-def _most_beneath(problem: Problem) -> int:
-    """Grains beneath the block of sensors that has most of them, those beside the map under the nearest block."""
+def _most_beneath(problem: WindowProblem) -> int:
+    """Return the most grains beneath a block of sensors, those beside the map counted under the nearest block."""
     position = np.asarray(problem.grains.position)
     counts = []
     for axis, places in ((1, np.asarray(problem.grid.y)), (0, np.asarray(problem.grid.x))):

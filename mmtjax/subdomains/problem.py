@@ -1,4 +1,4 @@
-"""What a large inversion is asked to do, kept on the disk for all who work on it."""
+"""A large inversion by windows: its data and options, saved on the disk for all processes that work on it."""
 
 import dataclasses
 import hashlib
@@ -10,11 +10,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Float, UInt32
 
 from mmtjax.files import beside
-from mmtjax.inversion.options import ridge_of
+from mmtjax.inversion.stack import SourceStack
 from mmtjax.parallel.cluster import check_worker
+from mmtjax.patterns import AbstractPattern, Background
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.windows import Window, divide_sample, divide_sensors
@@ -23,7 +24,7 @@ _DESCRIPTION = "problem.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class WindowOptions:
     """How a problem is divided and solved.
 
     Attributes
@@ -34,10 +35,10 @@ class Options:
         Perturbed maps that are solved for the correction of the covariance.
     variance
         Variance of a sensor of weight one, nT².
-    prior
-        Standard deviation of the prior of every component, A/m, or None.
     method, tolerance
-        As for `mmtjax.invert`.
+        As for `mmtjax.invert`; the method by name.
+    background
+        Degree of the background that is solved for, or None.
     """
 
     core: float
@@ -45,35 +46,77 @@ class Options:
     margin: float
     draws: int
     variance: float
-    prior: float | None
     method: str
     tolerance: float
+    background: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
-    """Grains, sensors, the map with the weights of its sensors, and how they are to be worked on."""
+class WindowProblem:
+    """Grains, sensors, the map with the weights of its sensors, priors, and how they are to be worked on.
+
+    Attributes
+    ----------
+    grains, grid
+        Sources and sensors.
+    field, weight
+        The map, nT, zero where sensors are not used, and the weight of each sensor.
+    precision
+        Precision that priors give each unknown; empty without a prior.
+    key
+        Data of the random key of the maps of noise.
+    options
+        How the problem is divided and solved.
+    """
 
     grains: Grains
     grid: SensorGrid
     field: Float[np.ndarray, "ny nx"]
     weight: Float[np.ndarray, "ny nx"]
+    precision: Float[np.ndarray, " prior"]
     key: UInt32[np.ndarray, " word"]
-    options: Options
+    options: WindowOptions
+
+    @property
+    def patterns(self) -> tuple[AbstractPattern, ...]:
+        """The background that is solved for beside the grains, if there is one."""
+        degree = self.options.background
+        return () if degree is None else (Background(degree),)
+
+    @property
+    def stack(self) -> SourceStack:
+        """The grains and the background."""
+        return SourceStack((self.grains,), self.patterns)
 
     @property
     def unknowns(self) -> int:
-        """Number of unknowns, three for each grain."""
-        return 3 * len(self.grains)
+        """Number of unknowns: the components of all grains, then the terms of the background."""
+        return self.stack.unknowns.size
 
     @property
-    def ridge(self) -> Float[Array, ""] | None:
-        """Precision that the prior adds to every unknown, None without one."""
-        return ridge_of(jnp.asarray(self.options.variance), self.options.prior)
+    def ridge(self) -> Float[np.ndarray, " unknown"] | None:
+        """Precision that priors add to every unknown in units of the noise, None without one."""
+        return self.options.variance * np.asarray(self.precision) if len(self.precision) else None
+
+    @cached_property
+    def columns(self) -> Float[np.ndarray, "component ny nx"]:
+        """Maps of the terms of the background, nT per unit of each; none without one."""
+        maps = [np.asarray(pattern.columns(self.grid)) for pattern in self.patterns]
+        return np.concatenate(maps) if maps else np.zeros((0, *self.grid.shape))
+
+    @cached_property
+    def background_inverse(self) -> Float[np.ndarray, "component component"]:
+        """``(BᵀW²B + Λ)⁻¹`` of the columns B of the background: its covariance where all grains are known."""
+        columns = self.columns.reshape(-1, self.grid.size) * np.asarray(self.weight).ravel()
+        gram = columns @ columns.T
+        if self.ridge is not None:
+            gram = gram + np.diag(self.ridge[len(self.ridge) - len(columns) :])
+        scale = np.sqrt(np.diagonal(gram))
+        return np.linalg.inv(gram / np.outer(scale, scale)) / np.outer(scale, scale)
 
     @cached_property
     def windows(self) -> list[Window]:
-        """Overlapping parts of the sample."""
+        """The windows: overlapping parts of the sample."""
         options = self.options
         position = np.asarray(self.grains.position)
         return divide_sample(position, self.grid, core=options.core, buffer=options.buffer, margin=options.margin)
@@ -102,8 +145,8 @@ class Problem:
         return np.asarray(jax.random.normal(key, (self.unknowns,), jnp.float64))
 
 
-def keep(problem: Problem, place: Path) -> None:
-    """Write a problem into a directory, or find it there.
+def save_problem(problem: WindowProblem, place: Path) -> None:
+    """Write a problem into a directory, or check that it is the one that is there.
 
     Raises
     ------
@@ -122,19 +165,19 @@ def keep(problem: Problem, place: Path) -> None:
         partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
-def kept(place: Path) -> Problem:
-    """The problem of a directory; arrays are read from the disk as they are used."""
+def load_problem(place: Path) -> WindowProblem:
+    """Return the problem of a directory; arrays are read from the disk as they are used."""
     # A directory may have been removed and made anew for another problem.
     return _read(place, (place / _DESCRIPTION).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
-def _read(place: Path, _: int) -> Problem:
+def _read(place: Path, _: int) -> WindowProblem:
     description = json.loads((place / _DESCRIPTION).read_text(encoding="utf-8"))
     check_worker(description["version"])
     arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in description["arrays"]}
     fields = [field.name for field in dataclasses.fields(Grains)]
-    return Problem(
+    return WindowProblem(
         grains=Grains(**{name: arrays[f"grains-{name}"] for name in fields}),
         grid=SensorGrid(
             *(arrays[f"grid-{name}"] for name in ("origin", "spacing")),
@@ -144,20 +187,21 @@ def _read(place: Path, _: int) -> Problem:
         ),
         field=arrays["field"],
         weight=arrays["weight"],
+        precision=arrays["precision"],
         key=np.array(arrays["key"]),
-        options=Options(**description["options"]),
+        options=WindowOptions(**description["options"]),
     )
 
 
-def _taken_apart(problem: Problem) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+def _taken_apart(problem: WindowProblem) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     grains, grid = problem.grains, problem.grid
     arrays = {f"grains-{field.name}": np.asarray(getattr(grains, field.name)) for field in dataclasses.fields(Grains)}
     arrays |= {f"grid-{name}": np.asarray(getattr(grid, name)) for name in ("origin", "spacing", "height", "side")}
-    arrays |= {name: np.asarray(getattr(problem, name)) for name in ("field", "weight", "key")}
+    arrays |= {name: np.asarray(getattr(problem, name)) for name in ("field", "weight", "precision", "key")}
     sums = {
         name: hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16] for name, values in arrays.items()
     }
-    # The first block is as large as any, and tells all others.
+    # The first block is as large as any other, and determines them all.
     rows, columns = problem.blocks[0]
     description = {
         "kind": "mmtjax subdomains",

@@ -1,4 +1,4 @@
-"""Windows iterated to agreement: conjugate gradients for all maps at once, preconditioned by the windows."""
+"""Rounds that bring windows to agreement: conjugate gradients for all maps at once, preconditioned by windows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.files import beside
-from mmtjax.linalg.symmetric import unknowns_of
 from mmtjax.parallel.task_runner import TaskRunner
-from mmtjax.subdomains.problem import Problem
+from mmtjax.subdomains.problem import WindowProblem
 from mmtjax.subdomains.work import (
     apply_block,
     compare_block,
@@ -35,16 +34,16 @@ _DEPENDENT = 1e-13
 
 
 class State(NamedTuple):
-    """Where the rounds have come to: one row for the measured map, then one for each map of noise.
+    """The state of the rounds: one row for the measured map, then one for each map of noise.
 
     Attributes
     ----------
     magnetization
-        What the rounds have come to; of maps of noise in units of it.
+        Values of the unknowns so far; of maps of noise in units of it.
     alone
-        What the windows gave by themselves, each for the grains of its core.
+        Values by the windows alone, each for the grains of its core.
     residual
-        What is left of the right sides of the normal equations.
+        Residual of the normal equations.
     directions, images
         Directions of the last rounds, conjugate and of energy one, and QᵀW²Q times them.
     moves
@@ -72,29 +71,29 @@ class State(NamedTuple):
         return self.forward.size > 0
 
 
-def right_sides(problem: Problem, place: Path, runner: TaskRunner) -> Float[np.ndarray, "map unknown"]:
-    """QᵀW²φ of the measured map, and of maps of noise with what a prior adds to them; makes the columns of blocks."""
+def right_sides(problem: WindowProblem, place: Path, runner: TaskRunner) -> Float[np.ndarray, "map unknown"]:
+    """Return QᵀW²φ of the measured map, and of maps of noise with the part of a prior; make the columns of blocks."""
     done = place / "rights.npy"
     if done.exists():
         return np.load(done)
     total = sum(runner.results("columns", form_block, len(problem.blocks)))
     if problem.ridge is not None:
         for draw in range(1, len(total)):
-            total[draw] += np.sqrt(float(problem.ridge)) * problem.prior_deviates(draw)
+            total[draw] += np.sqrt(problem.ridge) * problem.prior_deviates(draw)
     with beside(done) as partial, partial.open("wb") as file:
         np.save(file, total)
     return total
 
 
 def agree(
-    problem: Problem,
+    problem: WindowProblem,
     place: Path,
     runner: TaskRunner,
     rights: Float[np.ndarray, "map unknown"],
     *,
     noise: Callable[[float], float],
 ) -> State:
-    """Rounds until all maps have settled; the last state, without a field if they do not.
+    """Run rounds until all maps have settled; return the last state, without a field if they do not settle.
 
     Each round, windows turn the residuals into corrections, which are made conjugate to those before. All maps are
     then moved along all of these directions to where the misfit is least, for the equations differ in their right
@@ -118,7 +117,7 @@ def agree(
         square = max(measured - float(moved.magnetization[0] @ (rights[0] + moved.residual[0])), 0.0)
         moved.moves[-1, 0] /= noise(square)
         settled = moved.moves[-1] <= allowed
-        runner.tell("maps that agree", int(np.sum(settled)), len(settled))
+        runner.report("maps that agree", int(np.sum(settled)), len(settled))
         if np.all(settled) and state.settled:
             # The move is not made: it has shown how right the solution before it is, whose field is known.
             break
@@ -128,20 +127,24 @@ def agree(
 
 
 def _corrections(
-    problem: Problem, place: Path, runner: TaskRunner, state: State
+    problem: WindowProblem, place: Path, runner: TaskRunner, state: State
 ) -> tuple[Float[np.ndarray, "map unknown"], Float[np.ndarray, "map unknown"]]:
-    """Corrections of all windows together, and those of each window for its core alone."""
+    """Return corrections of all windows together, and those of each window for its core alone."""
     np.save(residual_file(place), state.residual)
     together, alone = np.zeros_like(state.residual), np.zeros_like(state.residual)
     results = runner.results("corrections", solve_window, len(problem.windows))
+    grains = problem.grains.unknowns
     for window, found in zip(problem.windows, results, strict=True):
-        together[:, unknowns_of(window.grains)] += found
-        alone[:, unknowns_of(window.grains[window.core])] = found[:, np.repeat(window.core, 3)]
+        together[:, grains.of(window.grains)] += found
+        alone[:, grains.of(window.grains[window.core])] = found[:, np.repeat(window.core, len(grains.components))]
+    # The background is corrected with all grains as they are, as each window is with all else as it is.
+    together[:, grains.size :] = state.residual[:, grains.size :] @ problem.background_inverse
+    alone[:, grains.size :] = together[:, grains.size :]
     return together, alone
 
 
-def _moved(problem: Problem, place: Path, runner: TaskRunner, state: State) -> State:
-    """All maps moved to the least misfit along the corrections of all maps."""
+def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: State) -> State:
+    """Move all maps to the least misfit along the corrections of all maps."""
     corrections, alone = _corrections(problem, place, runner, state)
     # Conjugate in exact arithmetic before the new images are known, so that these lose no digits.
     lengths = np.linalg.norm(corrections, axis=1)
@@ -151,7 +154,7 @@ def _moved(problem: Problem, place: Path, runner: TaskRunner, state: State) -> S
     np.save(directions_file(place), np.asfortranarray(new))
     images = sum(runner.results("directions", apply_block, len(problem.blocks)))
     if problem.ridge is not None:
-        images += float(problem.ridge) * new
+        images += problem.ridge * new
     energy, turn = np.linalg.eigh(new @ images.T)
     kept = energy > _DEPENDENT * energy[-1]
     turn = (turn[:, kept] / np.sqrt(energy[kept])).T
@@ -169,8 +172,8 @@ def _moved(problem: Problem, place: Path, runner: TaskRunner, state: State) -> S
     )
 
 
-def _compared(problem: Problem, place: Path, runner: TaskRunner, state: State) -> State:
-    """The state with the field of its solution, and with the residual of the map itself.
+def _compared(problem: WindowProblem, place: Path, runner: TaskRunner, state: State) -> State:
+    """Return the state with the field of its solution, and with the residual of the map itself.
 
     Rounding has built up in the one that was carried along.
     """
@@ -181,7 +184,7 @@ def _compared(problem: Problem, place: Path, runner: TaskRunner, state: State) -
         forward[part] = found.forward
         gradient += found.gradient
     if problem.ridge is not None:
-        gradient -= float(problem.ridge) * state.magnetization[0]
+        gradient -= problem.ridge * state.magnetization[0]
     nothing = np.zeros((0, problem.unknowns))
     residual = np.vstack([gradient, state.residual[1:]])
     return state._replace(residual=residual, directions=nothing, images=nothing, forward=forward)
@@ -201,7 +204,7 @@ def _beginning(rights: Float[np.ndarray, "map unknown"]) -> State:
 
 
 def _load(place: Path) -> State | None:
-    """The state that the last complete round has left, if there is one."""
+    """Return the state after the last complete round, if there is one."""
     file = place / "state.npz"
     if not file.exists():
         return None

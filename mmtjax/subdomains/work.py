@@ -1,4 +1,4 @@
-"""The pieces of work that a large inversion is made of; what takes long is found on the disk where it was done."""
+"""The pieces of work of an inversion by windows; what takes long is read from the disk where it is there already."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,23 +9,26 @@ from jaxtyping import Float
 
 from mmtjax.errors import InversionError
 from mmtjax.files import beside
-from mmtjax.greens.blockwise import BlockwiseGreen
+from mmtjax.greens.base import AbstractGreen
+from mmtjax.greens.blockwise import BlockFrame, BlockwiseGreen
 from mmtjax.greens.compressed.operator import CompressedGreen
-from mmtjax.inversion.strategy import reduce_rows, strategy_for
-from mmtjax.linalg.symmetric import unknowns_of
+from mmtjax.greens.dense import DenseGreen
+from mmtjax.greens.stacked import StackedGreen
+from mmtjax.inversion.stack import SourceStack
+from mmtjax.inversion.strategy import strategy_for
 from mmtjax.linalg.triangular import pack, solve_packed
 from mmtjax.parallel.cluster import give_back_memory
 from mmtjax.parallel.saved_arrays import load_arrays, save_arrays
-from mmtjax.solvers.base import remedies
-from mmtjax.subdomains.problem import kept
-from mmtjax.uncertainty.covariance import covariance_blocks
+from mmtjax.solvers import SOLVERS
+from mmtjax.subdomains.problem import load_problem
+from mmtjax.unknowns import Unknowns
 
 #: Condition number up to which a factor is kept in single precision: what it gives is improved by rounds anyway.
 _SINGLE = 1e6
 
 
 class WindowSummary(NamedTuple):
-    """What a window says of the grains that it answers for: blocks of (QᵀW²Q)⁻¹; its condition number and solver."""
+    """Blocks of (QᵀW²Q)⁻¹ of the core of a window, its condition number, and the name of the solver."""
 
     blocks: Float[np.ndarray, "core 3 3"]
     condition: float
@@ -33,7 +36,7 @@ class WindowSummary(NamedTuple):
 
 
 def factor_window(place: Path, number: int) -> WindowSummary:
-    """Factor a window, from the columns of the blocks near it, and keep the factor.
+    """Factor a window, from the columns of the blocks near it, and save the factor; return its summary.
 
     Raises
     ------
@@ -42,48 +45,61 @@ def factor_window(place: Path, number: int) -> WindowSummary:
     """
     done = _of_window(place, number)
     if not done.exists():
-        problem = kept(place)
+        problem = load_problem(place)
         window, options = problem.windows[number], problem.options
         grains, grid = problem.grains.select(window.grains), problem.grid.window(window.rows, window.columns)
-        strategy = strategy_for(options.method, grains, grid, prior=options.prior, tolerance=options.tolerance)
+        ridge = problem.ridge
+        solver = strategy_for(
+            SOLVERS[options.method],
+            SourceStack((grains,)),
+            grid,
+            has_prior=ridge is not None,
+            tolerance=options.tolerance,
+        ).solver
+        blocks = {block: problem.blocks[block] for block in window.sees(problem.blocks)}
+        unknowns = grains.unknowns
         green = BlockwiseGreen(
-            problem.grid,
-            window.grains,
-            blocks={block: problem.blocks[block] for block in window.sees(problem.blocks)},
-            read=lambda block: _green(place, block),
-            across=unknowns_of(np.argsort(np.asarray(grains.position)[:, 0])),
+            BlockFrame(problem.grid, blocks),
+            lambda block: _grains_green(place, block).among(window.grains),
+            Unknowns((unknowns,)),
+            unknowns.of(np.argsort(np.asarray(grains.position)[:, 0])),
         )
-        name, _, reduced = reduce_rows(green, jnp.asarray(problem.weight), problem.ridge, method=strategy.method)
-        if not np.isfinite(reduced.condition):
+        own = None if ridge is None else jnp.asarray(ridge[problem.grains.unknowns.of(window.grains)])
+        state = solver.init(green, jnp.asarray(problem.weight), least_ridge=own)
+        factor, used = solver.compute(state, own), solver.used(state)
+        del state
+        if not np.isfinite(factor.condition) or factor.triangle is None:
             middle = np.asarray(grains.position)[window.core].mean(axis=0)
             raise InversionError(
-                f"the {name} factorization failed for the {int(window.core.sum())} grains about x = {middle[0]:.4g}, "
-                f"y = {middle[1]:.4g} µm: {remedies(name)}"
+                f"the {used.name} factorization failed for the {int(window.core.sum())} grains about x = "
+                f"{middle[0]:.4g}, y = {middle[1]:.4g} µm: {used.remedies()}"
             )
-        blocks = np.asarray(covariance_blocks(reduced.factor, reduced.scale, variance=1.0))[window.core]
-        precision = np.float32 if reduced.condition < _SINGLE else np.float64
+        triangle, scale = factor.triangle
+        covariances = np.asarray(factor.covariances(green.unknowns.blocks)[0])[window.core]
+        precision = np.float32 if factor.condition < _SINGLE else np.float64
         with beside(_factor_of_window(place, number)) as partial, partial.open("wb") as file:
-            np.save(file, pack(np.asarray(reduced.factor), precision))
+            np.save(file, pack(np.asarray(triangle), precision))
         with beside(done) as partial, partial.open("wb") as file:
-            np.savez(file, scale=reduced.scale, blocks=blocks, condition=reduced.condition, method=name)
+            np.savez(file, scale=scale, blocks=covariances, condition=factor.condition, method=used.name)
         give_back_memory()
     with np.load(done) as arrays:
         return WindowSummary(arrays["blocks"], float(arrays["condition"]), str(arrays["method"]))
 
 
 def solve_window(place: Path, number: int) -> Float[np.ndarray, "map own_unknown"]:
-    """What the grains of a window change when all others stay, from the residuals of the normal equations."""
-    window = kept(place).windows[number]
+    """Return the change of the grains of a window when all others stay, from the residuals of the normal equations."""
+    problem = load_problem(place)
+    own = problem.grains.unknowns.of(problem.windows[number].grains)
     with np.load(_of_window(place, number)) as arrays:
         scale = arrays["scale"]
     factor = np.load(_factor_of_window(place, number), mmap_mode="r")
-    residual = np.load(residual_file(place), mmap_mode="r")[:, unknowns_of(window.grains)]
+    residual = np.load(residual_file(place), mmap_mode="r")[:, own]
     return solve_packed(factor, (residual / scale).T).T / scale
 
 
 def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
-    """Make the columns of a block of sensors and keep them; its part of the right sides QᵀW²φ of all maps."""
-    problem, done = kept(place), block_file(place, number)
+    """Make the columns of a block of sensors and save them; return its part of the right sides QᵀW²φ of all maps."""
+    problem, done = load_problem(place), block_file(place, number)
     rows, columns = problem.blocks[number]
     if not done.exists():
         grid, tolerance = problem.grid.window(rows, columns), problem.options.tolerance
@@ -97,8 +113,8 @@ def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
 
 
 def apply_block(place: Path, number: int) -> Float[np.ndarray, "direction unknown"]:
-    """The part of a block of sensors in QᵀW²Q times directions."""
-    problem, green = kept(place), _green(place, number)
+    """Return the part of a block of sensors in QᵀW²Q times directions."""
+    problem, green = load_problem(place), _green(place, number)
     weight = np.asarray(problem.weight[problem.blocks[number]])
     return np.asarray(green.normal(np.load(directions_file(place), mmap_mode="r"), weight))
 
@@ -111,30 +127,41 @@ class Misfit(NamedTuple):
 
 
 def compare_block(place: Path, number: int) -> Misfit:
-    """The measured map over a block beside that of the first of the directions, which is a solution."""
-    problem, green = kept(place), _green(place, number)
+    """Compare the measured map over a block with that of the first of the directions, which is a solution."""
+    problem, green = load_problem(place), _green(place, number)
     part = problem.blocks[number]
     forward = np.asarray(green.mv(np.load(directions_file(place), mmap_mode="r")[0]))
     weight = np.asarray(problem.weight[part])
     return Misfit(forward, np.asarray(green.rmv(weight**2 * (problem.field[part] - forward))))
 
 
-def _green(place: Path, number: int) -> CompressedGreen:
+def _grains_green(place: Path, number: int) -> CompressedGreen:
+    """Return the operator of all grains over a block of sensors."""
     return load_arrays(block_file(place, number))
 
 
+def _green(place: Path, number: int) -> AbstractGreen:
+    """Return the operator of all grains, and of the background, over a block of sensors."""
+    problem, grains = load_problem(place), _grains_green(place, number)
+    if not problem.patterns:
+        return grains
+    own = problem.columns[:, *problem.blocks[number]].reshape(len(problem.columns), -1)
+    unknowns = Unknowns(tuple(pattern.unknowns for pattern in problem.patterns))
+    return StackedGreen((grains, DenseGreen(own, grains.frame, unknowns)))
+
+
 def residual_file(place: Path) -> Path:
-    """Residuals of the normal equations that windows read, (map, unknown)."""
+    """Return the file of the residuals of the normal equations that windows read, (map, unknown)."""
     return place / "residual.npy"
 
 
 def directions_file(place: Path) -> Path:
-    """Directions, or a solution, that blocks read, (direction, unknown)."""
+    """Return the file of the directions, or of a solution, that blocks read, (direction, unknown)."""
     return place / "directions.npy"
 
 
 def block_file(place: Path, number: int) -> Path:
-    """Columns of a block of sensors, a `CompressedGreen`."""
+    """Return the file of the columns of a block of sensors, a `CompressedGreen`."""
     return place / f"block-{number:05d}"
 
 

@@ -13,8 +13,12 @@ from jaxtyping import Float
 from mmtjax.precision import float64_array, is_concrete, require_float64
 from mmtjax.uncertainty.covariance import checked_factor
 from mmtjax.uncertainty.quadrature import principal_axes, unit_radius
+from mmtjax.units import AXES
 
 AnyArray = np.ndarray | jax.Array
+
+#: Components of a vector.
+_VECTOR = len(AXES)
 
 #: Asymmetry, and negative eigenvalues, up to this share of the largest entry are taken for rounding: an inverse of
 #: condition 1e10 leaves as much.
@@ -62,7 +66,7 @@ def confidence_radius(covariance: object, level: object = 0.95) -> Float[AnyArra
     """
     require_float64()
     blocks = float64_array(covariance, name="covariance")
-    if blocks.ndim not in (2, 3) or blocks.shape[-2:] != (3, 3):
+    if blocks.ndim not in (2, 3) or blocks.shape[-2:] != (_VECTOR, _VECTOR):
         raise ValueError(f"covariance must be (grain, 3, 3), or (3, 3) for one grain; got shape {blocks.shape}")
     share = float64_array(level, name="level")
     if share.shape != () or (is_concrete(share) and not _LEAST_LEVEL <= share < 1):
@@ -111,23 +115,25 @@ def bootstrap_radius(
     require_float64()
     matrix = float64_array(covariance, name="covariance")
     size = matrix.shape[-1] if matrix.ndim else 0
-    blocks = matrix.ndim == 3 and matrix.shape[1:] == (3, 3)
-    if not blocks and (matrix.shape != (size, size) or size == 0 or size % 3):
+    blocks = matrix.ndim == 3 and matrix.shape[1:] == (_VECTOR, _VECTOR)
+    if not blocks and (matrix.shape != (size, size) or size == 0 or size % _VECTOR):
         raise ValueError(
             f"covariance must be (grain, 3, 3), (3, 3) or (3 grain, 3 grain) for a joint draw; got shape {matrix.shape}"
         )
     rank = _rank(draws, level)
     if is_concrete(matrix):
         _refuse_improper(np.asarray(matrix))
-    if blocks or size == 3:
+    if blocks or size == _VECTOR:
         if is_concrete(matrix):
             _refuse_negative(np.linalg.eigvalsh(matrix))
-        return _blockwise_radii(key, matrix.reshape(-1, 3, 3), draws=draws, rank=rank).reshape(matrix.shape[:-2])
+        return _blockwise_radii(key, matrix.reshape(-1, _VECTOR, _VECTOR), draws=draws, rank=rank).reshape(
+            matrix.shape[:-2]
+        )
     values, vectors = jnp.linalg.eigh(matrix)
     if is_concrete(values):
         _refuse_negative(np.asarray(values))
     root = vectors * jnp.sqrt(jnp.maximum(values, 0))
-    return _joint_radii(key, functools.partial(jnp.matmul, root), grains=size // 3, draws=draws, rank=rank)
+    return _joint_radii(key, functools.partial(jnp.matmul, root), grains=size // _VECTOR, draws=draws, rank=rank)
 
 
 def joint_bootstrap_radius(
@@ -167,7 +173,7 @@ def joint_bootstrap_radius(
     def error(normal: Float[AnyArray, "param draw"]) -> Float[AnyArray, "param draw"]:
         return solve_triangular(triangle, normal) / columns[:, None]
 
-    return jnp.sqrt(power) * _joint_radii(key, error, grains=len(columns) // 3, draws=draws, rank=rank)
+    return jnp.sqrt(power) * _joint_radii(key, error, grains=len(columns) // _VECTOR, draws=draws, rank=rank)
 
 
 def uncertainty_ratio(
@@ -187,7 +193,7 @@ def uncertainty_ratio(
     >>> uncertainty_ratio(np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]]), np.array([0.5, 0.5])).tolist()
     [0.1, inf]
     """
-    if magnetization.shape != (*radius.shape, 3):
+    if magnetization.shape != (*radius.shape, _VECTOR):
         raise ValueError(
             f"magnetization and radius must be (grain, 3) and (grain,); got {magnetization.shape} and {radius.shape}"
         )
@@ -202,7 +208,7 @@ def _radii(covariance: Float[AnyArray, "*grain 3 3"], level: Float[AnyArray, ""]
     # Radii scale as the root of the covariance, so a constant factor may be taken out of value and derivative alike.
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(symmetric), axis=(-2, -1)))
     certain = (size == 0)[..., None, None]
-    unit = jnp.where(certain, jnp.eye(3), symmetric / jnp.where(certain, 1.0, size[..., None, None]))
+    unit = jnp.where(certain, jnp.eye(_VECTOR), symmetric / jnp.where(certain, 1.0, size[..., None, None]))
     if covariance.ndim == 2:
         return jnp.sqrt(size) * unit_radius(unit, level)
     return jnp.sqrt(size) * jax.lax.map(lambda block: unit_radius(block, level), unit, batch_size=_GRAINS_AT_ONCE)
@@ -216,7 +222,7 @@ def _blockwise_radii(
         number, block = grain
         size = jnp.max(jnp.abs(block))
         values, vectors = principal_axes(block / jnp.where(size == 0, 1.0, size))
-        normal = jax.random.normal(jax.random.fold_in(key, number), (3, draws))
+        normal = jax.random.normal(jax.random.fold_in(key, number), (_VECTOR, draws))
         error = (vectors * jnp.sqrt(values)) @ normal
         return jnp.sqrt(size) * _ranked_norm(jnp.sum(error**2, axis=0), rank)
 
@@ -231,8 +237,8 @@ def _joint_radii(
 
     @jax.jit
     def squares(number: AnyArray) -> Float[AnyArray, "grain draw"]:
-        normal = jax.random.normal(jax.random.fold_in(key, number), (3 * grains, at_once))
-        return jnp.sum(error(normal).reshape(grains, 3, at_once) ** 2, axis=1)
+        normal = jax.random.normal(jax.random.fold_in(key, number), (_VECTOR * grains, at_once))
+        return jnp.sum(error(normal).reshape(grains, _VECTOR, at_once) ** 2, axis=1)
 
     chunks = jax.lax.map(squares, jnp.arange(-(-draws // at_once)))
     return _ranked_norm(jnp.swapaxes(chunks, 0, 1).reshape(grains, -1)[:, :draws], rank)

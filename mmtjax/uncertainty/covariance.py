@@ -6,14 +6,16 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from mmtjax.linalg.triangular import inverse_blocks
-from mmtjax.precision import float64_array, in_main_memory, is_concrete, require_float64
+from mmtjax.linalg.arrays import array_namespace
+from mmtjax.linalg.triangular import Layout, inverse_blocks
+from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.units import AXES
 
 AnyArray = np.ndarray | jax.Array
 
 
 def covariance_blocks(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "grain 3 3"]:
-    """3 × 3 blocks of the covariance matrix on its diagonal, one per grain.
+    """Return the 3 × 3 blocks of the covariance matrix on its diagonal, one per grain.
 
     The blocks are sums over columns of the inverse of the factor; the covariance matrix itself is never formed.
     Differentiable.
@@ -47,12 +49,44 @@ def covariance_blocks(factor: object, scale: object, *, variance: object) -> Flo
     1.0
     """
     triangle, columns, power = checked_factor(factor, scale, variance)
-    blocks = inverse_blocks(triangle)
-    if is_concrete(columns, power) and in_main_memory(blocks):
-        # NumPy compiles nothing anew for every number of grains.
-        blocks, columns, power = np.asarray(blocks), np.asarray(columns), np.asarray(power)
-    inverse = 1 / columns.reshape(-1, 3)
-    return jnp.asarray(power * blocks * inverse[:, :, None] * inverse[:, None, :])
+    return covariance_of_sets(triangle, columns, variance=power, layout=((0, len(columns) // len(AXES), len(AXES)),))[0]
+
+
+def covariance_of_sets(
+    factor: Float[AnyArray, "param param"],
+    scale: Float[AnyArray, " param"],
+    *,
+    variance: Float[AnyArray, ""] | float,
+    layout: Layout,
+) -> tuple[Float[AnyArray, "source component component"], ...]:
+    """Return the blocks of the covariance on its diagonal that belong to each source, for every set of sources.
+
+    Parameters
+    ----------
+    factor, scale, variance
+        As for `covariance_blocks`; they are not checked.
+    layout
+        First unknown, sources and components of each set, see `mmtjax.unknowns.Unknowns.blocks`.
+
+    Returns
+    -------
+    For each set an array (source, component, component), in the squared units of the components.
+
+    Examples
+    --------
+    >>> of_points, of_level = covariance_of_sets(np.eye(3), np.ones(3), variance=4.0, layout=((0, 1, 2), (2, 1, 1)))
+    >>> of_points.shape, of_level.tolist()
+    ((1, 2, 2), [[[4.0]]])
+    """
+    found = inverse_blocks(factor, layout)
+    if array_namespace(scale, variance, *found) is np:
+        # NumPy compiles nothing anew for every number of sources.
+        found, scale, variance = [np.asarray(blocks) for blocks in found], np.asarray(scale), np.asarray(variance)
+    scaled = []
+    for blocks, (first, sources, components) in zip(found, layout, strict=True):
+        inverse = 1 / scale[first : first + sources * components].reshape(-1, components)
+        scaled.append(jnp.asarray(variance * blocks * inverse[:, :, None] * inverse[:, None, :]))
+    return tuple(scaled)
 
 
 def covariance_matrix(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "param param"]:
@@ -123,10 +157,11 @@ def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[AnyA
     >>> grain_correlation(pair).tolist()
     [[1.0, 0.25], [0.25, 1.0]]
     """
-    grains, rest = divmod(correlation.shape[0], 3)
+    grains, rest = divmod(correlation.shape[0], len(AXES))
     if rest:
         raise ValueError(f"a correlation matrix has three rows per grain; got shape {correlation.shape}")
-    largest = jnp.max(jnp.abs(correlation).reshape(grains, 3, grains, 3), axis=(1, 3))
+    between = jnp.abs(correlation).reshape(grains, len(AXES), grains, len(AXES))
+    largest = between.max(axis=-1).max(axis=1)
     return jnp.where(jnp.eye(grains, dtype=bool), 1.0, largest)
 
 
@@ -145,7 +180,7 @@ def checked_factor(
     columns = float64_array(scale, name="scale")
     power = float64_array(variance, name="variance")
     size = triangle.shape[0] if triangle.ndim else 0
-    if triangle.shape != (size, size) or size == 0 or size % 3 or columns.shape != (size,) or power.shape != ():
+    if triangle.shape != (size, size) or size == 0 or size % len(AXES) or columns.shape != (size,) or power.shape != ():
         raise ValueError(
             "factor must be (3 grain, 3 grain), scale (3 grain,) and variance one number; "
             f"got shapes {triangle.shape}, {columns.shape} and {power.shape}"
@@ -156,8 +191,8 @@ def checked_factor(
         if not np.all(np.isfinite(diagonal) & (diagonal != 0)):
             row = int(np.argmin(np.isfinite(diagonal) & (diagonal != 0)))
             raise ValueError(
-                f"factor[{row}, {row}] is {diagonal[row]}: the magnetization of grain {row // 3} is not determined; "
-                "leave the grain out, or invert with a prior"
+                f"factor[{row}, {row}] is {diagonal[row]}: the magnetization of grain {row // len(AXES)} is not "
+                "determined; leave the grain out, or invert with a prior"
             )
     if is_concrete(columns):
         positive = np.isfinite(columns) & (np.asarray(columns) > 0)

@@ -1,4 +1,5 @@
 """The Green's operator with distant columns as polynomials on a tree of squares of sensors."""
 
+from mmtjax.greens.compressed.frame import TreeFrame as TreeFrame
 from mmtjax.greens.compressed.operator import CompressedGreen as CompressedGreen
 from mmtjax.greens.compressed.operator import stored_bytes as stored_bytes

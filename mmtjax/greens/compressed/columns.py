@@ -1,11 +1,11 @@
-"""What a compressed operator holds: columns near the leaves of its tree, and polynomials on all squares."""
+"""The columns that a compressed operator stores: near the leaves of its tree, and polynomials on all squares."""
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.field.columns import columns_of_pairs
-from mmtjax.field.nodes import polynomials_of_pairs
+from mmtjax.field.columns import Wanted, columns_of_pairs
+from mmtjax.field.nodes import DistantPairs, polynomials_of_pairs
 from mmtjax.field.plan import TILE, FieldPlan
 from mmtjax.greens.compressed.tree import LEAF_TILES, Square, batches
 from mmtjax.precision import is_concrete
@@ -22,56 +22,48 @@ AnyArray = np.ndarray | Array
 def stored_polynomials(
     plan: FieldPlan, grid: SensorGrid, level: list[Square]
 ) -> list[Float[AnyArray, "far_unknown term"]]:
-    """Polynomials of the distant columns of each square of a level."""
-    held = []
+    """Return the polynomials of the distant columns of each square of a level."""
+    stored = []
     for batch in batches([len(square.far) for square in level], _POLYNOMIALS):
         squares = level[batch]
         size = [len(square.far) for square in squares]
-        values = polynomials_of_pairs(
-            plan,
-            grid,
-            grain=np.concatenate([square.far for square in squares]),
+        pairs = DistantPairs(
+            source=np.concatenate([square.far for square in squares]),
             first=np.repeat([square.first for square in squares], size, axis=0),
             count=np.repeat([square.count for square in squares], size),
             form=np.concatenate([square.form for square in squares]),
-            rows=max(_POLYNOMIALS, sum(size)),
         )
-        held += _parts(values.reshape(-1, values.shape[2]), size)
-    return held
+        values = polynomials_of_pairs(plan, grid, pairs, rows=max(_POLYNOMIALS, sum(size)))
+        stored += _parts(values.reshape(-1, values.shape[2]), size, plan.components)
+    return stored
 
 
 def stored_leaves(
     plan: FieldPlan, grid: SensorGrid, leaves: list[Square], *, progress: Progress | None = None
 ) -> list[Float[AnyArray, "near_unknown sensor"]]:
-    """Columns of the grains near each leaf at its sensors, tile by tile."""
-    held: list[AnyArray] = []
+    """Return the columns of the sources near each leaf at its sensors, tile by tile."""
+    stored: list[AnyArray] = []
     tile = np.stack(np.divmod(np.arange(LEAF_TILES**2), LEAF_TILES), axis=1) * TILE
     for batch in batches([len(leaf.near) for leaf in leaves], _NEAR):
         size = [len(leaf.near) for leaf in leaves[batch]]
-        grain = np.concatenate([leaf.near for leaf in leaves[batch]])
+        source = np.concatenate([leaf.near for leaf in leaves[batch]])
         first = np.repeat([leaf.first for leaf in leaves[batch]], size, axis=0)
-        pair, slot = np.divmod(np.arange(len(grain) * len(tile)), len(tile))
-        values = columns_of_pairs(
-            plan,
-            grid,
-            grain=grain[pair],
-            first=first[pair] + tile[slot],
-            target=(pair, slot),
-            shape=(max(_NEAR, len(grain)), len(tile)),
-        )
-        held += _parts(values, size)
+        pair, slot = np.divmod(np.arange(len(source) * len(tile)), len(tile))
+        wanted = Wanted(source[pair], first[pair] + tile[slot], (pair, slot), (max(_NEAR, len(source)), len(tile)))
+        values = columns_of_pairs(plan, grid, wanted)
+        stored += _parts(values, size, plan.components)
         if progress is not None:
             jax.block_until_ready(values)
-            progress(len(held) * grid.size // len(leaves), grid.size)
-    return held
+            progress(len(stored) * grid.size // len(leaves), grid.size)
+    return stored
 
 
-def _parts(values: Array, size: list[int]) -> list[AnyArray]:
-    """Three rows for each grain of each member, copied to main memory, where many sizes compile nothing.
+def _parts(values: Array, size: list[int], components: int) -> list[AnyArray]:
+    """Return the rows of the sources of each member, copied to main memory, where many sizes compile nothing.
 
     Traced values stay what they are.
     """
-    stop = 3 * np.cumsum(size)
+    stop = components * np.cumsum(size)
     source = np.asarray(values) if is_concrete(values) else values
-    parts = [source[end - 3 * count : end] for count, end in zip(size, stop, strict=True)]
+    parts = [source[end - components * count : end] for count, end in zip(size, stop, strict=True)]
     return [part.copy() if isinstance(part, np.ndarray) else part for part in parts]

@@ -35,7 +35,7 @@ class Basis:
     complement: Float[np.ndarray, "row rest"] | None = None
 
     def parted(self, columns: AnyArray) -> tuple[AnyArray, AnyArray]:
-        """Columns (unknown, row) along the polynomials (unknown, term), and what else they hold (unknown, rest)."""
+        """Return columns (unknown, row) along the polynomials (unknown, term), and along all else (unknown, rest)."""
         inside = columns @ self.orthonormal
         if self.complement is None:
             return inside, columns - inside @ self.orthonormal.T
@@ -43,11 +43,11 @@ class Basis:
 
 
 def bases(levels: list[list[Square]], weights: list[Float[np.ndarray, " sensor"]]) -> list[list[Basis]]:
-    """Bases of all squares by level, for the weights of the sensors of each leaf.
+    """Return the bases of all squares by level, for the weights of the sensors of each leaf.
 
     The polynomials of a square are among those of the squares within it. So the weighted rows of Q turn, without any
     loss, into those along what is no polynomial of a leaf, then into those along what is one of each square within a
-    larger one but none of the larger, and in the end into those along the polynomials of the root. A distant grain is
+    larger one but none of the larger, and in the end into those along the polynomials of the root. A distant source is
     a polynomial and has no part in the others.
     """
     grown = [[_of_leaf(weight.tobytes()) for weight in weights]]
@@ -64,7 +64,7 @@ def _of_leaf(weights: bytes) -> Basis:
 
 @lru_cache(_ABOVE)
 def _above(children: tuple[tuple[Basis, tuple[int, int]], ...]) -> Basis:
-    """From the bases of the squares within, told apart by identity, and which quarters they are."""
+    """Return the basis of a square from those of the squares within it, and which quarters they are."""
     rows = np.concatenate([basis.triangle @ transfer(*quarter) for basis, quarter in children])
     rotation, triangle = np.linalg.qr(rows, mode="complete")
     terms = min(rows.shape)

@@ -1,8 +1,8 @@
-"""The tree of squares of sensors: which grains are near a square, and where a polynomial stands for a distant one."""
+"""The tree of squares of sensors: the sources near each square, and those that are polynomials on it."""
 
 import dataclasses
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,18 +10,19 @@ from jaxtyping import Float, Int
 from mmtjax.field.forms import NEAR, distance_beside
 from mmtjax.field.plan import TILE, FieldPlan
 from mmtjax.physics.chebyshev import truncation_error, vandermonde
+from mmtjax.scan.grid import SensorGrid
 
 #: Tiles along an edge of the smallest squares.
 LEAF_TILES = 2
 LEAF = LEAF_TILES * TILE
 
-#: Pairs of a grain and a square that are looked at together, so that what is worked out for them stays small.
+#: Pairs of a source and a square that are looked at together, so that what is worked out for them stays small.
 _PAIRS = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
 class Square:
-    """A square of sensors and the grains that it tells apart.
+    """A square of sensors with the sources near it and those that are polynomials on it.
 
     Attributes
     ----------
@@ -30,9 +31,9 @@ class Square:
     row, column
         Place among the squares of the level.
     near
-        Grains whose columns on this square are more than a polynomial, ascending.
+        Sources whose columns on this square are more than a polynomial, ascending.
     far
-        Grains that are near the square above this one, all for the root, and whose columns here are polynomials.
+        Sources that are near the square above this one, all for the root, and whose columns here are polynomials.
     form
         The number of the series that holds for each of `far`.
     children
@@ -62,22 +63,53 @@ class Square:
         """Indices [row, column] of the first sensor."""
         return np.array([self.row, self.column]) * self.count
 
-    def among(self, place: Int[np.ndarray, " grain"]) -> "Square":
-        """The square with some of the grains, under new numbers that ascend as the old; those left out have -1."""
+    def among(self, place: Int[np.ndarray, " source"]) -> "Square":
+        """Return the square with some of the sources, under new numbers that ascend as the old; -1 leaves one out."""
         near, far = place[self.near], place[self.far]
         return dataclasses.replace(self, near=near[near >= 0], far=far[far >= 0], form=self.form[far >= 0])
 
 
 def grow_tree(plan: FieldPlan) -> list[list[Square]]:
-    """Squares by level, leaves first, one root last.
+    """Return squares by level, leaves first, one root last.
 
-    A grain is far from a square where the error of its polynomial is within the tolerance of the plan, of the peak of
-    its column, and where the series of the whole grain holds.
+    A source is far from a square where the error of its polynomial is within the tolerance of the plan, of the peak of
+    its column, and where the series of the whole source holds.
+
+    Raises
+    ------
+    ValueError
+        If the geometry of the plan is traced.
     """
-    shape = plan.grid.shape
-    top = spanning_level(max(shape))
     bodies = _Bodies(plan)
-    above, grown = _divide(bodies, top, [(0, 0)], [np.arange(len(plan.reference))]), []
+    return _grown(bodies.grid, np.arange(len(bodies.place)), partial(_divide, bodies))
+
+
+def empty_tree(grid: SensorGrid, *, near: int) -> list[list[Square]]:
+    """Return squares by level with so many sources near all of them, and none far.
+
+    Examples
+    --------
+    >>> levels = empty_tree(SensorGrid(origin=(0, 0), spacing=1, shape=(40, 70)), near=2)
+    >>> [len(level) for level in levels], levels[0][0].near
+    ([6, 2, 1], array([0, 1]))
+    """
+    everyone, nobody = np.arange(near), np.arange(0)
+
+    def divide(level: int, places: list[tuple[int, int]], _: list[Int[np.ndarray, " _"]]) -> list[Square]:
+        return [Square(level, *place, everyone, nobody, nobody) for place in places]
+
+    return _grown(grid, everyone, divide)
+
+
+#: From a level, places of squares on it, and the sources that may be near each, to squares.
+_Divide = Callable[[int, list[tuple[int, int]], list[Int[np.ndarray, " _"]]], list[Square]]
+
+
+def _grown(grid: SensorGrid, sources: Int[np.ndarray, " source"], divide: _Divide) -> list[list[Square]]:
+    """Return squares by level, each divided in four down to the leaves."""
+    shape = grid.shape
+    top = spanning_level(max(shape))
+    above, grown = divide(top, [(0, 0)], [sources]), []
     for level in range(top - 1, -1, -1):
         edge, places, candidates, parents = LEAF << level, [], [], []
         for square in above:
@@ -89,24 +121,24 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
                         candidates.append(square.near)
             parents.append(dataclasses.replace(square, children=tuple(range(first, len(places)))))
         grown.append(parents)
-        above = _divide(bodies, level, places, candidates)
+        above = divide(level, places, candidates)
     return [above, *reversed(grown)]
 
 
 def spanning_level(sensors: float) -> int:
-    """Level of the smallest squares with at least so many sensors along an edge."""
+    """Return the level of the smallest squares with at least so many sensors along an edge."""
     return max(0, int(np.ceil(np.log2(sensors / LEAF))))
 
 
 class _Bodies:
-    """What the choice between near and far needs of the grains, looked up once."""
+    """Positions, sizes and distances of sources, for the choice between near and far."""
 
     def __init__(self, plan: FieldPlan) -> None:
-        root = plan.shapes.root
+        root = plan.parts.root
         self.plan = plan
-        self.place = plan.reference
-        self.depth = float(plan.grid.height) - self.place[:, 2]
-        self.radius = plan.shapes.bounding_radius[root]
+        self.place, self.grid, _ = plan.known_geometry()
+        self.depth = float(self.grid.height) - self.place[:, 2]
+        self.radius = plan.parts.bounding_radius[root]
         self.reach = plan.reach[root]
         self.closest = plan.closest(self.place)
 
@@ -114,12 +146,12 @@ class _Bodies:
 def _divide(
     bodies: _Bodies, level: int, places: list[tuple[int, int]], candidates: list[Int[np.ndarray, " _"]]
 ) -> list[Square]:
-    """The squares of a level, with the candidates of each parted into near and far."""
+    """Return the squares of a level, with the candidates of each divided into near and far."""
     squares = []
     for batch in batches([len(some) for some in candidates], _PAIRS):
         some, size = candidates[batch], [len(part) for part in candidates[batch]]
-        grain = np.concatenate(some)
-        form = _forms(bodies, level, grain, np.repeat(places[batch], size, axis=0))
+        source = np.concatenate(some)
+        form = _forms(bodies, level, source, np.repeat(places[batch], size, axis=0))
         for place, part, own in zip(places[batch], some, np.split(form, np.cumsum(size)[:-1]), strict=True):
             far = own != NEAR
             squares.append(Square(level, *place, part[~far], part[far], own[far]))
@@ -127,28 +159,32 @@ def _divide(
 
 
 def _forms(
-    bodies: _Bodies, level: int, grain: Int[np.ndarray, " pair"], square: Int[np.ndarray, "pair 2"]
+    bodies: _Bodies, level: int, source: Int[np.ndarray, " pair"], square: Int[np.ndarray, "pair 2"]
 ) -> Int[np.ndarray, " pair"]:
-    """The number of the series for pairs of a grain and a square [row, column], `NEAR` where no polynomial stands."""
+    """Return the number of the series for pairs of a source and a square, `NEAR` where no polynomial stands."""
     plan, edge = bodies.plan, LEAF << level
-    spacing, first = np.asarray(plan.grid.spacing), square * edge
+    spacing, first = np.asarray(bodies.grid.spacing), square * edge
     # The polynomials reach half a spacing beyond the outer sensors.
-    low = np.asarray(plan.grid.origin) + spacing * (first[:, ::-1] - 0.5)
-    beside = distance_beside(bodies.place[grain, :2], low, low + spacing * edge)
+    low = np.asarray(bodies.grid.origin) + spacing * (first[:, ::-1] - 0.5)
+    beside = distance_beside(bodies.place[source, :2], low, low + spacing * edge)
     half = edge * spacing.max() / 2
-    error = truncation_error(
-        np.maximum(beside - bodies.reach[grain], 0) / half,
-        np.maximum(bodies.depth[grain] - bodies.radius[grain], 0) / half,
+    beside, above = (
+        np.maximum(beside - bodies.reach[source], 0) / half,
+        np.maximum(bodies.depth[source] - bodies.radius[source], 0) / half,
     )
-    smooth = error * ((bodies.closest + bodies.reach)[grain] / half) ** 3 <= 2 * plan.tolerance
-    form = np.full(len(grain), NEAR)
-    some = grain[smooth]
-    form[smooth] = plan.forms(some, plan.shapes.root[some], first=first[smooth], count=edge)
+    smooth = np.ones(len(source), bool)
+    for degree in dict.fromkeys(group.degree for group in plan.parts.groups):
+        error = truncation_error(beside, above, degree=degree)
+        peak = ((bodies.closest + bodies.reach)[source] / half) ** (degree + 2)
+        smooth &= error * peak <= (degree + 1) * plan.tolerance
+    form = np.full(len(source), NEAR)
+    some = source[smooth]
+    form[smooth] = plan.forms(some, plan.parts.root[some], first=first[smooth], count=edge)
     return form
 
 
 def batches(size: list[int], limit: int) -> Iterator[slice]:
-    """Consecutive members whose sizes add up to no more than a limit; one alone may exceed it."""
+    """Yield ranges of consecutive members whose sizes add up to no more than a limit; one alone may exceed it."""
     start, total = 0, 0
     for number, count in enumerate(size):
         if total + count > limit and number > start:
@@ -160,13 +196,24 @@ def batches(size: list[int], limit: int) -> Iterator[slice]:
 
 @cache
 def leaf_places() -> Int[np.ndarray, "2 sensor"]:
-    """Rows and columns of the sensors of a leaf, tile by tile."""
+    """Return rows and columns of the sensors of a leaf, tile by tile."""
     tile_row, tile_column, row, column = np.indices((LEAF_TILES, LEAF_TILES, TILE, TILE)).reshape(4, -1)
     return np.stack([tile_row * TILE + row, tile_column * TILE + column])
 
 
 @cache
 def leaf_vandermonde() -> Float[np.ndarray, "sensor term"]:
-    """Polynomials at the sensors of a leaf."""
+    """Return the polynomials at the sensors of a leaf."""
     row, column = (leaf_places() + 0.5) * 2 / LEAF - 1
     return vandermonde(column, row)
+
+
+def leaf_sensors(grid: SensorGrid, leaves: list[Square]) -> list[Int[np.ndarray, " sensor"]]:
+    """Return flat indices of the sensors of each leaf, tile by tile; the size of the grid beyond it."""
+    shape = np.array(grid.shape)[:, None]
+    found = []
+    for leaf in leaves:
+        place = leaf.first[:, None] + leaf_places()
+        inside = np.all(place < shape, axis=0)
+        found.append(np.where(inside, place[0] * grid.shape[1] + place[1], grid.size))
+    return found

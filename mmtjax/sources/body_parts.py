@@ -1,17 +1,19 @@
-"""What the field needs of the shapes of grains: moments and corners of each shape and of the parts it is cut in."""
+"""Parts of bodies of signed corners: each shape is worked out once, large ones cut into halves again and again."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from mmtjax.physics.series import MOMENT_ORDER
+from mmtjax.physics.corner import corner_function
+from mmtjax.physics.series import MOMENT_ORDER, body_series
+from mmtjax.progress import Progress
+from mmtjax.sources.base import DegreeGroup, Parts
 from mmtjax.sources.body_moments import central_moments
 from mmtjax.sources.corners import volume_and_centroid
 from mmtjax.sources.cutting import part_tree
-from mmtjax.sources.grains import Grains
+from mmtjax.units import AXES
 
 #: Corners that one row of work sums.
 _CORNERS = 8
@@ -19,77 +21,75 @@ _CORNERS = 8
 #: Shapes that are remembered: samples drawn from a library hold the same ones again and again.
 _REMEMBERED = 512
 
+#: The components of a uniform magnetization are those of a dipole.
+_DIPOLE = (DegreeGroup(1, 0, len(AXES)),)
 
-@dataclass(frozen=True)
-class Shapes:
-    """Parts of all shapes that occur among some grains, one after another. Lengths are µm.
 
-    Attributes
-    ----------
-    centroid
-        Of each part, relative to that of its grain.
-    volume, bounding_radius
-        Of each part.
-    moments
-        About the centroid of each part, up to `MOMENT_ORDER`.
-    halves
-        The two parts that a part is cut in, -1 where it is not.
-    corner_offset, corner_weight
-        Rows of corners of uncut parts, relative to the centroid of the part, filled up with weight zero.
-    row_part
-        The part of each row, ascending.
-    root
-        The part that is the whole of each grain.
-    """
+class _Shape(NamedTuple):
+    """The parts of one shape, as in `Parts`."""
 
     centroid: Float[np.ndarray, "part 3"]
     volume: Float[np.ndarray, " part"]
     bounding_radius: Float[np.ndarray, " part"]
     moments: Float[np.ndarray, "part monomial"]
-    halves: Int[np.ndarray, "part 2"]
     corner_offset: Float[np.ndarray, "row corner 3"]
     corner_weight: Float[np.ndarray, "row corner"]
+    halves: Int[np.ndarray, "part 2"]
     row_part: Int[np.ndarray, " row"]
-    root: Int[np.ndarray, " grain"]
-
-    def uncut(self, part: int) -> list[int]:
-        """The parts that a part is cut in, in the end."""
-        below = self.halves[part]
-        return [part] if below[0] < 0 else self.uncut(int(below[0])) + self.uncut(int(below[1]))
 
 
-def shapes_of(grains: Grains, *, progress: Callable[[int, int], None] | None = None) -> Shapes:
-    """The shapes of grains; each is worked out once, however many grains have it.
+def body_parts(
+    corners: Float[np.ndarray, "corner 4"], first: Int[np.ndarray, " end"], *, progress: Progress | None = None
+) -> Parts:
+    """Return the parts of uniformly magnetized bodies.
 
-    `progress` is called with the grains that are done and all of them.
+    Parameters
+    ----------
+    corners
+        Signed corners relative to the centroid of their body: x, y, z (µm) and weight.
+    first
+        Where the corners of each body begin, and at last where those of the last end.
+    progress
+        Called with the bodies that are done and all of them.
     """
-    bounds = np.searchsorted(grains.corner_grain, np.arange(len(grains) + 1))
-    corners = np.column_stack([grains.corner_offset, grains.corner_weight])
-    first: dict[bytes, int] = {}
-    found: list[Shapes] = []
+    numbers: dict[bytes, int] = {}
+    found: list[_Shape] = []
     root, count = [], 0
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in zip(first[:-1], first[1:], strict=True):
         key = corners[start:stop].tobytes()
-        if key not in first:
-            first[key] = count
+        if key not in numbers:
+            numbers[key] = count
             found.append(_shape(key))
             count += len(found[-1].volume)
-        root.append(first[key])
+        root.append(numbers[key])
         if progress is not None:
-            progress(len(root), len(grains))
+            progress(len(root), len(first) - 1)
     begin = np.cumsum([0] + [len(shape.volume) for shape in found[:-1]])
     halves = [np.where(shape.halves < 0, -1, shape.halves + b) for shape, b in zip(found, begin, strict=True)]
     rows = [shape.row_part + b for shape, b in zip(found, begin, strict=True)]
-    joined = {
-        name: np.concatenate([getattr(shape, name) for shape in found])
-        for name in ("centroid", "volume", "bounding_radius", "moments", "corner_offset", "corner_weight")
-    }
-    return Shapes(**joined, halves=np.concatenate(halves), row_part=np.concatenate(rows), root=np.array(root))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(shape, name) for shape in found])
+
+    return Parts(
+        centroid=joined("centroid"),
+        bounding_radius=joined("bounding_radius"),
+        strength=joined("volume")[:, None],
+        moments=joined("moments"),
+        halves=np.concatenate(halves),
+        corner_offset=joined("corner_offset"),
+        corner_weight=joined("corner_weight"),
+        row_part=np.concatenate(rows),
+        root=np.array(root),
+        expansion=body_series,
+        near_form=corner_function,
+        groups=_DIPOLE,
+    )
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _shape(corners: bytes) -> Shapes:
-    """One shape, from the bytes of its signed corners."""
+def _shape(corners: bytes) -> _Shape:
+    """Return the parts of one shape, from the bytes of its signed corners."""
     tree = part_tree(np.frombuffer(corners).reshape(-1, 4))
     volume, centroid, radius, moments, offsets, weights, rows = [], [], [], [], [], [], []
     for number, body in enumerate(tree.corners):
@@ -106,14 +106,13 @@ def _shape(corners: bytes) -> Shapes:
             offsets.append(filled[..., :3])
             weights.append(filled[..., 3])
             rows += [number] * len(filled)
-    return Shapes(
+    return _Shape(
         centroid=np.array(centroid),
         volume=np.array(volume),
         bounding_radius=np.array(radius),
         moments=np.array(moments),
-        halves=tree.halves,
         corner_offset=np.concatenate(offsets),
         corner_weight=np.concatenate(weights),
+        halves=tree.halves,
         row_part=np.array(rows),
-        root=np.zeros(1, int),
     )

@@ -1,0 +1,182 @@
+"""Solutions of maps that share sensors: one factor, and where the noise is taken from the residual, some rounds."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mmtjax.estimators.base import Estimate, FactoredProblem, Uncertainty, factored
+from mmtjax.inversion.diagnostics import diagnose
+from mmtjax.inversion.groups import Group, masked_field
+from mmtjax.inversion.memory import require_memory
+from mmtjax.inversion.options import InversionOptions
+from mmtjax.inversion.solution import SetEstimate, Solution
+from mmtjax.inversion.stack import SourceStack
+from mmtjax.inversion.strategy import Reduction, SolveStrategy, reduce_problem, strategy_for
+from mmtjax.noise.base import AbstractNoise
+from mmtjax.progress import StageProgress, stage
+from mmtjax.scan.scan import Scan
+from mmtjax.solvers.base import AbstractFactor
+
+#: Rounds of estimating the noise from the residual and solving anew, where a prior ties the two.
+_NOISE_ROUNDS = 50
+_NOISE_CONVERGED = 1e-6
+
+
+def first_strategy(groups: list[Group], options: InversionOptions) -> SolveStrategy:
+    """Return what the first maps begin with, once what cannot be solved or carried is refused.
+
+    Raises
+    ------
+    ValueError
+        For a noise from the residual with a prior, where numbers are traced.
+    MemoryError
+        If a problem would not fit, as far as that can be told without the shapes of grains.
+    """
+    solver, first = options.solver, groups[0]
+    has_prior = any(group.stack.precision(options.priors) is not None for group in groups)
+    unknown_ridge = has_prior and not all(noise.is_known for group in groups for noise in group.noises)
+    if all(group.is_concrete for group in groups):
+        for group in groups:
+            sources, unknowns = len(group.stack.primary), group.stack.unknowns.size
+            require_memory(sources, unknowns, group.grid.size, solver=solver, limit=options.memory_limit, held=0)
+        if not unknown_ridge:
+            strategy = strategy_for(solver, first.stack, first.grid, has_prior=has_prior, tolerance=options.tolerance)
+            return SolveStrategy(strategy.solver, strategy.tolerance, options.green)
+    elif unknown_ridge:
+        raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
+    # Traced numbers cannot be looked at, nor can a ridge that is not known yet.
+    return SolveStrategy(solver.beginning_with(None), options.tolerance, options.green)
+
+
+def solve_group(
+    group: Group,
+    options: InversionOptions,
+    strategy: SolveStrategy,
+    *,
+    progress: StageProgress | None,
+    throw: bool,
+) -> tuple[list[Solution], SolveStrategy]:
+    """Return solutions of maps of the same sensors, and the strategy for maps of moved ones.
+
+    Parameters
+    ----------
+    group
+        The maps.
+    options
+        How the inversion is done.
+    strategy
+        How to begin.
+    progress, throw
+        As for `mmtjax.invert`.
+    """
+    variances = [weights.variance for weights in group.weights]
+    least = min(variances) if group.is_concrete else variances[0]
+    precision = group.stack.precision(options.priors)
+
+    def ridge_of(variance: Float[Array, ""]) -> Float[Array, " unknown"] | None:
+        return None if precision is None else variance * jnp.asarray(precision)
+
+    least_ridge = ridge_of(least)
+    reduction = reduce_problem(
+        group.stack,
+        group.grid,
+        group.weight,
+        least_ridge,
+        strategy,
+        memory_limit=options.memory_limit,
+        progress=progress,
+    )
+    shared = _problem(group, reduction, None, reduction.factor) if precision is None else None
+
+    def problem_of(variance: Float[Array, ""]) -> FactoredProblem:
+        if shared is not None:
+            return shared
+        if variance is least:
+            return _problem(group, reduction, least_ridge, reduction.factor)
+        ridge = ridge_of(variance)
+        return _problem(group, reduction, ridge, reduction.solver.compute(reduction.state, ridge))
+
+    solutions = []
+    for scan, noise, variance in zip(group.scans, group.noises, variances, strict=True):
+
+        def fit(variance: Float[Array, ""], scan: Scan = scan) -> tuple[FactoredProblem, Estimate]:
+            problem, report = problem_of(variance), stage(progress, "solution")
+            return problem, options.estimator.estimate(problem, masked_field(scan), used=scan.used, progress=report)
+
+        problem, estimate = fit(variance)
+        if not noise.is_known:
+            for _ in range(_NOISE_ROUNDS if precision is not None else 0):
+                previous, variance = variance, estimate.mean_square
+                if abs(float(variance / previous) - 1) < _NOISE_CONVERGED:
+                    break
+                problem, estimate = fit(variance)
+            variance = estimate.mean_square
+        uncertainty = options.estimator.uncertainty(problem, estimate, variance=variance, level=options.level)
+        fitted = Fitted(problem, estimate, uncertainty, variance)
+        solution = solution_of(group.stack, scan, noise, fitted, options=options)
+        if group.is_concrete:
+            solution = diagnose(solution, reduction.used, tolerance=reduction.strategy.tolerance, throw=throw)
+        solutions.append(solution)
+    return solutions, reduction.strategy
+
+
+def _problem(
+    group: Group, reduction: Reduction, ridge: Float[Array, " unknown"] | None, factor: AbstractFactor
+) -> FactoredProblem:
+    return factored(
+        reduction.green, group.weight, solver=reduction.solver, state=reduction.state, factor=factor, ridge=ridge
+    )
+
+
+class Fitted(NamedTuple):
+    """The answer for one map: problem, estimate, its uncertainty, and the variance of a sensor of weight one."""
+
+    problem: FactoredProblem
+    estimate: Estimate
+    uncertainty: Uncertainty
+    variance: Float[Array, ""]
+
+
+def solution_of(
+    stack: SourceStack, scan: Scan, noise: AbstractNoise, fitted: Fitted, *, options: InversionOptions
+) -> Solution:
+    """Return the solution for one map, without diagnostics.
+
+    Parameters
+    ----------
+    stack, scan, noise
+        What was solved for, and from what.
+    fitted
+        The answer.
+    options
+        How the inversion was done.
+    """
+    problem, estimate, uncertainty, variance = fitted
+    unknowns = stack.unknowns
+    values = unknowns.split(estimate.values)
+    radius = uncertainty.radius
+    if radius is None:
+        raise ValueError(
+            f"{stack.primary.name} have {len(stack.primary.components)} components, and the first set of sources needs "
+            "three that are a vector"
+        )
+    used = problem.solver.used(problem.state)
+    return Solution(
+        stack=stack,
+        scan=scan,
+        estimates=tuple(map(SetEstimate, unknowns.sets, values, uncertainty.covariances)),
+        confidence_radius=radius,
+        forward=estimate.forward,
+        residual=jnp.asarray(scan.field) - estimate.forward,
+        noise=noise.standard_deviation(variance),
+        reduced_chi_square=estimate.mean_square / variance,
+        effective_unknowns=problem.effective_unknowns,
+        condition=problem.factor.condition,
+        factor=problem.factor,
+        variance=variance,
+        method=used.name,
+        level=options.level,
+        prior=options.priors,
+        is_gaussian=uncertainty.is_gaussian,
+    )

@@ -1,0 +1,121 @@
+"""The columns of a least-squares problem: sources, and patterns beside them."""
+
+from collections.abc import Mapping, Sequence
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+
+from mmtjax.noise.base import AbstractNoise
+from mmtjax.patterns.base import AbstractPattern
+from mmtjax.patterns.fixed import FixedColumns
+from mmtjax.prior import Prior
+from mmtjax.scan.scan import Scan
+from mmtjax.sources.base import AbstractSource
+from mmtjax.unknowns import Unknowns, joined
+
+#: What may be passed as the sources of an inversion.
+SourcesLike = AbstractSource | Sequence[AbstractSource | AbstractPattern]
+
+#: Priors of the first set of sources, or of sets by name.
+PriorLike = Prior | Mapping[str, Prior] | None
+
+
+class SourceStack(eqx.Module):
+    """Sets of sources and patterns whose components are solved for together.
+
+    Attributes
+    ----------
+    sources
+        Sets of sources; the first is what the inversion is about.
+    patterns
+        Patterns beside them, as a background.
+    """
+
+    sources: tuple[AbstractSource, ...]
+    patterns: tuple[AbstractPattern, ...] = ()
+
+    @property
+    def primary(self) -> AbstractSource:
+        """The first set of sources."""
+        return self.sources[0]
+
+    @property
+    def unknowns(self) -> Unknowns:
+        """All unknowns: those of the sources, then those of the patterns."""
+        return joined(tuple(Unknowns((part.unknowns,)) for part in (*self.sources, *self.patterns)))
+
+    def precision(self, prior: PriorLike) -> Float[np.ndarray, " unknown"] | None:
+        """Return the precision that priors give each unknown; None where there is no prior.
+
+        Parameters
+        ----------
+        prior
+            That of the first set of sources, or priors of sets by name; patterns have their own.
+
+        Raises
+        ------
+        ValueError
+            For a name that no set has, and as `Prior.precision`.
+        """
+        sets = self.unknowns.sets
+        chosen = dict(prior) if isinstance(prior, Mapping) else ({} if prior is None else {sets[0].name: prior})
+        if strangers := [name for name in chosen if name not in {one.name for one in sets}]:
+            raise ValueError(
+                f"there is no set of unknowns {strangers[0]!r} to give a prior to; there are "
+                f"{', '.join(one.name for one in sets)}"
+            )
+        for one, pattern in zip(sets[len(self.sources) :], self.patterns, strict=True):
+            if pattern.prior is not None:
+                chosen.setdefault(one.name, pattern.prior)
+        if not chosen:
+            return None
+        return np.concatenate(
+            [chosen[one.name].precision(one) if one.name in chosen else np.zeros(one.size) for one in sets]
+        )
+
+
+def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) -> SourceStack:
+    """Return the stack of what a user passes.
+
+    Parameters
+    ----------
+    sources
+        One set of sources, or several and patterns, a set of sources first.
+    background
+        A pattern to add; None for none.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing, the first is no set of sources, or something is neither sources nor a pattern.
+
+    Examples
+    --------
+    >>> import mmtjax
+    >>> grains = mmtjax.Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]])
+    >>> as_stack([grains, mmtjax.Background(1)]).unknowns.size
+    6
+    """
+    parts = [sources] if isinstance(sources, AbstractSource) else list(sources)
+    if not parts or not isinstance(parts[0], AbstractSource):
+        raise ValueError(
+            f"sources must be Grains, Multipoles or another AbstractSource, or a list that begins with one; got "
+            f"{sources!r:.200}"
+        )
+    for part in parts:
+        if not isinstance(part, AbstractSource | AbstractPattern):
+            raise ValueError(f"sources holds {part!r:.200}, which is neither an AbstractSource nor an AbstractPattern")
+    patterns = tuple(part for part in parts if isinstance(part, AbstractPattern))
+    return SourceStack(
+        tuple(part for part in parts if isinstance(part, AbstractSource)),
+        patterns if background is None else (*patterns, background),
+    )
+
+
+def with_noise_patterns(stack: SourceStack, noise: AbstractNoise, scan: Scan) -> SourceStack:
+    """Return the stack with the patterns of a noise, whose factors are standard normal."""
+    maps = noise.patterns(scan)
+    if maps is None:
+        return stack
+    return SourceStack(stack.sources, (*stack.patterns, FixedColumns(maps, prior=1.0, label="noise")))

@@ -1,0 +1,124 @@
+"""Triangular factors R of rows that come in pieces, with RᵀR = AᵀA: nothing is squared on the way."""
+
+import itertools
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mmtjax.linalg.pieces import Piece
+from mmtjax.linalg.qr import triangularize
+from mmtjax.linalg.sharded import ShardedSums
+from mmtjax.linalg.sweep import SWEPT, Staircase, staircase_of, swept, triangular
+
+AnyArray = np.ndarray | Array
+
+#: Rows that are gathered before the triangular factor is updated, for each unknown.
+_ROWS_PER_UNKNOWN = 2
+
+
+def root_of_pieces(pieces: Iterable[Piece], order: Int[np.ndarray, " size"]) -> Float[Array, "size size"]:
+    """Return the triangular factor of the rows of some pieces, each times its weight.
+
+    Whole rows are reduced one block after another (TSQR). Pieces of few unknowns are reduced with those that share
+    some, from one side to the other in the given order of the unknowns.
+
+    Parameters
+    ----------
+    pieces
+        The rows; either all pieces hold all unknowns, or each names its own.
+    order
+        Numbers of the unknowns in the order in which they are swept; those that meet in pieces should be close.
+
+    Examples
+    --------
+    >>> root = root_of_pieces([Piece(np.array([[3.0, 4.0]]))], np.arange(1))
+    >>> abs(float(root[0, 0]))
+    5.0
+    """
+    size, following = len(order), iter(pieces)
+    first = next(following, None)
+    if first is None:
+        return jnp.zeros((size, size))
+    every = itertools.chain([first], following)
+    # Before the first piece is used up: it may be as large as the factor.
+    sharded, whole = first.is_sharded, first.place is None
+    del first
+    if sharded:
+        return _sharded_root(every, size)
+    return _whole_root(every, size) if whole else _swept_root(every, order)
+
+
+def _whole_root(pieces: Iterable[Piece], size: int) -> Float[Array, "size size"]:
+    factor: AnyArray = np.zeros((0, size))
+    waiting: list[AnyArray] = []
+    for piece in pieces:
+        waiting.append(piece.weighted_rows())
+        # Each update works on the factor as well as on the new rows: few rows at a time would cost it many times.
+        if sum(len(rows) for rows in waiting) >= _ROWS_PER_UNKNOWN * size:
+            factor, waiting = _updated(factor, waiting), []
+    factor = jnp.asarray(_updated(factor, waiting) if waiting else factor)
+    missing = size - len(factor)
+    return jnp.pad(factor, ((0, missing), (0, 0))) if missing else factor
+
+
+def _updated(factor: Float[AnyArray, "_ size"], rows: list[Float[AnyArray, "_ size"]]) -> Float[AnyArray, "_ size"]:
+    """Return the triangle of a factor and new rows."""
+    if all(isinstance(part, np.ndarray) for part in rows):
+        parts = [np.asarray(factor), *rows] if len(factor) else rows
+        stack = np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
+        return triangularize(stack, np.zeros(len(stack), int), [stack.shape[1]])[0].copy()
+    return _reduced(jnp.asarray(factor), [jnp.asarray(part) for part in rows])
+
+
+@jax.jit
+def _reduced(factor: Array, rows: list[Array]) -> Array:
+    return jnp.linalg.qr(jnp.concatenate([factor, *rows]), mode="r")
+
+
+def _swept_root(pieces: Iterable[Piece], order: Int[np.ndarray, " size"]) -> Float[Array, "size size"]:
+    rank = np.argsort(order)
+    blocks = [_swept_block(own, rank) for _, own in itertools.groupby(pieces, key=lambda piece: piece.block)]
+    if len(blocks) == 1:
+        return triangular(blocks[0], order)
+    narrow: list[Staircase] = []
+    wide: list[Staircase] = []
+    for own in blocks:
+        for rows in own:
+            (narrow if len(rows.place) < SWEPT * len(order) else wide).append(rows)
+        own.clear()
+    return triangular(swept(narrow) + wide, order)
+
+
+def _swept_block(pieces: Iterable[Piece], rank: Int[np.ndarray, " size"]) -> list[Staircase]:
+    """Return the rows of one block, those of each level reduced with those of lower levels where they are narrow."""
+    levels: dict[int, list[Staircase]] = {}
+    for piece in pieces:
+        rows = piece.weighted_rows()
+        if rows.size and piece.place is not None:
+            levels.setdefault(piece.level, []).append(staircase_of(rank[piece.place], rows))
+    gathered: list[Staircase] = []
+    for level in sorted(levels):
+        own = levels.pop(level)
+        held, count = sum(len(rows.place) for rows in own), len(own)
+        gathered += own
+        own.clear()
+        if held < SWEPT * len(rank) * count:
+            gathered = swept(gathered)
+    return gathered
+
+
+def _sharded_root(pieces: Iterable[Piece], size: int) -> Float[Array, "size size"]:
+    """Return the factor of those that each device finds for its own rows (TSQR over devices)."""
+    factors: ShardedSums | None = None
+    for piece in pieces:
+        columns, weight = jnp.asarray(piece.columns), piece.weight
+        factors = ShardedSums.like(columns, (size, size)) if factors is None else factors
+        factors.add(_add_own_rows, columns, jnp.asarray(weight))
+    return jnp.zeros((size, size)) if factors is None else factors.joined_factor()
+
+
+def _add_own_rows(factors: Array, columns: Array, weight: Array, _: Array | None) -> Array:
+    return jnp.linalg.qr(jnp.concatenate([factors[0], (columns * weight).T]), mode="r")[None]

@@ -1,0 +1,63 @@
+"""Independent noise whose standard deviation differs from sensor to sensor."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
+
+from mmtjax.noise.base import AbstractNoise, SensorWeights, mask_weights
+from mmtjax.precision import float64_array
+from mmtjax.scan.scan import Scan, check_noise
+
+AnyArray = np.ndarray | Array
+
+
+class NoiseMap(AbstractNoise):
+    """Independent normal noise with a standard deviation for each sensor.
+
+    Parameters
+    ----------
+    sigma
+        Standard deviations, (ny, nx), nT; may be traced.
+
+    Raises
+    ------
+    ValueError
+        If it is no map, or not positive and finite everywhere.
+
+    Examples
+    --------
+    >>> NoiseMap(np.full((2, 3), 5.0)).sigma.shape
+    (2, 3)
+    """
+
+    sigma: Float[AnyArray, "ny nx"]
+
+    def __init__(self, sigma: ArrayLike) -> None:
+        self.sigma = float64_array(sigma, name="noise")
+        if self.sigma.ndim != 2:
+            raise ValueError(f"a map of noise must be (ny, nx), in nT; got shape {self.sigma.shape}")
+        check_noise(self.sigma, self.sigma.shape)
+
+    @property
+    def is_known(self) -> bool:
+        """Always: the standard deviations are given."""
+        return True
+
+    def weights(self, scan: Scan) -> SensorWeights:
+        """Return weights inverse to the standard deviations, and a variance of one.
+
+        Raises
+        ------
+        ValueError
+            If the scan has another shape.
+        """
+        check_noise(self.sigma, scan.grid.shape)
+        return SensorWeights(mask_weights(scan) / self.sigma, jnp.ones(()))
+
+    def patterns(self, scan: Scan) -> None:
+        """Return no pattern: sensors share nothing."""
+
+    def standard_deviation(self, variance: Float[AnyArray, ""]) -> Float[AnyArray, "ny nx"]:
+        """Return the standard deviations that were given, nT."""
+        return self.sigma

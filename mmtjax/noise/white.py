@@ -1,0 +1,58 @@
+"""White noise: independent at each sensor, of one standard deviation."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
+
+from mmtjax.noise.base import AbstractNoise, SensorWeights, mask_weights
+from mmtjax.precision import float64_array
+from mmtjax.scan.scan import Scan, check_noise
+
+AnyArray = np.ndarray | Array
+
+
+class WhiteNoise(AbstractNoise):
+    """Independent normal noise of one standard deviation at every sensor.
+
+    Parameters
+    ----------
+    sigma
+        Standard deviation, nT; may be traced.
+
+    Raises
+    ------
+    ValueError
+        If it is not one positive number.
+
+    Examples
+    --------
+    >>> float(WhiteNoise(20.0).sigma)
+    20.0
+    """
+
+    sigma: Float[AnyArray, ""]
+
+    def __init__(self, sigma: ArrayLike) -> None:
+        self.sigma = float64_array(sigma, name="noise")
+        if self.sigma.shape != ():
+            raise ValueError(
+                f"white noise has one standard deviation, in nT; got shape {self.sigma.shape}: use NoiseMap"
+            )
+        check_noise(self.sigma, (1, 1))
+
+    @property
+    def is_known(self) -> bool:
+        """Always: the standard deviation is given."""
+        return True
+
+    def weights(self, scan: Scan) -> SensorWeights:
+        """Return weights of one, and the variance."""
+        return SensorWeights(mask_weights(scan), jnp.asarray(self.sigma) ** 2)
+
+    def patterns(self, scan: Scan) -> None:
+        """Return no pattern: sensors share nothing."""
+
+    def standard_deviation(self, variance: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
+        """Return the standard deviation that was given, nT."""
+        return self.sigma

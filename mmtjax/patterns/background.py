@@ -1,0 +1,84 @@
+"""A smooth background of the map: a constant, a plane, or a quadratic surface."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from mmtjax.linalg.arrays import array_namespace
+from mmtjax.patterns.base import AbstractPattern
+from mmtjax.prior import Prior, as_prior
+from mmtjax.scan.grid import SensorGrid
+from mmtjax.unknowns import Component
+
+AnyArray = np.ndarray | jax.Array
+
+#: Exponents of x and y of the terms, in the order of their degree.
+_TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+
+#: Number of terms up to each degree.
+_COUNTS = (1, 3, 6)
+
+
+class Background(AbstractPattern):
+    """A polynomial of x and y that is added to the field of the sources.
+
+    Coordinates are counted from the middle of the map, so that the constant is the background there.
+
+    Parameters
+    ----------
+    degree
+        0 for a constant, 1 for a plane, 2 for a quadratic surface; or these words.
+    prior
+        Standard deviation of each term, in nT, nT/µm and nT/µm²; None for nothing known.
+
+    Raises
+    ------
+    ValueError
+        For another degree, and as `Prior`.
+
+    Examples
+    --------
+    >>> [component.name for component in Background("plane").components]
+    ['constant', 'x', 'y']
+    """
+
+    degree: int = eqx.field(static=True)
+    prior: Prior | None
+
+    #: Degrees by name.
+    names: ClassVar[dict[str, int]] = {"constant": 0, "plane": 1, "quadratic": 2}
+
+    def __init__(self, degree: int | str, prior: Prior | ArrayLike | None = None) -> None:
+        number = self.names.get(degree) if isinstance(degree, str) else degree
+        if number is None or isinstance(number, bool) or number not in self.names.values():
+            words = ", ".join(f"{value} or {name!r}" for name, value in self.names.items())
+            raise ValueError(f"the degree of a background must be one of {words}; got {degree!r}")
+        self.degree = int(number)
+        self.prior = as_prior(prior)
+        if self.prior is not None:
+            # Said at once, not when the map is at hand.
+            self.prior.precision(self.unknowns)
+
+    @property
+    def name(self) -> str:
+        """What the pattern is called."""
+        return "background"
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The terms of the polynomial."""
+        names = ("constant", "x", "y", "x²", "xy", "y²")
+        units = ("nT", "nT/µm", "nT/µm²")
+        own = zip(names, _TERMS, strict=True)
+        return tuple(Component(name, units[a + b]) for name, (a, b) in list(own)[: _COUNTS[self.degree]])
+
+    def columns(self, grid: SensorGrid) -> Float[AnyArray, "component ny nx"]:
+        """Return the monomials at the sensors."""
+        xp = array_namespace(grid.x, grid.y)
+        x, y = (line - (line[0] + line[-1]) / 2 for line in (grid.x, grid.y))
+        terms = [x[None, :] ** a * y[:, None] ** b for a, b in _TERMS[: _COUNTS[self.degree]]]
+        return xp.stack([xp.broadcast_to(term, grid.shape) for term in terms])

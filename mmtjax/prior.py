@@ -1,0 +1,113 @@
+"""What is known of the unknowns before a map is looked at: normal priors about zero."""
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from mmtjax.precision import float64_array, is_concrete
+from mmtjax.unknowns import UnknownSet
+
+
+class Prior(eqx.Module):
+    """Independent normal priors about zero of the components of sources.
+
+    Parameters
+    ----------
+    standard_deviation
+        In the unit of the components: one number for all, (source, 1) for one per source, (component,) or
+        (1, component) for one per component, or (source, component). Infinite where nothing is known.
+
+    Raises
+    ------
+    ValueError
+        For a standard deviation that is not positive, and for more than two dimensions.
+
+    Examples
+    --------
+    The saturation of magnetite for all grains, and a quarter of it for the second of two.
+
+    >>> Prior(480e3).is_uniform, Prior([[480e3], [120e3]]).standard_deviation.shape
+    (True, (2, 1))
+    """
+
+    standard_deviation: Float[np.ndarray, "..."]
+
+    def __init__(self, standard_deviation: ArrayLike) -> None:
+        if not is_concrete(standard_deviation):
+            raise ValueError("a prior is being traced; pass numbers, and differentiate with respect to something else")
+        if standard_deviation is None or isinstance(standard_deviation, str | bool):
+            raise ValueError(f"prior must be a positive standard deviation in A/m, or None; got {standard_deviation!r}")
+        values = np.asarray(float64_array(standard_deviation, name="prior"))
+        if values.ndim > 2:
+            raise ValueError(
+                "prior must be one number, or an array (source, 1), (component,) or (source, component); got shape "
+                f"{values.shape}"
+            )
+        proper = (values > 0) & ((values.ndim > 0) | np.isfinite(values))
+        if not np.all(proper):
+            worst = values[~proper][0] if values.ndim else values[()]
+            raise ValueError(f"prior must be a positive standard deviation in A/m, or None; got {float(worst)!r}")
+        self.standard_deviation = values
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one number holds for all components."""
+        return self.standard_deviation.ndim == 0
+
+    def precision(self, unknowns: UnknownSet) -> Float[np.ndarray, " unknown"]:
+        """Return the precision of each unknown of a set, 1/unit²; zero where nothing is known.
+
+        Parameters
+        ----------
+        unknowns
+            The sources and their components.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit, or one number is given for components of different units.
+
+        Examples
+        --------
+        >>> from mmtjax.unknowns import Component
+        >>> Prior([[2.0], [np.inf]]).precision(UnknownSet("points", 2, (Component("x", "T"), Component("y", "T"))))
+        array([0.25, 0.25, 0.  , 0.  ])
+        """
+        shape = unknowns.sources, len(unknowns.components)
+        units = dict.fromkeys(one.unit for one in unknowns.components)
+        if self.standard_deviation.shape[-1:] in ((), (1,)) and len(units) > 1:
+            raise ValueError(
+                f"a prior of {unknowns.name} needs one standard deviation per component, for their units are "
+                f"{', '.join(units)}; got shape {self.standard_deviation.shape}, pass ({len(unknowns.components)},)"
+            )
+        try:
+            spread = np.broadcast_to(self.standard_deviation, shape)
+        except ValueError as error:
+            raise ValueError(
+                f"a prior of {unknowns.name} must be one number, ({shape[0]}, 1) for one per source, ({shape[1]},) for "
+                f"one per component, or {shape}; got shape {self.standard_deviation.shape}"
+            ) from error
+        return (1 / spread**2).ravel()
+
+    def __str__(self) -> str:
+        low, high = float(self.standard_deviation.min()), float(self.standard_deviation.max())
+        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def as_prior(prior: Prior | ArrayLike | None) -> Prior | None:
+    """Return a prior of a number or an array, None for none.
+
+    Raises
+    ------
+    ValueError
+        As `Prior`.
+
+    Examples
+    --------
+    >>> as_prior(480e3).is_uniform, as_prior(None)
+    (True, None)
+    """
+    if prior is None or isinstance(prior, Prior):
+        return prior
+    return Prior(prior)

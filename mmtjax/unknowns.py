@@ -1,0 +1,129 @@
+"""The unknowns of a least-squares problem: which number belongs to which component of which source."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float, Int
+
+
+class Component(NamedTuple):
+    """One of the numbers that describe a source: its name and unit."""
+
+    name: str
+    unit: str
+
+
+class UnknownSet(eqx.Module):
+    """The unknowns of one set of sources: so many components of each, source after source.
+
+    Attributes
+    ----------
+    name
+        What the sources are called, such as ``"grains"``.
+    sources
+        Number of sources.
+    components
+        Components of each source.
+    """
+
+    name: str = eqx.field(static=True)
+    sources: int = eqx.field(static=True)
+    components: tuple[Component, ...] = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return self.sources * len(self.components)
+
+    def of(self, sources: Int[np.ndarray, " chosen"]) -> Int[np.ndarray, " unknown"]:
+        """Return the numbers of the unknowns of some sources.
+
+        Examples
+        --------
+        >>> UnknownSet("points", 5, (Component("x", "A m²"), Component("z", "A m²"))).of(np.array([0, 3]))
+        array([0, 1, 6, 7])
+        """
+        return unknowns_of(sources, len(self.components))
+
+
+class Unknowns(eqx.Module):
+    """All unknowns of a problem, set after set.
+
+    Examples
+    --------
+    >>> sets = UnknownSet("grains", 2, (Component("mx", "A/m"),) * 3), UnknownSet("level", 1, (Component("c", "nT"),))
+    >>> unknowns = Unknowns(sets)
+    >>> unknowns.size, unknowns.slice_of("level")
+    (7, slice(6, 7, None))
+    """
+
+    sets: tuple[UnknownSet, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return sum(one.size for one in self.sets)
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Number of the first unknown of each set."""
+        return tuple(
+            int(end) - one.size for end, one in zip(np.cumsum([s.size for s in self.sets]), self.sets, strict=True)
+        )
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int, int], ...]:
+        """First unknown, sources and components of each set, for functions of arrays alone."""
+        return tuple(
+            (first, one.sources, len(one.components)) for first, one in zip(self.offsets, self.sets, strict=True)
+        )
+
+    def slice_of(self, name: str) -> slice:
+        """Return where the unknowns of a set are.
+
+        Raises
+        ------
+        KeyError
+            If there is no set of that name.
+        """
+        for first, one in zip(self.offsets, self.sets, strict=True):
+            if one.name == name:
+                return slice(first, first + one.size)
+        raise KeyError(f"there are no unknowns {name!r}; there are {', '.join(one.name for one in self.sets)}")
+
+    def split(self, values: Float[np.ndarray, "*map unknown"]) -> list[Float[np.ndarray, "*map source component"]]:
+        """Return the values of each set, source by source."""
+        return [
+            values[..., first : first + sources * components].reshape(*values.shape[:-1], sources, components)
+            for first, sources, components in self.blocks
+        ]
+
+
+def joined(parts: tuple[Unknowns, ...]) -> Unknowns:
+    """Return the unknowns of several problems one after another; sets of one name are numbered.
+
+    Examples
+    --------
+    >>> one = Unknowns((UnknownSet("points", 1, (Component("x", ""),)),))
+    >>> [own.name for own in joined((one, one)).sets]
+    ['points', 'points 2']
+    """
+    sets: list[UnknownSet] = []
+    seen: dict[str, int] = {}
+    for own in (one for part in parts for one in part.sets):
+        seen[own.name] = count = seen.get(own.name, 0) + 1
+        name = own.name if count == 1 else f"{own.name} {count}"
+        sets.append(UnknownSet(name, own.sources, own.components))
+    return Unknowns(tuple(sets))
+
+
+def unknowns_of(sources: Int[np.ndarray, " chosen"], components: int) -> Int[np.ndarray, " unknown"]:
+    """Return the numbers of the unknowns of some sources that have so many components each.
+
+    Examples
+    --------
+    >>> unknowns_of(np.array([0, 2]), 3).tolist()
+    [0, 1, 2, 6, 7, 8]
+    """
+    return (components * sources[:, None] + np.arange(components)).ravel()
