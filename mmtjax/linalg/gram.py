@@ -1,8 +1,8 @@
 """Sums of squares of rows: the matrix AᵀA of rows that come in pieces."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import partial
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +40,16 @@ def gram_of_pieces(pieces: Iterable[Piece], size: int) -> Float[Array, "size siz
     return jnp.zeros((size, size)) if total is None else total.result()
 
 
-class _Sum(Protocol):
-    """A sum of squares of rows that pieces are added to."""
+class _Sum(ABC):
+    """A sum of squares of rows."""
 
-    def add(self, piece: Piece) -> None: ...
+    @abstractmethod
+    def add(self, piece: Piece) -> None:
+        """Add the squares of the rows of a piece."""
 
-    def result(self) -> Array: ...
+    @abstractmethod
+    def result(self) -> Array:
+        """Return the sum as a symmetric matrix."""
 
 
 def _sum_for(piece: Piece, size: int) -> _Sum:
@@ -55,7 +59,7 @@ def _sum_for(piece: Piece, size: int) -> _Sum:
     return _HostSum(size) if array_namespace(piece.columns, *others) is np else _DeviceSum(size)
 
 
-class _HostSum:
+class _HostSum(_Sum):
     """The upper triangle of a sum in main memory, in place, by BLAS.
 
     XLA's product computes both triangles, writes a new matrix for every block, and on one core takes three times as
@@ -105,7 +109,7 @@ def _add_block(
         own[place[number:]] += block[number, number:]
 
 
-class _DeviceSum:
+class _DeviceSum(_Sum):
     """A sum by JAX, of traced rows or on an accelerator."""
 
     def __init__(self, size: int) -> None:
@@ -135,7 +139,7 @@ def _add_own_squares(sums: Array, columns: Array, weight: Array, _: None) -> Arr
     return sums + weighted @ weighted.T
 
 
-class _ShardedSum:
+class _ShardedSum(_Sum):
     """A sum of rows that lie on several devices: each sums up its own, and these sums are added once at the end."""
 
     def __init__(self, piece: Piece, size: int) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -127,7 +127,7 @@ class AbstractSource(eqx.Module):
         """Largest z of each source, µm; it has to lie below the sensors."""
 
     @abstractmethod
-    def select(self, keep: ArrayLike) -> Self:
+    def select(self, keep: ArrayLike) -> "AbstractSource":
         """Return some of the sources: a boolean array (source,), or indices in ascending order."""
 
     @abstractmethod
