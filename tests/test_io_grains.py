@@ -320,7 +320,7 @@ def test_voxels_of_the_real_grain(data):
 @pytest.mark.parametrize("name", ["grain_loc.csv", "position_grains.txt", "stable_moments.txt", "domainbounds.txt"])
 def test_descriptions_of_the_basalt(data, name):
     described = describe(data / "basalt-af" / "NRM" / name)
-    assert {"file", "kind", "contents", "traps", "reading"} <= set(described)
+    assert {"file", "kind", "contents", "notes", "reading"} <= set(described)
     json.dumps(described)
 
 

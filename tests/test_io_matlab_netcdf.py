@@ -63,7 +63,7 @@ def test_b111_is_not_bz(tmp_path):
     for options in ({}, {"format": "qdmlab", "height": 5}):
         with pytest.raises(ValueError, match="B111, .*in gauss.* not Bz.*; make Bz from it in QDMlab"):
             read_scan(file, **options)
-    assert "not Bz" in describe(file)["traps"]
+    assert "not Bz" in describe(file)["notes"]
 
 
 @pytest.mark.parametrize("compressed", [False, True])

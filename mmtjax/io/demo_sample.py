@@ -66,7 +66,7 @@ def write_sample(directory: Path) -> DemoFiles:
     return files
 
 
-def spheres_that_hold_the_truth(solution: Solution, truth: Float[np.ndarray, "grain 3"]) -> tuple[int, int]:
+def count_spheres_with_truth(solution: Solution, truth: Float[np.ndarray, "grain 3"]) -> tuple[int, int]:
     """Return the number of confidence spheres that contain the true magnetization, and the number of all spheres.
 
     Parameters

@@ -28,7 +28,7 @@ def describe(path: AnyPath) -> dict[str, str]:
     Returns
     -------
     dict
-        ``file``, ``kind``, ``contents`` (numbers of grains or pixels, and ranges with units), ``traps`` (common
+        ``file``, ``kind``, ``contents`` (numbers of grains or pixels, and ranges with units), ``notes`` (common
         mistakes) and ``reading`` (the function and the options that it needs); ``also`` names other kinds that the file
         may be.
 
@@ -55,7 +55,7 @@ def _cuboids(path: AnyPath) -> dict[str, str]:
         "kind": "grains as cuboids",
         "contents": f"{len(np.unique(values[:, 6]))} grains of {len(values)} cuboids, {_box(values[:, :3], 'µm')}; "
         f"lengths {_range(values[:, 3:6], 'µm')}",
-        "traps": "the file does not say whether z is a height or a depth, or whether lengths are half or whole edges",
+        "notes": "the file does not say whether z is a height or a depth, or whether lengths are half or whole edges",
         "reading": "read_grains(path, z='up'|'down', lengths='half'|'full', unit='um')",
     }
 
@@ -65,7 +65,7 @@ def _voxels(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "grains as voxels",
         "contents": f"{len(np.unique(values[:, 0]))} grains of {len(values)} voxels, {_box(values[:, 1:], 'voxels')}",
-        "traps": "the file does not hold the scale, the origin, or the direction of z",
+        "notes": "the file does not hold the scale, the origin, or the direction of z",
         "reading": "read_grains(path, spacing=µm, origin=(x, y, z) µm, z='up'|'down')",
     }
 
@@ -75,7 +75,7 @@ def _stack(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "grains as a labelled stack",
         "contents": f"[z, y, x] = {labels.shape}, {labels.dtype}, {len(np.setdiff1d(labels, 0))} grains",
-        "traps": "the file does not hold the scale, the origin, or the order of the slices",
+        "notes": "the file does not hold the scale, the origin, or the order of the slices",
         "reading": "read_grains(path, spacing=µm, origin=(x, y, z) µm, z='up'|'down')",
     }
 
@@ -87,7 +87,7 @@ def _dragonfly(path: AnyPath) -> dict[str, str]:
         "kind": "grains, Dragonfly export",
         "contents": f"{len(table.ids)} grains, {small} of fewer than 10 voxels, {_box(table.position, 'µm')}; volumes "
         f"{_range(table.volume, 'µm³')}",
-        "traps": "in mm, with a byte-order mark; the file holds neither the direction of z nor the surface; the boxes "
+        "notes": "in mm, with a byte-order mark; the file holds neither the direction of z nor the surface; the boxes "
         "Min/Max Location are twice too large",
         "reading": "read_grains(path, surface='zmax'|'zmin'|z in µm, min_voxels=10, x=(low, high), y=(low, high), "
         "origin=(x, y))",
@@ -99,7 +99,7 @@ def _positions(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "grains as positions and volumes",
         "contents": f"{len(values)} grains, {_box(values[:, :3], 'm')}; volumes {_range(values[:, 3], 'm³')}",
-        "traps": "in m and m³; positions are relative to the corner of a crop, not to that of the map",
+        "notes": "in m and m³; positions are relative to the corner of a crop, not to that of the map",
         "reading": "read_grains(path)",
     }
 
@@ -110,7 +110,7 @@ def _moments(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "moments of grains",
         "contents": f"{len(table)} grains, columns {', '.join(table.columns)}; dipole moments {_range(size, 'A m²')}",
-        "traps": "z is up; the rows are a selection of the grains, join them by id",
+        "notes": "z is up; the rows are a selection of the grains, join them by id",
         "reading": "read_moments(path, grains=)",
     }
 
@@ -121,7 +121,7 @@ def _matrix(path: AnyPath) -> dict[str, str]:
         "kind": "map, a bare matrix",
         "contents": f"[y, x] = {field.shape}, {int(np.isnan(field).sum())} pixels NaN; values "
         f"{_range(field, unit or 'of unknown unit')}",
-        "traps": "the file does not hold unit, spacing or height; row 0 is taken to be the lowest y",
+        "notes": "the file does not hold unit, spacing or height; row 0 is taken to be the lowest y",
         "reading": "read_scan(path, parameters=JSON file) or read_scan(path, "
         f"{'' if unit else 'unit=, '}spacing=µm, height=µm)",
     }
@@ -135,7 +135,7 @@ def _qdmlab(path: AnyPath) -> dict[str, str]:
         "kind": "map of QDMlab",
         "contents": f"Bz [y, x] = {np.shape(content['Bz'])}, {_range(content['Bz'], 'T')}; "
         + ", ".join([from_name, *variables]),
-        "traps": "h grows with every upward continuation of a list and is not used",
+        "notes": "h grows with every upward continuation of a list and is not used",
         "reading": f"read_scan(path, height=µm{'' if continuation is not None else ', upward_continuation=µm'})",
     }
 
@@ -147,7 +147,7 @@ def _netcdf(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "maps in NetCDF",
         "contents": f"{'; '.join(variables)}; height {'missing' if height is None else f'{float(height):g} µm'}",
-        "traps": "units are taken from the attributes 'units'",
+        "notes": "units are taken from the attributes 'units'",
         "reading": f"read_scan(path{', height=µm' if height is None else ''})",
     }
 
@@ -156,7 +156,7 @@ def _b111(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "maps of B111, QDMlab",
         "contents": ", ".join(f"{name} {np.shape(value)}" for name, value in load_mat(path).items()),
-        "traps": "the field along one axis of the diamond, in gauss, not Bz",
+        "notes": "the field along one axis of the diamond, in gauss, not Bz",
         "reading": "make Bz from it in QDMlab (QDMdataprocessing) and read the Bz_uc*.mat",
     }
 
@@ -170,7 +170,7 @@ def _mask(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "mask",
         "contents": f"[y, x] = {array.shape}, True in {array.mean():.2%}",
-        "traps": f"programs differ in the meaning of True; {meaning}",
+        "notes": f"programs differ in the meaning of True; {meaning}",
         "reading": "read_scan(map, mask=path, mask_true_is='bad'|'good')",
     }
 
@@ -181,7 +181,7 @@ def _domainbounds(path: AnyPath) -> dict[str, str]:
         "kind": "window of a map",
         "contents": f"from y = {bounds.y_start:g} µm, x = {bounds.x_start:g} µm over {bounds.y_pixels} and "
         f"{bounds.x_pixels} pixels",
-        "traps": "y comes first; starts in µm, sizes in pixels, the last pixel included",
+        "notes": "y comes first; starts in µm, sizes in pixels, the last pixel included",
         "reading": "read_scan(map, bounds=path, frame='map'|'crop')",
     }
 
@@ -192,7 +192,7 @@ def _parameters(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "sensors of a map, JSON",
         "contents": _grid(grid) + ("" if particles is None else f"; made with {particles} grains"),
-        "traps": "in m; delta and 'Sensor dimensions' are half-lengths; a negative height means that z points down",
+        "notes": "in m; delta and 'Sensor dimensions' are half-lengths; a negative height means that z points down",
         "reading": "read_scan(map, parameters=path), sensor_grid_from_json(path)",
     }
 
@@ -206,7 +206,7 @@ def _results(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "results of mmtjax",
         "contents": f"{len(table)} grains: {', '.join(columns)}; maps {', '.join(map(str, maps.data_vars))}",
-        "traps": f"made {record.get('time')} by version {version}",
+        "notes": f"made {record.get('time')} by version {version}",
         "reading": "read_results(path)",
     }
 
