@@ -198,7 +198,7 @@ class SolveInput:
         Solver: normal equations (cholesky), QR (orthogonal), or normal equations where the condition number allows
         them and QR elsewhere (auto).
     level
-        Probability that a confidence sphere holds the truth.
+        Probability that a confidence sphere contains the true magnetization.
     tolerance
         Largest error of a coefficient of the field, as a share of the largest coefficient of its grain.
     memory_limit
@@ -227,7 +227,7 @@ class SolveInput:
 
     @property
     def memory_limit_bytes(self) -> int | None:
-        """Bytes that may be used; None for what is free."""
+        """Bytes that may be used; None for the free memory."""
         return bytes_of(self.memory_limit)
 
 

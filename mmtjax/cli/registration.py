@@ -39,8 +39,8 @@ def fitted_geometry(scan: Scan, grains: Grains, solve: SolveInput, *, progress: 
     Raises
     ------
     MemoryError
-        Before the fit, if it or the inversion after it would take more than ``solve.memory_limit``, by default what is
-        free.
+        Before the fit, if it or the inversion after it would take more than ``solve.memory_limit``, by default the
+        free memory.
     """
     remaining, attempts = solve.fitted_parameters, []
     while remaining:

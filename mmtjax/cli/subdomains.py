@@ -15,7 +15,7 @@ from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.invert import invert_subdomains
 
-#: Maps of noise that are solved beside the measured one, by default.
+#: Default number of maps of noise that are solved in addition to the measured one.
 _DRAWS = 16
 
 

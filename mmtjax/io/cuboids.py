@@ -30,7 +30,7 @@ def read_cuboids(
         ``"up"`` if z is a height and grains have negative ones, ``"down"`` if it is a depth. Needed where z is
         positive.
     lengths
-        ``"half"`` for half-lengths, ``"full"`` for whole edges. The manual of mmt_dipole_cuboid_inversion speaks of
+        ``"half"`` for half-lengths, ``"full"`` for whole edges. The manual of mmt_dipole_cuboid_inversion says
         edges, but its code and its published files hold half-lengths.
     unit
         Unit of the coordinates and the lengths.
