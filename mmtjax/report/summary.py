@@ -46,12 +46,11 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
     }
     chance = probability_within_limit(solution.expected_uncertainty_ratio, limit)
     rows[f"expected within {percent(limit)} before the scan"] = f"{float(np.sum(chance)):.1f} grains, by equation 1"
-    other_thresholds = statistic_thresholds(solution, limit=limit)
+    beside = statistic_thresholds(solution, limit=limit)
     for purity, threshold in ssr_thresholds(solution, limit=limit).items():
         trusted = f"{percent(purity)} are trusted"
         rows[f"SSR above which {trusted}"] = _choice(threshold, f"{threshold.ssr:.3g} 1/µm")
-        crowded = other_thresholds["crowded_signal_strength"][purity]
-        expected = other_thresholds["expected_uncertainty_ratio"][purity]
+        crowded, expected = (beside[name][purity] for name in ("crowded_signal_strength", "expected_uncertainty_ratio"))
         rows[f"crowded, above which {trusted}"] = _choice(crowded, f"{crowded.value:.3g}")
         rows[f"expected, below which {trusted}"] = _choice(expected, f"{expected.value:.3g}")
     rows["computed on"] = f"{jax.default_backend()}, float64"
@@ -69,7 +68,6 @@ def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
 
 
 def _choice(found: SsrThreshold | StatisticThreshold, value: str) -> str:
-    """Describe what a threshold selects; `value` is the threshold with its unit."""
     if not found.selected:
         return "none"
     return f"{value}: {found.selected} grains, {percent(round(found.recovered, 3))} of the trusted"
