@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmtjax import cli
+from mmtjax.cli.inputs import GrainInput, MapInput
 from mmtjax.io import read_results
 from mmtjax.selection import LEARNED_FORMULA
 
@@ -43,7 +44,20 @@ def test_the_demo_writes_its_sample_and_results_that_read_back(demo: Path) -> No
     assert len(table) == 40
     assert table.attrs["units"]["moment"] == "A m²"
     assert set(maps.data_vars) >= {"bz", "forward", "residual", "mask"}
-    assert record["options"]["noise"] == 20
+    assert record["options"] == {
+        "scan": str(demo / "scan.nc"),
+        "bin": 1,
+        "grains": str(demo / "cuboids.txt"),
+        "allow_overlap": False,
+        "noise": 20.0,
+        "method": "auto",
+        "level": 0.95,
+        "tolerance": 1e-8,
+        "out": str(demo / "results"),
+        "limit": 0.1,
+        "overwrite": False,
+        "no_figures": False,
+    }
     assert [Path(entry["path"]).name for entry in record["inputs"]] == ["scan.nc", "cuboids.txt"]
     truth = np.loadtxt(demo / "truth.csv", delimiter=",", skiprows=1)
     np.testing.assert_array_equal(truth[:, 0], table["id"])
@@ -98,6 +112,23 @@ def test_the_map_may_be_cropped_and_binned_and_grains_left_out(demo: Path, tmp_p
     assert maps["x"].to_numpy()[[0, -1]].tolist() == [20.5, 78.5]
     assert 0 < len(table) < 40
     assert table["x"].between(15.5, 83.5).all()
+
+
+def test_options_as_values_read_their_files(demo: Path) -> None:
+    scan = MapInput(scan=demo / "scan.nc", crop=(20, 79, 0, 39.5), bin=2).read()
+    assert scan.grid.shape == (20, 30)
+    grains = GrainInput(grains=demo / "cuboids.txt", margin=5)
+    assert len(grains.read()) == 40
+    assert 0 < len(grains.read(scan)) < 40
+
+
+def test_errors_of_grains_name_the_options_that_the_caller_has(tmp_path: Path) -> None:
+    (tmp_path / "voxels.txt").write_text("1 0 0 0\n")
+    voxels = GrainInput(grains=tmp_path / "voxels.txt", voxel_origin=(0, 0, 0))
+    with pytest.raises(ValueError, match="Pass --voxel-spacing, the edge of a voxel"):
+        voxels.read()
+    with pytest.raises(ValueError, match="Pass library_voxel_spacing =, the edge of a voxel"):
+        voxels.read(option_names={"spacing": "library_voxel_spacing ="})
 
 
 def test_real_data_warn_of_misfit_and_of_grains_beyond_saturation(
