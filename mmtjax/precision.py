@@ -1,7 +1,14 @@
 """The float64 rule, and the tests that tell a number from a traced value and main memory from a device's."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
+import numpy.typing
+
+#: Anything that reads as an array of real numbers: a number, a nested sequence or an array; may be traced. Checked at
+#: run time, `numpy.typing.ArrayLike` alone refuses tuples.
+ArrayLike = numpy.typing.ArrayLike | Sequence
 
 
 def require_float64() -> None:

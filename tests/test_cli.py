@@ -1,4 +1,4 @@
-"""The commands, run in this process: what they write, what they say, and what they leave when they fail."""
+"""The commands, run in this process: what they write and print, and what they leave when they fail."""
 
 import importlib.metadata
 import re
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmtjax import cli
+from mmtjax.cli.inputs import GrainInput, MapInput
 from mmtjax.io import read_results
 from mmtjax.selection import LEARNED_FORMULA
 
@@ -18,13 +19,13 @@ COMPLETE = ["invert", "--scan", "a", "--grains", "b", "--out", "c"]
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines of one screen width hold what is looked for."""
+    """Make lines so wide that the expected texts are not wrapped."""
     monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command demo makes."""
+    """Directory that the command demo makes."""
     folder = tmp_path_factory.mktemp("demo") / "run"
     assert cli.main(["demo", "--out", str(folder)]) == 0
     return folder
@@ -43,7 +44,20 @@ def test_the_demo_writes_its_sample_and_results_that_read_back(demo: Path) -> No
     assert len(table) == 40
     assert table.attrs["units"]["moment"] == "A m²"
     assert set(maps.data_vars) >= {"bz", "forward", "residual", "mask"}
-    assert record["options"]["noise"] == 20
+    assert record["options"] == {
+        "scan": str(demo / "scan.nc"),
+        "bin": 1,
+        "grains": str(demo / "cuboids.txt"),
+        "allow_overlap": False,
+        "noise": 20.0,
+        "method": "auto",
+        "level": 0.95,
+        "tolerance": 1e-8,
+        "out": str(demo / "results"),
+        "limit": 0.1,
+        "overwrite": False,
+        "no_figures": False,
+    }
     assert [Path(entry["path"]).name for entry in record["inputs"]] == ["scan.nc", "cuboids.txt"]
     truth = np.loadtxt(demo / "truth.csv", delimiter=",", skiprows=1)
     np.testing.assert_array_equal(truth[:, 0], table["id"])
@@ -58,16 +72,16 @@ def test_the_demo_writes_its_sample_and_results_that_read_back(demo: Path) -> No
     np.testing.assert_allclose(table["crowded_signal_strength"], strength, rtol=1e-3)
 
 
-def test_the_demo_is_refused_where_something_is(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_does_not_replace_an_existing_directory(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(demo.rglob("*"))
     assert cli.main(["demo", "--out", str(demo)]) == 1
     assert "pass --overwrite" in capsys.readouterr().err
     assert sorted(demo.rglob("*")) == before
 
 
-def test_invert_prints_what_to_know(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invert_prints_a_summary(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(options(demo, tmp_path / "out", limit=0.2)) == 0
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     for line in (
         r"grains +40, volumes .* µm³",
         r"sensors used +10201 of 101 × 101 \(x × y\), side 1 × 1 µm, 2 µm above the surface",
@@ -84,13 +98,13 @@ def test_invert_prints_what_to_know(demo: Path, tmp_path: Path, capsys: pytest.C
         r"computed on +(cpu|gpu), float64",
         r"Results in .*out: grains\.csv, grains\.parquet, maps\.nc",
     ):
-        assert re.search(line, told.out), f"{line!r} is not in\n{told.out}"
-    assert "warning" not in told.err
-    assert "normal equations" in told.err
+        assert re.search(line, printed.out), f"{line!r} is not in\n{printed.out}"
+    assert "warning" not in printed.err
+    assert "normal equations" in printed.err
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"grains.csv", "grains.parquet", "maps.nc"}
 
 
-def test_a_part_of_the_map_may_be_cut_binned_and_freed_of_grains(demo: Path, tmp_path: Path) -> None:
+def test_the_map_may_be_cropped_and_binned_and_grains_left_out(demo: Path, tmp_path: Path) -> None:
     arguments = options(demo, tmp_path / "out", noise="residual", prior="480e3", bin=2, margin=5)
     assert cli.main([*arguments, "--crop", "20", "79", "0", "39.5"]) == 0
     table, maps, _ = read_results(tmp_path / "out")
@@ -100,20 +114,37 @@ def test_a_part_of_the_map_may_be_cut_binned_and_freed_of_grains(demo: Path, tmp
     assert table["x"].between(15.5, 83.5).all()
 
 
-def test_real_data_warn_of_misfit_and_of_grains_that_cannot_be(
+def test_options_as_values_read_their_files(demo: Path) -> None:
+    scan = MapInput(scan=demo / "scan.nc", crop=(20, 79, 0, 39.5), bin=2).read()
+    assert scan.grid.shape == (20, 30)
+    grains = GrainInput(grains=demo / "cuboids.txt", margin=5)
+    assert len(grains.read()) == 40
+    assert 0 < len(grains.read(scan)) < 40
+
+
+def test_errors_of_grains_name_the_options_that_the_caller_has(tmp_path: Path) -> None:
+    (tmp_path / "voxels.txt").write_text("1 0 0 0\n")
+    voxels = GrainInput(grains=tmp_path / "voxels.txt", voxel_origin=(0, 0, 0))
+    with pytest.raises(ValueError, match="Pass --voxel-spacing, the edge of a voxel"):
+        voxels.read()
+    with pytest.raises(ValueError, match="Pass library_voxel_spacing =, the edge of a voxel"):
+        voxels.read(option_names={"spacing": "library_voxel_spacing ="})
+
+
+def test_real_data_warn_of_misfit_and_of_grains_beyond_saturation(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = data / "qdm-tutorial"
     arguments = ["--grains", folder / "cuboids.txt", "--parameters", folder / "scan_params.json", "--noise", 20]
     arguments += ["--scan", folder / "scan_tesla.txt", "--grains-z", "down", "--out", tmp_path / "out"]
     assert cli.main(["invert", *map(str, arguments)]) == 0
-    told = capsys.readouterr()
-    assert told.err.count("cannot explain the residual") == 1
-    assert "--noise residual" in told.err
-    assert "62 of 99 grains are magnetized beyond 480 kA/m" in told.err
-    assert "--prior 480e3" in told.err
-    assert "9 pairs of grains overlap" in told.err
-    assert re.search(r"trusted to 10 % +\d+ of 99 grains", told.out)
+    printed = capsys.readouterr()
+    assert printed.err.count("cannot explain the residual") == 1
+    assert "--noise residual" in printed.err
+    assert "62 of 99 grains are magnetized beyond 480 kA/m" in printed.err
+    assert "--prior 480e3" in printed.err
+    assert "9 pairs of grains overlap" in printed.err
+    assert re.search(r"trusted to 10 % +\d+ of 99 grains", printed.out)
     table, maps, _ = read_results(tmp_path / "out")
     assert (len(table), maps["residual"].shape) == (99, (126, 126))
     assert {file.name for file in (tmp_path / "out" / "figures").iterdir()} == FIGURES
@@ -135,16 +166,16 @@ def test_real_data_warn_of_misfit_and_of_grains_that_cannot_be(
         ({"scan": "nothing.nc"}, "nothing.nc"),
         ({"surface": "zmax"}, r"got --surface zmax\); it has --grains-z, --lengths"),
         ({"unit": "furlong"}, "'furlong' is not a magnetic field"),
-        ({"bounds-frame": "map"}, "--bounds-frame map says how to take bounds"),
+        ({"bounds-frame": "map"}, "--bounds-frame map says how to read bounds"),
     ],
 )
-def test_values_that_cannot_be_are_told_and_nothing_is_left(
+def test_invalid_values_are_reported_and_nothing_is_left(
     changed: dict[str, object], message: str, demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(options(demo, tmp_path / "out", **changed)) == 1
-    told = capsys.readouterr().err
-    assert re.search(message, told), told
-    assert "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert re.search(message, printed), printed
+    assert "Traceback" not in printed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -159,12 +190,12 @@ def test_values_that_cannot_be_are_told_and_nothing_is_left(
         ([*COMPLETE, "--nois", "3"], "--nois"),
     ],
 )
-def test_arguments_that_cannot_be_end_with_two(
+def test_invalid_arguments_end_with_exit_code_two(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(arguments) == 2
-    told = capsys.readouterr()
-    assert message in told.err + told.out
+    printed = capsys.readouterr()
+    assert message in printed.err + printed.out
 
 
 def test_an_existing_directory_is_refused_before_anything_is_computed(
@@ -172,13 +203,13 @@ def test_an_existing_directory_is_refused_before_anything_is_computed(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("precious")
-    monkeypatch.setattr("mmtjax.cli.invert.read_scan", lambda *_, **__: pytest.fail("a file was read"))
+    monkeypatch.setattr("mmtjax.cli.inputs.read_scan", lambda *_, **__: pytest.fail("a file was read"))
     assert cli.main(options(demo, tmp_path / "out")) == 1
     assert "pass --overwrite to replace it" in capsys.readouterr().err
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
 
-def test_results_are_replaced_if_asked_and_inputs_never(
+def test_results_are_replaced_on_request_and_inputs_never_are(
     demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").mkdir()
@@ -202,28 +233,28 @@ def test_an_interrupt_leaves_what_was_there(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_info_tells_what_a_file_is(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_describes_files(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, kind in (("cuboids.txt", "cuboids"), ("scan.nc", "maps in NetCDF"), ("results", "results of mmtjax")):
         assert cli.main(["info", str(demo / name)]) == 0
-        told = capsys.readouterr().out
-        assert kind in told
-        assert "traps" in told
+        printed = capsys.readouterr().out
+        assert kind in printed
+        assert "notes" in printed
     assert cli.main(["info", str(demo / "nothing")]) == 1
     assert "error:" in capsys.readouterr().err
 
 
-def test_help_teaches_units_conventions_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_states_units_and_conventions_and_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == importlib.metadata.version("mmtjax")
     assert cli.main(["--help"]) == 0
     general = capsys.readouterr().out
     assert all(word in general for word in ("invert", "demo", "info", "z points up", "nT", "A/m"))
     assert cli.main(["invert", "--help"]) == 0
-    told = capsys.readouterr().out
-    assert "mmtjax invert --scan scan_tesla.txt" in told
+    printed = capsys.readouterr().out
+    assert "mmtjax invert --scan scan_tesla.txt" in printed
     # Every option has a line of its own.
     for option in ("--grains-z", "--noise", "--crop", "--surface", "--memory-limit", "--no-figures", "--overwrite"):
-        assert re.search(rf"{option}\b.* \w+", told), option
+        assert re.search(rf"{option}\b.* \w+", printed), option
 
 
 def test_the_command_computes_in_double_precision() -> None:

@@ -1,4 +1,4 @@
-"""Grains from files: every format, what each refuses, and the traps of the real files."""
+"""Reading grains: every format, what each refuses, and the peculiarities of real files."""
 
 import json
 
@@ -33,7 +33,7 @@ def test_cuboids_with_z_down(write):
 
 def test_cuboids_above_the_surface_need_z(write):
     file = write("cuboids.txt", CUBOIDS)
-    with pytest.raises(ValueError, match=r"3 of 3 places have z > 0 .* Pass z='down' if z is a depth, z='up'"):
+    with pytest.raises(ValueError, match=r"3 of 3 values of z are positive .* Pass z='down' if z is a depth, z='up'"):
         read_grains(file)
     assert read_cuboids(file, z="up").position[0, 2] == 5
     below = read_grains(write("below.txt", CUBOIDS.replace(" 5 ", " -5 ").replace(" 8 ", " -8 ")))
@@ -70,7 +70,7 @@ def test_overlap_that_halving_does_not_mend_has_no_hint(write):
         ("0 0 -5e-6 1e-6 1e-6 1e-6 7\n", "2e-06 µm across.*lengths were read in um, pass .* as unit="),
         ("x y z dx dy dz id\n", "holds no numbers"),
         ("", "is empty"),
-        (" \n \n", "nothing but white space"),
+        (" \n \n", "holds only white space"),
     ],
 )
 def test_damaged_cuboids(write, text, message):
@@ -94,9 +94,9 @@ def test_missing_and_binary_files(tmp_path):
 
 
 def test_a_file_of_no_kind_known(write):
-    with pytest.raises(ValueError, match="looks like nothing known here, not like grains.*format=, one of 'cuboids', "):
+    with pytest.raises(ValueError, match="looks like no known format, not like grains.*format=, one of 'cuboids', "):
         read_grains(write("six.txt", "0 0 -5 1 1 1\n0 0 -9 1 1 1\n"))
-    with pytest.raises(ValueError, match="looks like nothing known here"):
+    with pytest.raises(ValueError, match="looks like no known format"):
         read_grains(write("letter.txt", "Dear colleague,\nhere are the grains\n"))
     with pytest.raises(ValueError, match="format='obj' is not known for grains; use one of 'cuboids'"):
         read_grains(write("a.txt", CUBOIDS), format="obj")
@@ -106,7 +106,7 @@ def test_a_file_of_no_kind_known(write):
 
 def test_positions_that_may_be_moments(write):
     file = write("five.txt", "1e-9 2e-9 -1e-9 1e-24 4\n")
-    with pytest.raises(ValueError, match="may be 'positions' or 'moments'; if it holds grains, say as what by format="):
+    with pytest.raises(ValueError, match="may be 'positions' or 'moments'; if it holds grains, pass format="):
         read_grains(file)
     assert describe(file)["also"] == "moments or text"
     assert len(read_grains(file, format="positions")) == 1
@@ -129,7 +129,7 @@ def test_voxels(write):
         ("2 0 0 0\n", {"spacing": 1, "origin": (0, 0)}, "origin"),
         ("2 0 0 0\n", {"spacing": 4e-7, "origin": (0, 0, -5)}, "spacing of 4e-07 µm"),
         ("2 0 0 1\n", {"spacing": 1, "origin": (0, 0, 0)}, "Pass z='down'"),
-        ("2 0 0 0\n2 0 0 0\n", {"spacing": 1, "origin": (0, 0, -5)}, r"the voxel \[0, 0, 0\] is there 2 times"),
+        ("2 0 0 0\n2 0 0 0\n", {"spacing": 1, "origin": (0, 0, -5)}, r"the voxel \[0, 0, 0\] is listed 2 times"),
         ("2 0 0 0\n2 0 0.5 0\n", {"spacing": 1, "origin": (0, 0, -5)}, "line 2: the coordinate y must be a whole"),
         ("2 0 0 0\n2 0 0\n", {"spacing": 1, "origin": (0, 0, -5)}, "line 2: 3 columns where 4"),
     ],
@@ -276,7 +276,7 @@ def test_refused_positions(write, text, message):
 @pytest.mark.filterwarnings("ignore:9 pairs of grains overlap")
 def test_cuboids_of_the_tutorial(data):
     file = data / "qdm-tutorial" / "cuboids.txt"
-    with pytest.raises(ValueError, match="1244 of 1244 places have z > 0"):
+    with pytest.raises(ValueError, match="1244 of 1244 values of z are positive"):
         read_grains(file)
     grains = read_grains(file, z="down")
     assert len(grains) == 99
@@ -320,7 +320,7 @@ def test_voxels_of_the_real_grain(data):
 @pytest.mark.parametrize("name", ["grain_loc.csv", "position_grains.txt", "stable_moments.txt", "domainbounds.txt"])
 def test_descriptions_of_the_basalt(data, name):
     described = describe(data / "basalt-af" / "NRM" / name)
-    assert {"file", "kind", "contents", "traps", "reading"} <= set(described)
+    assert {"file", "kind", "contents", "notes", "reading"} <= set(described)
     json.dumps(described)
 
 
@@ -334,7 +334,7 @@ def test_arrays_and_texts_of_no_kind_known(tmp_path, write):
     np.save(tmp_path / "line.npy", np.ones(3))
     np.savez(tmp_path / "other.npz", np.ones(3))
     for file in (tmp_path / "line.npy", tmp_path / "other.npz", write("notes.txt", "# only a comment\n"), tmp_path):
-        with pytest.raises(ValueError, match="of no kind known here"):
+        with pytest.raises(ValueError, match="of no known kind"):
             describe(file)
 
 

@@ -35,7 +35,7 @@ def test_qdmlab_heights_add_up_over_the_name(qdmlab):
 
 
 def test_accumulated_height_of_qdmlab_is_not_used(qdmlab):
-    with pytest.warns(UserWarning, match=r"h says 35 µm; not used.* lie at 25 µm"):
+    with pytest.warns(UserWarning, match=r"h is 35 µm; not used.* lie at 25 µm"):
         scan = read_scan(qdmlab("Bz_uc20.mat", h=35e-6), height=5)
     assert scan.grid.height == 25
 
@@ -43,9 +43,9 @@ def test_accumulated_height_of_qdmlab_is_not_used(qdmlab):
 @pytest.mark.parametrize(
     ("name", "variables", "options", "message"),
     [
-        ("Bz_uc10.mat", {}, {}, r"\(its h says 15 µm.*pass height=, .* continuation of 10 µm is added"),
+        ("Bz_uc10.mat", {}, {}, r"\(its h is 15 µm.*pass height=, .* continuation of 10 µm is added"),
         ("Bz.mat", {}, {"height": 5}, "pass upward_continuation= in µm"),
-        ("Bz_uc10.mat", {}, {"height": 5, "upward_continuation": 20}, "the name tells 10 µm"),
+        ("Bz_uc10.mat", {}, {"height": 5, "upward_continuation": 20}, "the name says 10 µm"),
         ("Bz_uc10.mat", {"step": np.zeros(0)}, {"height": 5}, "'step' must be one number, in m"),
         ("Bz_uc10.mat", {"step": 4.7}, {"height": 5}, "spacing of 4.7e.06 µm"),
         ("Bz_uc10.mat", {}, {"height": 5, "unit": "nT"}, "nowhere exceeds .* as unit="),
@@ -61,9 +61,9 @@ def test_b111_is_not_bz(tmp_path):
     file = tmp_path / "B111dataToPlot.mat"
     scipy.io.savemat(file, {"B111ferro": FIELD, "B111para": FIELD, "ledImg": FIELD})
     for options in ({}, {"format": "qdmlab", "height": 5}):
-        with pytest.raises(ValueError, match="B111, .*in gauss.* not Bz.*; make Bz of it in QDMlab"):
+        with pytest.raises(ValueError, match="B111, .*in gauss.* not Bz.*; make Bz from it in QDMlab"):
             read_scan(file, **options)
-    assert "not Bz" in describe(file)["traps"]
+    assert "not Bz" in describe(file)["notes"]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -112,7 +112,7 @@ def test_netcdf_without_something(tmp_path, scan):
     dataset.to_netcdf(file, engine="h5netcdf")
     with pytest.raises(ValueError, match="has no variable 'bz'; it has signal.* as variable="):
         read_scan(file)
-    with pytest.raises(ValueError, match=r"does not tell the height .* as height="):
+    with pytest.raises(ValueError, match=r"does not hold the height .* as height="):
         read_scan(file, variable="signal")
     assert read_scan(file, variable="signal", height=5).used == 11
     del dataset["signal"].attrs["units"], dataset["x"].attrs["units"]
@@ -154,18 +154,18 @@ def test_descriptions(tmp_path, qdmlab, scan):
         '{"Scan height Hz": 2e-6, "Scan area x-dimension Sx": 4.8e-6, "Scan area y-dimension Sy": 3.6e-6, '
         '"Scan x-step Sdx": 1.2e-6, "Scan y-step Sdy": 1.2e-6}'
     )
-    words = {
-        tmp_path / "map.txt": "unit that nothing tells",
+    expected = {
+        tmp_path / "map.txt": "of unknown unit",
         tmp_path / "MetaDict.json": "[y, x] = (3, 4), x 0 to 3.6 µm",
         qdmlab(): "continued by 10 µm, step 4.7 µm, h 15 µm",
         tmp_path / "scan.nc": "bz (3, 4), nT",
         tmp_path / "trueisbad.npy": "True is bad",
-        tmp_path / "mask.npy": "nothing tells what True means",
+        tmp_path / "mask.npy": "the name does not say what True means",
     }
-    for file, word in words.items():
+    for file, text in expected.items():
         described = describe(file)
-        assert word in " ".join(described.values())
+        assert text in " ".join(described.values())
         assert all(isinstance(value, str) for value in described.values())
     (tmp_path / "letter.txt").write_text("Dear colleague")
-    with pytest.raises(ValueError, match="of no kind known here; known are grains"):
+    with pytest.raises(ValueError, match="of no known kind; known are grains"):
         describe(tmp_path / "letter.txt")

@@ -41,7 +41,7 @@ def test_moments_joined_to_grains(tmp_path, write):
 
 def test_refused_moments(tmp_path, write):
     line = "1e-14 2e-14 3e-14 8e-18 4\n"
-    with pytest.raises(ValueError, match="the grain id 4 is there more than once"):
+    with pytest.raises(ValueError, match="the grain id 4 occurs more than once"):
         read_moments(write("stable_moments.txt", line + line))
     np.savez(tmp_path / "a.npz", other=np.eye(3))
     with pytest.raises(ValueError, match="has no array 'inv_multipole_moments'; it has other"):

@@ -54,7 +54,7 @@ def test_provenance(tmp_path, record):
 
 
 @pytest.mark.parametrize(("float64", "precision"), [(True, "float64"), (False, "float32")])
-def test_provenance_tells_where_and_how_jax_computes(float64, precision):
+def test_provenance_holds_backend_and_precision(float64, precision):
     with jax.enable_x64(float64):
         record, computed = provenance(), jnp.ones(1)
     assert record["precision"] == precision == computed.dtype
@@ -62,15 +62,15 @@ def test_provenance_tells_where_and_how_jax_computes(float64, precision):
 
 
 def test_results_are_read_back(tmp_path, table, maps, record):
-    place = write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
-    assert place == tmp_path / "run"
-    again = read_results(place)
+    folder = write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
+    assert folder == tmp_path / "run"
+    again = read_results(folder)
     pd.testing.assert_frame_equal(again.table, table)
     assert again.table.attrs["units"] == {"mx": "A m²"}
     xarray.testing.assert_identical(again.maps, maps)
     assert again.provenance == record
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run", "scan.txt"]
-    assert "2 grains: id, mx (A m²)" in describe(place)["contents"]
+    assert "2 grains: id, mx (A m²)" in describe(folder)["contents"]
 
 
 def test_the_table_for_people(tmp_path, table, maps, record):
@@ -96,7 +96,7 @@ def test_an_existing_directory(tmp_path, table, maps, record):
     written = {"table": table, "maps": maps, "provenance": record}
     write_results(tmp_path / "run", **written)
     (tmp_path / "run" / "old.txt").touch()
-    with pytest.raises(FileExistsError, match="run is there already; pass overwrite=True"):
+    with pytest.raises(FileExistsError, match="run exists already; pass overwrite=True"):
         write_results(tmp_path / "run", **written)
     assert (tmp_path / "run" / "old.txt").exists()
     write_results(tmp_path / "run", overwrite=True, **written)
@@ -174,11 +174,11 @@ def test_figures_beside_the_tables(tmp_path, table, maps, record):
     assert len(read_results(tmp_path / "deep" / "run").table) == 2
 
 
-def test_tables_that_cannot_be_kept(tmp_path, table, maps, record):
+def test_invalid_tables(tmp_path, table, maps, record):
     with pytest.raises(ValueError, match="an index of its own, id; make it a column by reset_index"):
         write_results(tmp_path / "run", table=table.set_index("id"), maps=maps, provenance=record)
     table.attrs["units"] = {"moment": "A m²"}
-    with pytest.raises(ValueError, match=r"units are given for \['moment'\], which are no columns"):
+    with pytest.raises(ValueError, match=r"units are given for \['moment'\], which are not columns"):
         write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
     assert not (tmp_path / "run").exists()
 
@@ -186,15 +186,15 @@ def test_tables_that_cannot_be_kept(tmp_path, table, maps, record):
 def test_damaged_results(tmp_path, table, maps, record):
     with pytest.raises(FileNotFoundError, match="no such directory of results"):
         read_results(tmp_path / "none")
-    place = write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
-    content = (place / "grains.parquet").read_bytes()
-    (place / "grains.parquet").write_bytes(content[:-20])
+    folder = write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
+    content = (folder / "grains.parquet").read_bytes()
+    (folder / "grains.parquet").write_bytes(content[:-20])
     with pytest.raises(ValueError, match="does not read as Parquet .*cut short"):
-        read_results(place)
-    table.to_parquet(place / "grains.parquet")
+        read_results(folder)
+    table.to_parquet(folder / "grains.parquet")
     with pytest.raises(ValueError, match="no provenance in its metadata"):
-        read_results(place)
-    (place / "grains.parquet").write_bytes(content)
-    (place / "maps.nc").unlink()
+        read_results(folder)
+    (folder / "grains.parquet").write_bytes(content)
+    (folder / "maps.nc").unlink()
     with pytest.raises(FileNotFoundError, match=r"maps\.nc"):
-        read_results(place)
+        read_results(folder)

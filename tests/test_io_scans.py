@@ -1,4 +1,4 @@
-"""Maps that are bare matrices, their JSON, masks and windows: what is refused, and the traps of the real files."""
+"""Maps that are bare matrices, their JSON, masks and windows: what is refused, and the peculiarities of real files."""
 
 import json
 
@@ -176,11 +176,11 @@ def test_bare_matrix_needs_unit_spacing_and_height(tmp_path, matrix):
 
 
 def test_options_that_contradict(matrix, parameters):
-    with pytest.raises(ValueError, match="spacing=1.2 and parameters=.* both tell the grid"):
+    with pytest.raises(ValueError, match="spacing=1.2 and parameters=.* both describe the grid"):
         read_scan(matrix, parameters=parameters(DCI), spacing=1.2)
-    with pytest.raises(ValueError, match="frame='crop' says how to take bounds, and there are none"):
+    with pytest.raises(ValueError, match="frame='crop' says how to read bounds, but no bounds are given"):
         read_scan(matrix, parameters=parameters(DCI), frame="crop")
-    with pytest.raises(ValueError, match="mask_true_is='bad' says how to take a mask, and there is none"):
+    with pytest.raises(ValueError, match="mask_true_is='bad' says how to read a mask, but no mask is given"):
         read_scan(matrix, parameters=parameters(DCI), mask_true_is="bad")
     with pytest.raises(ValueError, match="format 'text' has no option surface.*it has parameters, unit, spacing"):
         read_scan(matrix, surface="zmax")
@@ -193,7 +193,7 @@ def test_options_that_contradict(matrix, parameters):
         ("teslas", "unit 'teslas' is not a magnetic field known here"),
     ],
 )
-def test_units_that_cannot_be(matrix, unit, message):
+def test_invalid_units(matrix, unit, message):
     with pytest.raises(ValueError, match=message):
         read_scan(matrix, unit=unit, spacing=1, height=1)
 
@@ -213,7 +213,7 @@ def test_nanotesla_taken_for_tesla(tmp_path):
         ({"spacing": 1, "height": -6}, "-6 µm above the surface"),
     ],
 )
-def test_lengths_that_cannot_be(matrix, options, message):
+def test_invalid_lengths(matrix, options, message):
     with pytest.raises(ValueError, match=message):
         read_scan(matrix, unit="T", **options)
 
@@ -289,7 +289,7 @@ def test_mask_whose_true_is_bad(tmp_path, matrix, parameters):
         read_mask(file, mask_true_is="good")
 
 
-def test_mask_that_does_not_tell(tmp_path):
+def test_mask_of_unknown_meaning(tmp_path):
     file = tmp_path / "mask.npy"
     np.save(file, (FIELD > 5e-6).astype(np.uint8))
     with pytest.raises(ValueError, match="pass mask_true_is='bad' or mask_true_is='good'"):

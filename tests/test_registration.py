@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from mmtjax import Grains, Registration, Scan, SensorGrid, cli, fit_registration, forward, greens_matrix
+from mmtjax.cli.inputs import SolveInput
 from mmtjax.cli.registration import fitted_geometry
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import plan_field, tile_count
@@ -305,9 +306,9 @@ def test_memory_is_asked_for_before_the_fit():
     passes = []
     with pytest.raises(MemoryError, match=r"a fit .* windows or not: .* 5 grains from 961 .* allowed by memory_limit"):
         fit_registration(scan, grains, noise=5.0, memory_limit=1000, progress=lambda *told: passes.append(told))
-    shared = {"fit": ("shift",), "prior": None, "level": 0.95, "tolerance": 1e-8}
+    solve = SolveInput(noise=5.0, fit="shift", memory_limit=1e-6)
     with pytest.raises(MemoryError, match="allowed by memory_limit"):
-        fitted_geometry(scan, grains, 5.0, memory_limit=1000, progress=lambda *told: passes.append(told), **shared)
+        fitted_geometry(scan, grains, solve, progress=lambda *told: passes.append(told))
     assert passes == []
 
 

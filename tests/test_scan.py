@@ -48,7 +48,7 @@ def test_bins_with_a_masked_sensor_are_masked():
     assert not binned.mask[0, 0]
 
 
-def test_binning_that_cannot_be():
+def test_invalid_binning():
     scan = Scan(np.zeros((6, 8)), GRID)
     for factor in (0, 7):
         with pytest.raises(ValueError, match=f"binning factor must be an integer from 1 to 6; got {factor}"):
@@ -75,7 +75,7 @@ def test_xarray_and_back(side):
     assert float(back.grid.height) == 2
 
 
-def test_units_are_converted_and_must_be_told():
+def test_units_are_converted_and_are_required():
     array = xarray.DataArray(
         np.ones((3, 4)),
         dims=("y", "x"),
@@ -105,7 +105,7 @@ def test_units_are_converted_and_must_be_told():
         ({"origin": (0, 1, 2)}, "origin must be one number or a pair"),
     ],
 )
-def test_grids_that_cannot_be(arguments, message):
+def test_invalid_grids(arguments, message):
     with pytest.raises(ValueError, match=message):
         SensorGrid(**{"origin": (0, 0), "spacing": 1, "shape": (3, 4), "height": 1, **arguments})
 
@@ -129,6 +129,6 @@ def test_pixels_that_are_not_finite_need_a_mask(bad):
         (np.ones((6, 8)), {"noise": np.ones(3)}, "one number or a map of shape"),
     ],
 )
-def test_scans_that_cannot_be(field, options, message):
+def test_invalid_scans(field, options, message):
     with pytest.raises(ValueError, match=message):
         Scan(field, GRID, **options)

@@ -149,7 +149,7 @@ def test_the_command_tells_what_is_wrong_with_the_file(folder: Path, capsys: pyt
     (folder / "study.toml").write_text(CONFIGURATION.replace("shapes/mine.txt", "stack.npy"))
     assert run(folder, workers=0) == 1
     told = " ".join(capsys.readouterr().err.split())
-    assert "does not tell its scale. Pass library_voxel_spacing =, the edge of a voxel in µm" in told
+    assert "does not hold its scale. Pass library_voxel_spacing =, the edge of a voxel in µm" in told
     (folder / "study.toml").write_text(CONFIGURATION.replace("shapes/mine.txt", "none.txt"))
     assert run(folder, workers=0) == 1
     assert "none.txt" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is told of progress where nobody watches a terminal."""
+"""Progress where the output is not a terminal."""
 
 import io
 
@@ -8,7 +8,7 @@ from mmtjax.cli import terminal
 from mmtjax.cli.terminal import Stages
 
 
-def told(monkeypatch, *, every):
+def printed_lines(monkeypatch, *, every):
     monkeypatch.setattr(terminal, "_LINE_SECONDS", every)
     written = io.StringIO()
     with Stages(Console(file=written, force_terminal=False)) as stages:
@@ -20,10 +20,10 @@ def told(monkeypatch, *, every):
 
 
 def test_a_file_gets_a_line_where_a_stage_first_ends(monkeypatch):
-    assert told(monkeypatch, every=1e9) == ["optimizing: 3 of 3", "fresh samples: 1 of 1"]
+    assert printed_lines(monkeypatch, every=1e9) == ["optimizing: 3 of 3", "fresh samples: 1 of 1"]
 
 
-def test_a_file_gets_lines_now_and_then(monkeypatch):
-    lines = told(monkeypatch, every=0.0)
+def test_a_file_gets_lines_at_intervals(monkeypatch):
+    lines = printed_lines(monkeypatch, every=0.0)
     assert lines[:3] == ["optimizing: 1 of 3", "optimizing: 2 of 3", "optimizing: 3 of 3"]
     assert len(lines) == 7

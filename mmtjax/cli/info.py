@@ -9,7 +9,7 @@ from mmtjax.report.summary import listing
 
 
 def info(file: Path) -> None:
-    """What a file or a directory of results is: its kind, contents, units, traps, and how to read it.
+    """Describe a file or a directory of results: its kind, contents, units, common mistakes, and how to read it.
 
         mmtjax info cuboids.txt
 

@@ -1,4 +1,4 @@
-"""The commands together, and the one place that sets JAX to double precision."""
+"""The command line of mmtjax: all its commands, and the one place that sets JAX to double precision."""
 
 import importlib.metadata
 import sys
@@ -22,10 +22,10 @@ from mmtjax.study.run import StudyError
 
 app = App(
     name="mmtjax",
-    help="""Magnetization of every grain in a slice of rock, and which of them to believe.
+    help="""Magnetization of every grain in a slice of rock, and which grains to believe.
 
-New here? `mmtjax demo --out demo` makes a small sample, inverts it and shows what comes out. With data of your own ask
-`mmtjax info FILE` what a file is, then `mmtjax invert --help`.
+New here? `mmtjax demo --out demo` makes a small sample, inverts it and shows the results. With data of your own, start
+with `mmtjax info FILE`, which describes a file, and then see `mmtjax invert --help`.
 
 Lengths are µm, fields nT, magnetizations A/m. z points up and is 0 at the surface of the sample: grains have negative
 z, sensors a height of 0 or more. Row 0 of a map has the lowest y.""",
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if it could not be done; 2 for arguments that cannot be; 130 if interrupted.
+        0; 1 if the command failed; 2 for invalid arguments; 130 if interrupted.
     """
     jax.config.update("jax_enable_x64", True)
-    voice = Console(stderr=True)
+    error_console = Console(stderr=True)
     try:
         command, bound, _ = app.parse_args(
             sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True
@@ -55,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError:
         return 2
     except KeyboardInterrupt:
-        voice.print("interrupted; what was not complete is not written", highlight=False)
+        error_console.print("interrupted; incomplete results are not written", highlight=False)
         return 130
     except (ValueError, OSError, MemoryError, FloatingPointError, InversionError, StudyError, WorkerError) as error:
-        voice.print("[bold red]error:[/]", with_option_names(str(error)), highlight=False, soft_wrap=True)
+        error_console.print("[bold red]error:[/]", with_option_names(str(error)), highlight=False, soft_wrap=True)
         return 1
     return 0

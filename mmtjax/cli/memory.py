@@ -1,4 +1,4 @@
-"""The limit of memory as it is typed, in GiB."""
+"""Conversion of the option ``--memory-limit`` from GiB to bytes."""
 
 import math
 
@@ -6,12 +6,17 @@ _GIB = 2**30
 
 
 def bytes_of(memory_limit: float | None) -> int | None:
-    """Bytes of so many GiB; None for no limit.
+    """Return a memory limit in bytes; None for no limit.
+
+    Parameters
+    ----------
+    memory_limit
+        GiB.
 
     Raises
     ------
     ValueError
-        For what is no positive number.
+        For a limit that is not positive and finite.
     """
     if memory_limit is None:
         return None

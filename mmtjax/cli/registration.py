@@ -1,90 +1,77 @@
-"""The option ``--fit`` of ``mmtjax invert``: the geometry that the map determines, and what to say of it."""
+"""The option ``--fit`` of ``mmtjax invert``: fit the geometry of the map, and report what was fitted."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from mmtjax.cli.inputs import SolveInput
+from mmtjax.io.text import JsonValue
 from mmtjax.progress import StageProgress
-from mmtjax.registration.alignment import PARAMETERS
 from mmtjax.registration.registration import Registration, fit_registration
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
 from mmtjax.units import MAGNETITE_SATURATION
 
 
-class Geometry(NamedTuple):
-    """Scan and grains to invert, what to print by name, and what to record."""
+class FittedGeometry(NamedTuple):
+    """Scan and grains to invert, the lines to print by name, and the record for the provenance."""
 
     scan: Scan
     grains: Grains
     lines: dict[str, str]
-    record: dict[str, object]
+    record: dict[str, JsonValue]
 
 
-def chosen_fit(fit: str | None) -> tuple[str, ...]:
-    """The names that ``--fit`` lists, none without it.
+def fitted_geometry(scan: Scan, grains: Grains, solve: SolveInput, *, progress: StageProgress) -> FittedGeometry:
+    """Fit the geometry, then fit again only the parameters that the map determines.
 
-    Raises
-    ------
-    ValueError
-        For a name that cannot be fitted.
-    """
-    names = tuple(part.strip() for part in fit.split(",")) if fit is not None else ()
-    for name in names:
-        if name not in PARAMETERS:
-            raise ValueError(f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}")
-    return names
+    The second fit keeps parameters that are not determined from distorting those that are.
 
-
-def fitted_geometry(
-    scan: Scan,
-    grains: Grains,
-    noise: object,
-    *,
-    fit: tuple[str, ...],
-    prior: float | None,
-    level: float,
-    tolerance: float,
-    memory_limit: int | None = None,
-    progress: StageProgress,
-) -> Geometry:
-    """Fit, and fit again with what is determined alone, so that it is not bent by what is not.
+    Parameters
+    ----------
+    scan, grains
+        The map and the grains as given.
+    solve
+        Options of the inversion; `SolveInput.fitted_parameters` are fitted.
+    progress
+        Called as ``progress(stage, done, total)``.
 
     Raises
     ------
     MemoryError
-        Before the fit, if it or the inversion after it would take more bytes than `memory_limit`, by default what is
-        free.
+        Before the fit, if it or the inversion after it would take more than ``solve.memory_limit``, by default the
+        free memory.
     """
-    left, attempts = fit, []
-    while left:
+    remaining, attempts = solve.fitted_parameters, []
+    while remaining:
         found = fit_registration(
             scan,
             grains,
-            noise,
-            fit=left,
-            prior=MAGNETITE_SATURATION if prior is None else prior,
-            level=level,
-            tolerance=tolerance,
-            memory_limit=memory_limit,
+            solve.noise,
+            fit=remaining,
+            prior=MAGNETITE_SATURATION if solve.prior is None else solve.prior,
+            level=solve.level,
+            tolerance=solve.tolerance,
+            memory_limit=solve.memory_limit_bytes,
             progress=progress,
         )
         attempts.append(found)
-        if set(found.determined) == set(left):
+        if set(found.determined) == set(remaining):
             scan, grains = found.aligned()
             break
-        left = found.determined
-    record: dict[str, object] = {"applied": list(left), "fits": [_as_record(found) for found in attempts]}
-    return Geometry(scan, grains, _lines(attempts), record)
+        remaining = found.determined
+    record: dict[str, JsonValue] = {"applied": list(remaining), "fits": [_record_of_fit(found) for found in attempts]}
+    return FittedGeometry(scan, grains, _lines(attempts), record)
 
 
 def _lines(attempts: list[Registration]) -> dict[str, str]:
-    """One line for each parameter, of the last fit that it took part in."""
+    """Return one line for each parameter, from the last fit that included it."""
     lines = {}
     for found in attempts:
-        for row in found.table().itertuples():
-            verdict = "determined" if row.determined else f"not determined: {row.why_not}; left as given"
-            lines[row.parameter] = f"{row.value:+.4g} ± {row.half_width:.2g} {row.unit} ({found.level:.0%}), {verdict}"
+        for row in found.table().to_dict("records"):
+            verdict = "determined" if row["determined"] else f"not determined: {row['why_not']}; left as given"
+            value = f"{row['value']:+.4g} ± {row['half_width']:.2g} {row['unit']} ({found.level:.0%})"
+            lines[row["parameter"]] = f"{value}, {verdict}"
     last = attempts[-1]
     lines["residual of the fit"] = (
         f"noise {last.noise:.4g} nT, reduced χ² {last.reduced_chi_square:.4g}, correlation of neighbours "
@@ -95,8 +82,9 @@ def _lines(attempts: list[Registration]) -> dict[str, str]:
     return lines
 
 
-def _as_record(found: Registration) -> dict[str, object]:
-    # JSON knows no infinity, which is the uncertainty of what the map says nothing about.
+def _record_of_fit(found: Registration) -> dict[str, JsonValue]:
+    """Return one fit as values of JSON."""
+    # JSON has no infinity, which is the uncertainty of a parameter that the map does not constrain.
     table = found.table().astype(object).replace([np.inf, np.nan], None)
     return {
         "parameters": table.to_dict("records"),

@@ -1,87 +1,73 @@
-"""The part of ``mmtjax invert`` for very large samples: overlapping windows, worked on by one process or several."""
+"""The part of ``mmtjax invert`` for very large samples: overlapping windows, solved by one process or several."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from pathlib import Path
-from typing import NamedTuple
 
 import jax
 
+from mmtjax.cli.inputs import SolveInput, SubdomainInput
 from mmtjax.inversion.memory import available_memory
 from mmtjax.inversion.solution import Solution
-from mmtjax.parallel.cluster import check_helpers, connected
+from mmtjax.parallel.cluster import connected
 from mmtjax.progress import StageProgress
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.invert import invert_subdomains
 
-
-class Division(NamedTuple):
-    """How a sample is divided, and who works on it; None means the default."""
-
-    store: Path
-    core: float | None
-    buffer: float | None
-    draws: int | None
-    seed: int | None
-    workers: int | None
-    scheduler: str | None
+#: Default number of maps of noise that are solved in addition to the measured one.
+_DRAWS = 16
 
 
-def chosen_division(store: Path | None, **options: object) -> Division | None:
-    """The division that was asked for, or None.
-
-    Raises
-    ------
-    ValueError
-        For options of a division that was not asked for, workers together with a scheduler, or fewer than 0.
-    """
-    if store is None:
-        given = [f"--{name}" for name, value in options.items() if value is not None]
-        if given:
-            raise ValueError(f"{', '.join(given)} belong to --subdomains DIR, which is not given")
-        return None
-    division = Division(store, **options)
-    check_helpers(division.workers, division.scheduler)
-    return division
-
-
-def solved_by_windows(
-    division: Division,
+def invert_by_windows(
     scan: Scan,
     grains: Grains,
-    noise: object,
+    solve: SolveInput,
     *,
-    memory_limit: int | None,
+    subdomains: SubdomainInput,
     progress: StageProgress,
-    **options: object,
 ) -> Solution:
-    """The solution by `invert_subdomains`, with the options it shares with `invert`; local workers share memory."""
-    if division.workers:
-        memory_limit = (available_memory() if memory_limit is None else memory_limit) // division.workers
-    sizes: Mapping[str, object] = {
-        name: getattr(division, name) for name in ("core", "buffer", "draws") if getattr(division, name) is not None
-    }
-    with _workers(division) as executor:
+    """Invert a map by `invert_subdomains`; local workers share the memory that may be used.
+
+    Parameters
+    ----------
+    scan, grains
+        The map and the grains below it.
+    solve
+        Options of the inversion.
+    subdomains
+        Directory of the work, sizes of the windows, and the processes that solve them.
+    progress
+        Called as ``progress(stage, done, total)``.
+    """
+    memory_limit = solve.memory_limit_bytes
+    if subdomains.workers:
+        memory_limit = (available_memory() if memory_limit is None else memory_limit) // subdomains.workers
+    with _workers(subdomains) as executor:
         return invert_subdomains(
-            jax.random.key(0 if division.seed is None else division.seed),
+            jax.random.key(subdomains.seed or 0),
             scan,
             grains,
-            noise,
-            store=division.store,
+            solve.noise,
+            store=subdomains.subdomains,
+            core=subdomains.core,
+            buffer=subdomains.buffer,
+            draws=_DRAWS if subdomains.draws is None else subdomains.draws,
             executor=executor,
+            prior=solve.prior,
+            method=solve.method,
+            level=solve.level,
+            tolerance=solve.tolerance,
             memory_limit=memory_limit,
             progress=progress,
-            **sizes,
-            **options,
         )
 
 
 @contextlib.contextmanager
-def _workers(division: Division) -> Iterator[Executor | None]:
-    if not division.workers and division.scheduler is None:
+def _workers(subdomains: SubdomainInput) -> Iterator[Executor | None]:
+    """Context with the executor of the processes that solve windows; None for this process alone."""
+    if not subdomains.workers and subdomains.scheduler is None:
         yield None
         return
-    with connected(division.workers or 1, division.scheduler) as client:
+    with connected(subdomains.workers or 1, subdomains.scheduler) as client:
         yield client.get_executor()

@@ -1,4 +1,4 @@
-"""How the commands speak: progress, warnings, and messages of the library in the words that a user can type."""
+"""Output of the commands: progress, warnings, and errors that name options as a user types them."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-#: Arguments of the library, and the options that stand for them, for all that is not a file of grains.
+#: Options of the command line by the argument of the library that they set, except for files of grains.
 OPTIONS: Mapping[str, str] = {
     "allow_overlap": "--allow-overlap",
     "bounds": "--bounds",
@@ -36,7 +36,7 @@ OPTIONS: Mapping[str, str] = {
     "variable": "--variable",
 }
 
-#: The same where it is a file of grains that is read.
+#: Options of the command line by the argument of the library that they set, for files of grains.
 GRAIN_OPTIONS: Mapping[str, str] = {
     "allow_overlap": "--allow-overlap",
     "format": "--grains-format",
@@ -51,7 +51,7 @@ GRAIN_OPTIONS: Mapping[str, str] = {
 
 
 def with_option_names(message: str, options: Mapping[str, str] = OPTIONS) -> str:
-    """`message` with the arguments of Python that it names as options of the command.
+    """Replace the Python arguments that a message names by the options of the command line.
 
     Examples
     --------
@@ -65,31 +65,31 @@ def with_option_names(message: str, options: Mapping[str, str] = OPTIONS) -> str
     "pass library_z = 'down', or library_voxel_spacing = 0.75"
     """
 
-    def option(found: re.Match[str]) -> str:
-        word, value = options[found["name"]], found["value"] or ""
-        if word.endswith("="):
-            # A key of a file, where text has its quotes.
-            return f"{word} {value}".rstrip()
+    def replaced(found: re.Match[str]) -> str:
+        option, value = options[found["name"]], found["value"] or ""
+        if option.endswith("="):
+            # A key of a configuration file, where text keeps its quotes.
+            return f"{option} {value}".rstrip()
         value = value.strip("'()").replace(",", "")
-        return word + ("" if value in ("", "True") else f" {value}")
+        return option + ("" if value in ("", "True") else f" {value}")
 
     def listed(found: re.Match[str]) -> str:
         return "it has " + ", ".join(options[name] for name in found["names"].split(", ") if name in options)
 
-    # A name is one where a value follows, or where its underscore tells.
+    # Words like "spacing" also occur in prose: they are arguments only where "=" follows or they hold an underscore.
     names = "|".join(sorted(options, key=len, reverse=True))
     value = r"(?P<value>'[^']*'|\([^)]*\)|\w[\w.+-]*\w|\w|)"
     message = re.sub(r"it has (?P<names>\w+(, \w+)*)$", listed, message)
-    message = re.sub(rf"(?<![\w-])(?P<name>{names})={value}", option, message)
-    words = "|".join(name for name in options if "_" in name)
-    if not words:
+    message = re.sub(rf"(?<![\w-])(?P<name>{names})={value}", replaced, message)
+    names_with_underscore = "|".join(name for name in options if "_" in name)
+    if not names_with_underscore:
         return message
-    return re.sub(rf"(?<![\w-])(?P<name>{words})\b(?P<value>)", option, message)
+    return re.sub(rf"(?<![\w-])(?P<name>{names_with_underscore})\b(?P<value>)", replaced, message)
 
 
 @contextlib.contextmanager
 def translate_errors(options: Mapping[str, str]) -> Iterator[None]:
-    """Context in which errors of values name options of the command."""
+    """Context in which ValueError and MemoryError name the options of the command line."""
     try:
         yield
     except FileNotFoundError:
@@ -100,7 +100,13 @@ def translate_errors(options: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def collect_warnings() -> Iterator[list[str]]:
-    """Context that collects warnings, each once, in the order in which they come; the list is filled at its end."""
+    """Context that collects warnings, each once, in the order in which they come.
+
+    Yields
+    ------
+    list of str
+        Empty until the context ends.
+    """
     messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
@@ -109,14 +115,19 @@ def collect_warnings() -> Iterator[list[str]]:
     messages.extend(dict.fromkeys(str(warning.message) for warning in caught))
 
 
-#: Seconds between two lines about one stage where progress goes to a file.
+#: Seconds between two lines about one stage where progress is written to a file.
 _LINE_SECONDS = 30.0
 
 
 class Stages:
-    """Bars of progress on standard error, one for each stage that is heard of; use it as a context.
+    """Progress bars on standard error, one for each stage of the work; use it as a context.
 
-    Where standard error is no terminal there is a line where a stage first ends, and now and then.
+    Where standard error is not a terminal, a line is printed when a stage first ends, and at most every half minute.
+
+    Parameters
+    ----------
+    console
+        The console to print to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -129,28 +140,32 @@ class Stages:
             disable=not console.is_terminal,
         )
         self.tasks: dict[str, TaskID] = {}
+        self.start_times: dict[str, float] = {}
         self.ended: set[str] = set()
-        self.last_heard = self.last_line = self.bars.get_time()
+        self.last_update = self.last_line = self.bars.get_time()
 
     def __enter__(self) -> "Stages":
+        """Show the bars."""
         self.bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop updating the bars."""
         self.bars.stop()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show `done` of `total` of `stage`; a stage that begins anew begins its bar anew."""
+        """Show that `done` of `total` parts of `stage` are complete; a stage that is repeated starts its bar again."""
         if stage not in self.tasks:
             self.tasks[stage] = self.bars.add_task(stage, total=total)
-            # A stage is heard of when its first part is done: it began when the stage before it was last heard of.
-            self.bars.tasks[-1].start_time = self.last_heard
+            # The first call comes when the first part of a stage is complete. The stage started at the last update of
+            # the stage before it.
+            self.bars.tasks[-1].start_time = self.start_times[stage] = self.last_update
         self.bars.update(self.tasks[stage], completed=done, total=total)
-        self.last_heard = now = self.bars.get_time()
-        ends = done >= total and stage not in self.ended
-        if not self.bars.console.is_terminal and (ends or now - self.last_line >= _LINE_SECONDS):
-            elapsed = now - self.bars.tasks[self.tasks[stage]].start_time
+        self.last_update = now = self.bars.get_time()
+        first_end = done >= total and stage not in self.ended
+        if not self.bars.console.is_terminal and (first_end or now - self.last_line >= _LINE_SECONDS):
+            elapsed = now - self.start_times[stage]
             self.bars.console.print(f"{stage}: {done} of {total}, {elapsed:.0f} s", highlight=False, markup=False)
             self.last_line = now
-        if ends:
+        if first_end:
             self.ended.add(stage)

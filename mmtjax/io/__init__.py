@@ -1,4 +1,4 @@
-"""Files of the programs around micromagnetic tomography in, results out; units and axes become those of the package."""
+"""Read files of the programs used in micromagnetic tomography, in the units and axes of mmtjax, and write results."""
 
 from mmtjax.io.cuboids import read_cuboids as read_cuboids
 from mmtjax.io.description import describe as describe
@@ -9,7 +9,7 @@ from mmtjax.io.dragonfly import read_dragonfly as read_dragonfly
 from mmtjax.io.grains import read_grains as read_grains
 from mmtjax.io.mask import read_mask as read_mask
 from mmtjax.io.matrix import read_matrix as read_matrix
-from mmtjax.io.moments import read_moments as read_moments
+from mmtjax.io.multipole_moments import read_moments as read_moments
 from mmtjax.io.netcdf import read_netcdf as read_netcdf
 from mmtjax.io.output import output_directory as output_directory
 from mmtjax.io.parameters import sensor_grid_from_dci as sensor_grid_from_dci

@@ -1,11 +1,12 @@
-"""Grains as cuboids in a text file, in and out: ``x y z dx dy dz id``."""
+"""Read and write grains as cuboids in a text file with the columns ``x y z dx dy dz id``."""
 
 import warnings
 
 import numpy as np
+from jaxtyping import Float
 
 from mmtjax.io.depth import sign_of_z
-from mmtjax.io.plausible import check_choice, check_grain_size, unit_option
+from mmtjax.io.plausible import check_choice, check_grain_size, unit_remedy
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
 from mmtjax.sources.cuboids import merge_cuboids
 from mmtjax.sources.grains import Grains
@@ -17,31 +18,33 @@ _HEADER = "x y z (centre, um, z up, surface at 0), half-lengths x y z (um), grai
 def read_cuboids(
     path: AnyPath, *, z: str | None = None, lengths: str = "half", unit: str = "um", allow_overlap: bool = False
 ) -> Grains:
-    """Grains from a text file of axis-parallel cuboids, seven columns: centre x, y, z, lengths x, y, z, grain id.
+    """Read grains from a text file of axis-parallel cuboids.
+
+    The seven columns are the centre x, y, z, the lengths along x, y, z, and the grain id.
 
     Parameters
     ----------
     path
-        The file; cells are separated by white space, commas or semicolons.
+        The file, with cells separated by white space, commas or semicolons.
     z
         ``"up"`` if z is a height and grains have negative ones, ``"down"`` if it is a depth. Needed where z is
         positive.
     lengths
-        ``"half"`` for half-lengths, ``"full"`` for whole edges. The manual of mmt_dipole_cuboid_inversion speaks of
-        edges, its code and its published files hold half-lengths.
+        ``"half"`` for half-lengths, ``"full"`` for whole edges. The manual of mmt_dipole_cuboid_inversion says
+        edges, but its code and its published files hold half-lengths.
     unit
-        Unit of the six lengths.
+        Unit of the coordinates and the lengths.
     allow_overlap
-        See `Grains.from_cuboids`.
+        Accept cuboids that share volume, see `Grains.from_cuboids`.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        For a line that has not seven numbers, lengths that are not positive, ids that are not whole, a z that the file
-        cannot tell, sizes that only a wrong unit gives, and cuboids that overlap as `Grains.from_cuboids` refuses it;
-        where halving the lengths would mend the overlap the message says so.
+        For a line that does not have seven numbers, lengths that are not positive, ids that are not whole numbers,
+        positive z without the option `z`, sizes that only a wrong unit gives, and cuboids whose overlap
+        `Grains.from_cuboids` refuses; the message says so where nothing would overlap with lengths half as long.
     """
     check_choice(lengths, ("half", "full"), option="lengths")
     table = read_numbers(path, columns=7, names="x y z dx dy dz id")
@@ -58,23 +61,23 @@ def read_cuboids(
     cuboids[:, 2] *= sign_of_z(cuboids[:, 2], z=z, path=path)
     if lengths == "full":
         cuboids[:, 3:6] /= 2
-    check_grain_size(2 * cuboids[:, 3:6].max(axis=1), remedy=unit_option(unit), path=path)
+    check_grain_size(2 * cuboids[:, 3:6].max(axis=1), remedy=unit_remedy(unit), path=path)
     try:
         return Grains.from_cuboids(cuboids, allow_overlap=allow_overlap)
     except ValueError as error:
         hint = ""
-        if lengths == "half" and _apart(cuboids * [1, 1, 1, 0.5, 0.5, 0.5, 1]):
+        if lengths == "half" and _are_valid(cuboids * [1, 1, 1, 0.5, 0.5, 0.5, 1]):
             hint = "; with lengths half as long nothing overlaps: if the file holds whole edges, pass lengths='full'"
         raise ValueError(f"{path}: {error}{hint}") from error
 
 
 def write_cuboids(path: AnyPath, grains: Grains) -> None:
-    """Write grains as a text file of cuboids, seven columns as `read_cuboids` takes them: half-lengths, µm, z up.
+    """Write grains as a text file of cuboids that `read_cuboids` reads: half-lengths, µm, z up.
 
     Raises
     ------
     ValueError
-        For grains that no boxes make, see `merge_cuboids`.
+        For grains that are not made of boxes, see `merge_cuboids`.
 
     Examples
     --------
@@ -85,11 +88,12 @@ def write_cuboids(path: AnyPath, grains: Grains) -> None:
     ...     read_cuboids(file).volume
     array([8.])
     """
-    # Nine digits: coordinates rounded to fewer make cuboids of one grain overlap by more than reading tolerates.
+    # With fewer than nine digits, rounding makes cuboids of one grain overlap by more than `read_cuboids` accepts.
     np.savetxt(path, merge_cuboids(grains, search=False), fmt=["%.9f"] * 6 + ["%d"], header=_HEADER, encoding="utf-8")
 
 
-def _apart(cuboids: np.ndarray) -> bool:
+def _are_valid(cuboids: Float[np.ndarray, "cuboid 7"]) -> bool:
+    """Whether `Grains.from_cuboids` accepts the cuboids."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

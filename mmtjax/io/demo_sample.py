@@ -1,4 +1,4 @@
-"""A small sample that is made up, as files of the kinds that users have, and the comparison with its truth."""
+"""A small synthetic sample in files of the kinds that users have, and the comparison of a solution with its truth."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -24,13 +24,13 @@ _COUNT = 40
 #: Width of the sample, thickness, and edge of a voxel, µm.
 _WIDTH, _THICKNESS, _VOXEL = 100.0, 40.0, 0.75
 
-#: Diameters of the grains, µm, and the spread of the decimal logarithm of |M| about eq. 1.
+#: Range of the diameters of the grains, µm, and standard deviation of log10 |M| around equation (1).
 _DIAMETERS = (1.0, 6.0)
 _SPREAD = 0.25
 
 
 class DemoFiles(NamedTuple):
-    """The files of the sample, and the magnetizations (grain, 3) in A/m that no inversion sees."""
+    """The files of the sample, and the true magnetizations (grain, 3) in A/m."""
 
     scan: Path
     grains: Path
@@ -40,8 +40,14 @@ class DemoFiles(NamedTuple):
 def write_sample(directory: Path) -> DemoFiles:
     """Make the sample and write ``scan.nc``, ``cuboids.txt`` and ``truth.csv``.
 
-    40 ragged grains of 1 to 6 µm in 100 × 100 × 40 µm, magnetized as eq. 1 says in directions about one mean, under a
-    map of 101 × 101 sensors of 1 µm at a height of 2 µm with white noise of `NOISE`. It is the same at every call.
+    The sample has 40 ragged grains of 1 to 6 µm in 100 × 100 × 40 µm. Their magnetizations scatter around equation (1)
+    and around one mean direction. The map has 101 × 101 sensors of 1 µm at a height of 2 µm, with white noise of
+    `NOISE`. Every call makes the same sample.
+
+    Parameters
+    ----------
+    directory
+        An existing directory.
     """
     rng = np.random.default_rng(_SEED)
     labels = _labels(rng)
@@ -60,14 +66,22 @@ def write_sample(directory: Path) -> DemoFiles:
     return files
 
 
-def spheres_that_hold_the_truth(solution: Solution, truth: Float[np.ndarray, "grain 3"]) -> tuple[int, int]:
-    """Number of confidence spheres in which the true magnetization lies, and of all."""
+def count_spheres_with_truth(solution: Solution, truth: Float[np.ndarray, "grain 3"]) -> tuple[int, int]:
+    """Return the number of confidence spheres that contain the true magnetization, and the number of all spheres.
+
+    Parameters
+    ----------
+    solution
+        Solution for the sample of `write_sample`.
+    truth
+        True magnetizations, A/m.
+    """
     distance = np.linalg.norm(np.asarray(solution.magnetization) - truth, axis=1)
     return int(np.sum(distance <= np.asarray(solution.confidence_radius))), len(truth)
 
 
 def _labels(rng: np.random.Generator) -> Int[np.ndarray, "z y x"]:
-    """Ragged ellipsoids in a stack, apart from each other and from the border."""
+    """Return a stack of ragged ellipsoids that touch neither each other nor the border."""
     shape = np.round(np.array([_THICKNESS, _WIDTH, _WIDTH]) / _VOXEL).astype(int)
     labels = np.zeros(shape, np.int64)
     placed = 0
@@ -79,8 +93,8 @@ def _labels(rng: np.random.Generator) -> Int[np.ndarray, "z y x"]:
         if labels[window].any():
             continue
         steps = np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij")
-        distance = sum((step / radius) ** 2 for step, radius in zip(steps, radii, strict=True))
-        # A rough surface; the middle is always there.
+        distance = np.sum([(step / radius) ** 2 for step, radius in zip(steps, radii, strict=True)], axis=0)
+        # A rough surface; the central voxel always belongs to the grain.
         body = (distance <= rng.uniform(0.6, 1.4, distance.shape)) | (distance == 0)
         placed += 1
         labels[window][body] = placed

@@ -1,4 +1,4 @@
-"""The sign of z, which no grain file tells."""
+"""Decide whether z of a file of grains points up or down."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,22 +7,22 @@ from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath
 
 
-def sign_of_z(values: Float[np.ndarray, " place"], *, z: str | None, path: AnyPath) -> float:
-    """1.0 if the z of a file points up, -1.0 if it points down.
+def sign_of_z(values: Float[np.ndarray, " position"], *, z: str | None, path: AnyPath) -> float:
+    """Return 1.0 if the z of a file points up, -1.0 if it points down.
 
     Parameters
     ----------
     values
         z of the file in µm, read as heights above the surface of the sample, where grains have negative ones.
     z
-        ``"up"`` or ``"down"``: where the z of the file points. None takes it to be up if nothing lies above zero.
+        ``"up"`` or ``"down"``: where the z of the file points. None takes it to be up if no value is positive.
     path
         The file, for the error.
 
     Raises
     ------
     ValueError
-        If `z` is None and places lie above zero, and for another `z`.
+        If `z` is None and some values are positive, and for another `z`.
 
     Examples
     --------
@@ -35,8 +35,8 @@ def sign_of_z(values: Float[np.ndarray, " place"], *, z: str | None, path: AnyPa
     above = int(np.sum(values > 0))
     if above:
         raise ValueError(
-            f"{path}: {above} of {len(values)} places have z > 0 (z goes from {values.min():g} to {values.max():g} µm) "
-            "and would lie above the surface of the sample, z = 0; the file cannot tell where its z points. Pass "
-            "z='down' if z is a depth, z='up' if it is a height"
+            f"{path}: {above} of {len(values)} values of z are positive (z goes from {values.min():g} to "
+            f"{values.max():g} µm) and would lie above the surface of the sample, z = 0; the file does not say where "
+            "its z points. Pass z='down' if z is a depth, z='up' if it is a height"
         )
     return 1.0

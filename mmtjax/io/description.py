@@ -1,14 +1,18 @@
-"""What a file is, in words: its kind, size, units and ranges, its traps, and the options that reading it needs."""
+"""Describe a file: its kind, size, units and ranges, common mistakes, and the options that are needed to read it."""
+
+from collections.abc import Callable, Hashable
 
 import numpy as np
+import xarray
+from jaxtyping import Float, Num
 
-from mmtjax.io.arrays import load_npy
 from mmtjax.io.domainbounds import read_domainbounds
 from mmtjax.io.dragonfly import read_dragonfly_table
-from mmtjax.io.mask import mask_sense
+from mmtjax.io.mask import meaning_of_true
 from mmtjax.io.matrix import load_matrix, unit_in_name
-from mmtjax.io.moments import read_moments
+from mmtjax.io.multipole_moments import read_moments
 from mmtjax.io.netcdf import load_dataset
+from mmtjax.io.npy import load_npy
 from mmtjax.io.parameters import sensor_grid_from_json
 from mmtjax.io.qdmlab import continuation_in_name, load_mat
 from mmtjax.io.recognize import recognize
@@ -19,25 +23,26 @@ from mmtjax.scan.grid import SensorGrid
 
 
 def describe(path: AnyPath) -> dict[str, str]:
-    """What the file at `path` is, for a reader who has never seen its format.
+    """Describe a file for a reader who does not know its format.
 
     Returns
     -------
     dict
-        ``file``, ``kind``, ``contents`` (how much, and ranges with units), ``traps`` (what is often misread) and
-        ``reading`` (the function and the options that it needs); ``also`` names other kinds that it may be.
+        ``file``, ``kind``, ``contents`` (numbers of grains or pixels, and ranges with units), ``notes`` (common
+        mistakes) and ``reading`` (the function and the options that it needs); ``also`` names other kinds that the file
+        may be.
 
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If the file does not exist.
     ValueError
-        If the file is of no kind known here, empty or cut short.
+        If the file is of no known kind, empty or cut short.
     """
     kinds = recognize(path)
     if not kinds:
         raise ValueError(
-            f"{path} is of no kind known here; known are grains ({', '.join(_GRAINS)}), maps ({', '.join(_MAPS)}) and "
+            f"{path} is of no known kind; known are grains ({', '.join(_GRAINS)}), maps ({', '.join(_MAPS)}) and "
             f"{', '.join(kind for kind in _DESCRIBERS if kind not in _GRAINS and kind not in _MAPS)}"
         )
     described = {"file": str(path)} | _DESCRIBERS[kinds[0]](path)
@@ -50,7 +55,7 @@ def _cuboids(path: AnyPath) -> dict[str, str]:
         "kind": "grains as cuboids",
         "contents": f"{len(np.unique(values[:, 6]))} grains of {len(values)} cuboids, {_box(values[:, :3], 'µm')}; "
         f"lengths {_range(values[:, 3:6], 'µm')}",
-        "traps": "nothing tells whether z is a height or a depth, nor half-lengths from whole edges",
+        "notes": "the file does not say whether z is a height or a depth, or whether lengths are half or whole edges",
         "reading": "read_grains(path, z='up'|'down', lengths='half'|'full', unit='um')",
     }
 
@@ -60,7 +65,7 @@ def _voxels(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "grains as voxels",
         "contents": f"{len(np.unique(values[:, 0]))} grains of {len(values)} voxels, {_box(values[:, 1:], 'voxels')}",
-        "traps": "nothing tells the scale, the place, or where z points",
+        "notes": "the file does not hold the scale, the origin, or the direction of z",
         "reading": "read_grains(path, spacing=µm, origin=(x, y, z) µm, z='up'|'down')",
     }
 
@@ -70,7 +75,7 @@ def _stack(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "grains as a labelled stack",
         "contents": f"[z, y, x] = {labels.shape}, {labels.dtype}, {len(np.setdiff1d(labels, 0))} grains",
-        "traps": "nothing tells the scale, the place, or the order of the slices",
+        "notes": "the file does not hold the scale, the origin, or the order of the slices",
         "reading": "read_grains(path, spacing=µm, origin=(x, y, z) µm, z='up'|'down')",
     }
 
@@ -82,7 +87,7 @@ def _dragonfly(path: AnyPath) -> dict[str, str]:
         "kind": "grains, Dragonfly export",
         "contents": f"{len(table.ids)} grains, {small} of fewer than 10 voxels, {_box(table.position, 'µm')}; volumes "
         f"{_range(table.volume, 'µm³')}",
-        "traps": "in mm, behind a byte-order mark; nothing tells where z points nor where the surface is; the boxes "
+        "notes": "in mm, with a byte-order mark; the file holds neither the direction of z nor the surface; the boxes "
         "Min/Max Location are twice too large",
         "reading": "read_grains(path, surface='zmax'|'zmin'|z in µm, min_voxels=10, x=(low, high), y=(low, high), "
         "origin=(x, y))",
@@ -94,7 +99,7 @@ def _positions(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "grains as positions and volumes",
         "contents": f"{len(values)} grains, {_box(values[:, :3], 'm')}; volumes {_range(values[:, 3], 'm³')}",
-        "traps": "in m and m³; places count from the corner of a crop, not from that of the map",
+        "notes": "in m and m³; positions are relative to the corner of a crop, not to that of the map",
         "reading": "read_grains(path)",
     }
 
@@ -105,7 +110,7 @@ def _moments(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "moments of grains",
         "contents": f"{len(table)} grains, columns {', '.join(table.columns)}; dipole moments {_range(size, 'A m²')}",
-        "traps": "z is up; join by id, the rows are a selection",
+        "notes": "z is up; the rows are a selection of the grains, join them by id",
         "reading": "read_moments(path, grains=)",
     }
 
@@ -115,8 +120,8 @@ def _matrix(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "map, a bare matrix",
         "contents": f"[y, x] = {field.shape}, {int(np.isnan(field).sum())} pixels NaN; values "
-        f"{_range(field, unit or 'of a unit that nothing tells')}",
-        "traps": "nothing in it tells unit, spacing or height; row 0 is taken for the lowest y",
+        f"{_range(field, unit or 'of unknown unit')}",
+        "notes": "the file does not hold unit, spacing or height; row 0 is taken to be the lowest y",
         "reading": "read_scan(path, parameters=JSON file) or read_scan(path, "
         f"{'' if unit else 'unit=, '}spacing=µm, height=µm)",
     }
@@ -124,13 +129,13 @@ def _matrix(path: AnyPath) -> dict[str, str]:
 
 def _qdmlab(path: AnyPath) -> dict[str, str]:
     content, continuation = load_mat(path), continuation_in_name(path)
-    told = "no upward continuation in the name" if continuation is None else f"continued by {continuation:g} µm"
-    stated = [f"{name} {float(np.ravel(content[name])[0]) * 1e6:g} µm" for name in ("step", "h") if name in content]
+    from_name = "no upward continuation in the name" if continuation is None else f"continued by {continuation:g} µm"
+    variables = [f"{name} {float(np.ravel(content[name])[0]) * 1e6:g} µm" for name in ("step", "h") if name in content]
     return {
         "kind": "map of QDMlab",
         "contents": f"Bz [y, x] = {np.shape(content['Bz'])}, {_range(content['Bz'], 'T')}; "
-        + ", ".join([told, *stated]),
-        "traps": "h grows with every continuation of a list and is not used",
+        + ", ".join([from_name, *variables]),
+        "notes": "h grows with every upward continuation of a list and is not used",
         "reading": f"read_scan(path, height=µm{'' if continuation is not None else ', upward_continuation=µm'})",
     }
 
@@ -141,8 +146,8 @@ def _netcdf(path: AnyPath) -> dict[str, str]:
     variables = [f"{name} {tuple(dataset[name].shape)}, {_units(dataset, name)}" for name in dataset.data_vars]
     return {
         "kind": "maps in NetCDF",
-        "contents": f"{'; '.join(variables)}; height {'not told' if height is None else f'{float(height):g} µm'}",
-        "traps": "units are taken from the attributes 'units'",
+        "contents": f"{'; '.join(variables)}; height {'missing' if height is None else f'{float(height):g} µm'}",
+        "notes": "units are taken from the attributes 'units'",
         "reading": f"read_scan(path{', height=µm' if height is None else ''})",
     }
 
@@ -151,21 +156,21 @@ def _b111(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "maps of B111, QDMlab",
         "contents": ", ".join(f"{name} {np.shape(value)}" for name, value in load_mat(path).items()),
-        "traps": "the field along one axis of the diamond, in gauss, not Bz",
-        "reading": "make Bz of it in QDMlab (QDMdataprocessing) and read the Bz_uc*.mat",
+        "notes": "the field along one axis of the diamond, in gauss, not Bz",
+        "reading": "make Bz from it in QDMlab (QDMdataprocessing) and read the Bz_uc*.mat",
     }
 
 
 def _mask(path: AnyPath) -> dict[str, str]:
     array = load_npy(path)
     try:
-        told = f"the name says that True is {mask_sense(path, None)}"
+        meaning = f"the name says that True is {meaning_of_true(path, None)}"
     except ValueError:
-        told = "nothing tells what True means"
+        meaning = "the name does not say what True means"
     return {
         "kind": "mask",
         "contents": f"[y, x] = {array.shape}, True in {array.mean():.2%}",
-        "traps": f"programs differ in the sense of True; {told}",
+        "notes": f"programs differ in the meaning of True; {meaning}",
         "reading": "read_scan(map, mask=path, mask_true_is='bad'|'good')",
     }
 
@@ -176,7 +181,7 @@ def _domainbounds(path: AnyPath) -> dict[str, str]:
         "kind": "window of a map",
         "contents": f"from y = {bounds.y_start:g} µm, x = {bounds.x_start:g} µm over {bounds.y_pixels} and "
         f"{bounds.x_pixels} pixels",
-        "traps": "y comes first; starts in µm, sizes in pixels, the last pixel included",
+        "notes": "y comes first; starts in µm, sizes in pixels, the last pixel included",
         "reading": "read_scan(map, bounds=path, frame='map'|'crop')",
     }
 
@@ -187,32 +192,36 @@ def _parameters(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "sensors of a map, JSON",
         "contents": _grid(grid) + ("" if particles is None else f"; made with {particles} grains"),
-        "traps": "in m; delta and 'Sensor dimensions' are half-lengths; a negative height means that z points down",
+        "notes": "in m; delta and 'Sensor dimensions' are half-lengths; a negative height means that z points down",
         "reading": "read_scan(map, parameters=path), sensor_grid_from_json(path)",
     }
 
 
 def _results(path: AnyPath) -> dict[str, str]:
     table, maps, record = read_results(path)
+    versions = record.get("versions")
+    version = versions.get("mmtjax") if isinstance(versions, dict) else None
     units = table.attrs["units"]
     columns = [f"{name} ({units[name]})" if name in units else str(name) for name in table.columns]
     return {
         "kind": "results of mmtjax",
         "contents": f"{len(table)} grains: {', '.join(columns)}; maps {', '.join(map(str, maps.data_vars))}",
-        "traps": f"made {record.get('time')} by version {dict(record.get('versions', {})).get('mmtjax')}",
+        "notes": f"made {record.get('time')} by version {version}",
         "reading": "read_results(path)",
     }
 
 
-_GRAINS = {
+_Describer = Callable[[AnyPath], dict[str, str]]
+
+_GRAINS: dict[str, _Describer] = {
     "cuboids": _cuboids,
     "voxels": _voxels,
     "stack": _stack,
     "dragonfly": _dragonfly,
     "positions": _positions,
 }
-_MAPS = {"text": _matrix, "npy": _matrix, "qdmlab": _qdmlab, "netcdf": _netcdf}
-_DESCRIBERS = {
+_MAPS: dict[str, _Describer] = {"text": _matrix, "npy": _matrix, "qdmlab": _qdmlab, "netcdf": _netcdf}
+_DESCRIBERS: dict[str, _Describer] = {
     **_GRAINS,
     **_MAPS,
     "moments": _moments,
@@ -226,20 +235,24 @@ _DESCRIBERS = {
 }
 
 
-def _range(values: object, unit: str) -> str:
+def _range(values: Num[np.ndarray, "..."], unit: str) -> str:
+    """Return the range of the finite values as text."""
     finite = np.asarray(values)[np.isfinite(values)]
     return f"{finite.min():.4g} to {finite.max():.4g} {unit}" if finite.size else f"none finite, {unit}"
 
 
-def _box(places: np.ndarray, unit: str) -> str:
-    return ", ".join(f"{axis} {_range(places[:, column], unit)}" for column, axis in enumerate("xyz"))
+def _box(positions: Float[np.ndarray, "position 3"], unit: str) -> str:
+    """Return the ranges of x, y and z as text."""
+    return ", ".join(f"{axis} {_range(positions[:, column], unit)}" for column, axis in enumerate("xyz"))
 
 
-def _units(dataset: object, name: object) -> str:
-    return str(dataset[name].attrs.get("units") or dataset.attrs.get("units") or "unit not told")
+def _units(dataset: xarray.Dataset, name: Hashable) -> str:
+    """Return the unit of a variable, from its attributes or those of the file."""
+    return str(dataset[name].attrs.get("units") or dataset.attrs.get("units") or "unit missing")
 
 
 def _grid(grid: SensorGrid) -> str:
+    """Return shape, ranges, side and height of a grid as text."""
     x, y, side = np.asarray(grid.x), np.asarray(grid.y), np.asarray(grid.side)
     return (
         f"[y, x] = {grid.shape}, x {x[0]:g} to {x[-1]:g} µm, y {y[0]:g} to {y[-1]:g} µm, "

@@ -1,15 +1,24 @@
-"""The choice of a reader by what a file looks like, and the check of the options it is given."""
+"""Choose the reader of a file by its format, and check the options that the reader gets."""
 
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from mmtjax.io.text import AnyPath
+from mmtjax.precision import ArrayLike
+from mmtjax.sources.grains import Grains
+
+#: A value of an option of a reader; the reader checks it.
+ReaderOption = ArrayLike | os.PathLike[str] | Grains | None
+
+Content = TypeVar("Content")
 
 
 def choose_format(
     path: AnyPath, formats: tuple[str, ...], *, format: str | None, candidates: tuple[str, ...], what: str
 ) -> str:
-    """The one of `formats` that a file has.
+    """Return the format of a file: the one that the user names, or the one that the file looks like.
 
     Parameters
     ----------
@@ -18,16 +27,16 @@ def choose_format(
     formats
         The formats that can be read here.
     format
-        The format that the user names; overrides what the file looks like.
+        The format that the user names, if any.
     candidates
-        The kinds that the file may be.
+        The kinds that the file may be, as `recognize` returns them.
     what
-        What is looked for, for the error.
+        What the file should hold, for the error.
 
     Raises
     ------
     ValueError
-        If the format is unknown, or none or several of `candidates` can be read here.
+        If the format is unknown, or if not exactly one of `candidates` can be read here.
 
     Examples
     --------
@@ -39,9 +48,9 @@ def choose_format(
         if format not in formats:
             raise ValueError(f"format={format!r} is not known for {what}; use one of {listed}")
         return format
-    looks = " or ".join(map(repr, candidates)) or "nothing known here"
+    looks = " or ".join(map(repr, candidates)) or "no known format"
     if len(candidates) > 1:
-        raise ValueError(f"{path} may be {looks}; if it holds {what}, say as what by format=, one of {listed}")
+        raise ValueError(f"{path} may be {looks}; if it holds {what}, pass format=, one of {listed}")
     if not candidates or candidates[0] not in formats:
         raise ValueError(
             f"{path} looks like {looks}, not like {what}; if it holds {what}, pass format=, one of {listed}"
@@ -49,8 +58,21 @@ def choose_format(
     return candidates[0]
 
 
-def call_reader(reader: Callable, path: AnyPath, options: dict[str, object], *, format: str) -> object:
-    """What `reader` makes of `path` with those of `options` that are not None.
+def call_reader(
+    reader: Callable[..., Content], path: AnyPath, options: Mapping[str, ReaderOption], *, format: str
+) -> Content:
+    """Call the reader of a format with the options that are not None, and return what it reads.
+
+    Parameters
+    ----------
+    reader
+        Function of a path and of options by keyword.
+    path
+        The file.
+    options
+        Options by name; None stands for an option that is not given.
+    format
+        Name of the format, for the error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The part of a map that the protocol of workflow_mmt cuts out: ``domainbounds.txt``."""
+"""Read ``domainbounds.txt``, the window to which the protocol of workflow_mmt crops a map."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,15 @@ import numpy as np
 
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath, read_numbers
+from mmtjax.precision import ArrayLike
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 
 
 class DomainBounds(NamedTuple):
-    """A window of a map, in the order of the file: y before x, places in µm, sizes in pixels.
+    """A window of a map, in the order of the file: y before x, starts in µm, sizes in pixels.
 
-    Places count from the centre of pixel [0, 0], are rounded to whole pixels, and the pixel at the far end belongs to
+    Starts are measured from the centre of pixel [0, 0] and rounded to whole pixels. The pixel at the far end belongs to
     the window: ``y_pixels = 950`` is 951 rows.
     """
 
@@ -22,8 +23,8 @@ class DomainBounds(NamedTuple):
     y_pixels: int
     x_pixels: int
 
-    def window(self, spacing: object) -> tuple[slice, slice]:
-        """Rows and columns of the window of a map with this `spacing` (one number, or x and y), µm.
+    def window(self, spacing: ArrayLike) -> tuple[slice, slice]:
+        """Return the rows and columns of the window in a map with this `spacing` (one number, or x and y), µm.
 
         Examples
         --------
@@ -34,8 +35,10 @@ class DomainBounds(NamedTuple):
         row, column = round(self.y_start / dy), round(self.x_start / dx)
         return slice(row, row + self.y_pixels + 1), slice(column, column + self.x_pixels + 1)
 
-    def origin(self, spacing: object) -> tuple[float, float]:
-        """Place (x, y), µm, of the lowest left sensor of the window, from the centre of pixel [0, 0] of the map.
+    def origin(self, spacing: ArrayLike) -> tuple[float, float]:
+        """Return x and y (µm) of the lowest left sensor of the window, from the centre of pixel [0, 0] of the map.
+
+        `spacing` is that of the map, µm: one number, or x and y.
 
         Examples
         --------
@@ -48,14 +51,14 @@ class DomainBounds(NamedTuple):
 
 
 def read_domainbounds(path: AnyPath) -> DomainBounds:
-    """Window from a text file of four numbers: ``y_ini x_ini y_pix x_pix``.
+    """Read a window from a text file of four numbers: ``y_ini x_ini y_pix x_pix``.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        Unless there are four numbers, none negative, the last two whole and positive.
+        Unless there are four numbers, none of them negative, the last two whole and positive.
     """
     values = read_numbers(path).values.ravel()
     if len(values) != 4:
@@ -64,24 +67,24 @@ def read_domainbounds(path: AnyPath) -> DomainBounds:
         )
     if np.any(values < 0) or np.any(values[2:] != np.round(values[2:])) or np.any(values[2:] < 1):
         raise ValueError(
-            f"{path}: {values.tolist()} are no domain bounds y_ini, x_ini (µm), y_pix, x_pix (pixels): none may be "
+            f"{path}: {values.tolist()} are not domain bounds y_ini, x_ini (µm), y_pix, x_pix (pixels): none may be "
             "negative, and the last two are positive whole numbers"
         )
     return DomainBounds(float(values[0]), float(values[1]), int(values[2]), int(values[3]))
 
 
 def crop_to_bounds(scan: Scan, bounds: DomainBounds, *, frame: str = "map") -> Scan:
-    """The part of `scan` in `bounds`.
+    """Return the part of a scan in a window.
 
     Parameters
     ----------
     scan
         The whole map.
     bounds
-        The window.
+        The window of the map.
     frame
-        ``"map"`` leaves the sensors in the frame of the map, as ``grain_loc.csv`` has it; ``"crop"`` puts (0, 0) at the
-        lowest left sensor of the window, as ``position_grains.txt`` and ``MetaDict_*.json`` have it.
+        ``"map"`` leaves the sensors in the frame of the map, which ``grain_loc.csv`` uses; ``"crop"`` puts (0, 0) at
+        the lowest left sensor of the window, which ``position_grains.txt`` and ``MetaDict_*.json`` use.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def crop_to_bounds(scan: Scan, bounds: DomainBounds, *, frame: str = "map") -> S
         raise ValueError(
             f"domain bounds {tuple(bounds)} reach to [y, x] = [{rows.stop}, {columns.stop}], outside of the map of "
             f"shape {grid.shape}; they are y_ini, x_ini (µm), y_pix, x_pix (pixels), y first: are x and y swapped, or "
-            "has the map another spacing?"
+            "does the map have another spacing?"
         )
     corner = np.asarray(grid.origin) + spacing * [columns.start, rows.start]
     part = SensorGrid(

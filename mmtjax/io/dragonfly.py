@@ -1,4 +1,4 @@
-"""Grain tables as Dragonfly exports them: ``grain_loc.csv``, ``all_grains.csv``."""
+"""Read grain tables that Dragonfly exports, such as ``grain_loc.csv`` and ``all_grains.csv``."""
 
 import re
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from mmtjax.io.text import AnyPath, is_number, read_text
 from mmtjax.sources.grains import Grains
 from mmtjax.units import length_in_micrometres
 
-#: A heading, its quantity and its unit; both headings that Dragonfly gives the count of voxels are here.
+#: Pattern of the heading of each quantity, with its unit. Dragonfly has two headings for the number of voxels.
 _HEADINGS = {
     "label": r"Label Index",
     "voxels": r"Voxel count(?: \(NA\))?",
@@ -23,7 +23,7 @@ _HEADINGS = {
 
 
 class DragonflyTable(NamedTuple):
-    """What the columns of an export hold, in the frame of the file: ids, centroids (grain, 3) in µm, volumes in µm³."""
+    """Columns of an export: ids, numbers of voxels, centroids (grain, 3) in µm as in the file, and volumes in µm³."""
 
     ids: Int[np.ndarray, " grain"]
     voxels: Int[np.ndarray, " grain"]
@@ -34,39 +34,39 @@ class DragonflyTable(NamedTuple):
 def read_dragonfly(
     path: AnyPath,
     *,
-    surface: object = None,
+    surface: float | str | None = None,
     min_voxels: int = 1,
-    x: tuple[object, object] | None = None,
-    y: tuple[object, object] | None = None,
-    origin: tuple[object, object] = (0.0, 0.0),
+    x: tuple[float, float] | None = None,
+    y: tuple[float, float] | None = None,
+    origin: tuple[float, float] = (0.0, 0.0),
 ) -> Grains:
-    """Grains, as cubes of their volume, from a table that Dragonfly exports.
+    """Read grains, as cubes of their volume, from a table that Dragonfly exports.
 
-    The boxes that the table gives by ``Min/Max Location`` are boxes about voxels that lie askew, twice the volume of a
-    grain of one voxel, so the volume alone is used.
+    The bounding boxes ``Min/Max Location`` of the table are not used: they enclose a rotated voxel grid, so that the
+    box of a grain of one voxel has twice its volume.
 
     Parameters
     ----------
     path
         The file: cells separated by ``;``, a line of headings with units.
     surface
-        Where the surface of the sample is, which neither the sign nor the zero of z tells: ``"zmax"`` for the centroid
-        with the largest z of the table (z up), ``"zmin"`` for that with the smallest (z down), or a z in µm on one
-        side of which all grains lie.
+        Where the surface of the sample is, which does not follow from z of the file: ``"zmax"`` for the centroid with
+        the largest z of the table (z up), ``"zmin"`` for that with the smallest (z down), or a z in µm on one side of
+        which all grains lie.
     min_voxels
         Leave out grains of fewer voxels; the protocol of the group that made the format takes 10.
     x, y
-        Keep grains whose centroids lie within these ranges (low, high) of the frame of the file, µm.
+        Keep grains whose centroids lie within these ranges (low, high) in the frame of the file, µm.
     origin
-        The point (x, y) of the frame of the file, µm, that becomes (0, 0).
+        The point (x, y) in the frame of the file, µm, that becomes (0, 0).
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        Without `surface`; for a table without the columns, a line cut short, a cell that is not a number; if grains
-        lie on both sides of the surface, or none is left.
+        Without `surface`; for a table that lacks a column, a line that is cut short, a cell that is not a number; if
+        grains lie on both sides of the surface, or no grain is left.
     """
     table = read_dragonfly_table(path)
     height = _height(table.position[:, 2], surface=surface, path=path)
@@ -80,34 +80,34 @@ def read_dragonfly(
             f"{path}: none of the {len(keep)} grains has min_voxels={min_voxels} and lies in x={x}, y={y} µm; they lie "
             f"in x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
         )
-    place = np.column_stack([table.position[:, :2] - np.asarray(origin, np.float64), height])
-    return Grains.from_volumes(place[keep], table.volume[keep], ids=table.ids[keep])
+    position = np.column_stack([table.position[:, :2] - np.asarray(origin, np.float64), height])
+    return Grains.from_volumes(position[keep], table.volume[keep], ids=table.ids[keep])
 
 
 def read_dragonfly_table(path: AnyPath) -> DragonflyTable:
-    """The columns of a Dragonfly export that grains are made of, lengths in µm.
+    """Read the columns of a Dragonfly export that are needed for grains, lengths in µm.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If a column is missing, a line is cut short, or a cell is not a number.
     """
     lines = read_text(path).splitlines()
     headings = [cell.strip().strip('"') for cell in lines[0].split(";")]
     column, unit = _find_columns(headings, path=path)
-    numbers, wanted = [], sorted(column.values())
+    numbers, needed = [], sorted(column.values())
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         cells = line.split(";")
-        if len(cells) <= wanted[-1] or len(cells) < len([heading for heading in headings if heading]):
+        if len(cells) <= needed[-1] or len(cells) < len([heading for heading in headings if heading]):
             raise ValueError(
                 f"{path}, line {number}: {len(cells)} cells where the headings have {len(headings)}; is the file cut "
                 "short?"
             )
-        for index in wanted:
+        for index in needed:
             if not is_number(cells[index]):
                 raise ValueError(
                     f"{path}, line {number}: {headings[index]} is {cells[index]!r}, not a number (with a decimal point)"
@@ -118,7 +118,7 @@ def read_dragonfly_table(path: AnyPath) -> DragonflyTable:
     table = dict(zip(column, np.array(numbers).T, strict=True))
     scale = {name: length_in_micrometres(unit[name]) for name in ("x", "y", "z", "volume")}
     volume = table["volume"] * scale["volume"] ** 3
-    remedy = f"its heading says {headings[column['volume']]!r}; mend the unit there"
+    remedy = f"its heading says {headings[column['volume']]!r}; correct the unit there"
     check_grain_size(np.cbrt(volume), remedy=remedy, path=path)
     return DragonflyTable(
         ids=table["label"].astype(np.int64),
@@ -129,6 +129,7 @@ def read_dragonfly_table(path: AnyPath) -> DragonflyTable:
 
 
 def _find_columns(headings: list[str], *, path: AnyPath) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the index of the column of every quantity, and the unit of those that have one."""
     column, unit = {}, {}
     for name, pattern in _HEADINGS.items():
         found = [(index, re.fullmatch(pattern, heading)) for index, heading in enumerate(headings)]
@@ -145,7 +146,7 @@ def _find_columns(headings: list[str], *, path: AnyPath) -> tuple[dict[str, int]
 
 
 def _unit_of_length(unit: str) -> str:
-    """The length in ``mm³``, also where a program read UTF-8 as Latin-1 and wrote ``mmÂ³``.
+    """Return the unit of length in ``mm³``, or in ``mmÂ³``, which is UTF-8 that a program has read as Latin-1.
 
     Examples
     --------
@@ -155,7 +156,10 @@ def _unit_of_length(unit: str) -> str:
     return unit.replace("Â", "").rstrip("³^3 ")
 
 
-def _height(z: np.ndarray, *, surface: object, path: AnyPath) -> np.ndarray:
+def _height(
+    z: Float[np.ndarray, " grain"], *, surface: float | str | None, path: AnyPath
+) -> Float[np.ndarray, " grain"]:
+    """Return heights above the surface of the sample, which are negative, from `z` of the file; both in µm."""
     if surface == "zmax":
         return z - z.max()
     if surface == "zmin":
@@ -170,7 +174,7 @@ def _height(z: np.ndarray, *, surface: object, path: AnyPath) -> np.ndarray:
             "µm; pass a z beyond either end"
         )
     raise ValueError(
-        f"{path}: z goes from {z.min():g} to {z.max():g} µm, and the file tells neither where z points nor where the "
+        f"{path}: z goes from {z.min():g} to {z.max():g} µm, and the file says neither where z points nor where the "
         f"surface of the sample is; got surface={surface!r}. Pass surface='zmax' if the grain with the largest z is "
         "nearest to the sensor (a bottom sample), surface='zmin' if that with the smallest is (a top sample), or the z "
         "of the surface in µm"

@@ -1,7 +1,7 @@
-"""Grains from a file of any format known here."""
+"""Read grains from a file of any known format."""
 
 from mmtjax.io.cuboids import read_cuboids
-from mmtjax.io.dispatch import call_reader, choose_format
+from mmtjax.io.dispatch import ReaderOption, call_reader, choose_format
 from mmtjax.io.dragonfly import read_dragonfly
 from mmtjax.io.positions import read_positions
 from mmtjax.io.recognize import recognize
@@ -18,8 +18,8 @@ _READERS = {
 }
 
 
-def read_grains(path: AnyPath, *, format: str | None = None, **options: object) -> Grains:
-    """Grains from a file, whose format is told by its contents.
+def read_grains(path: AnyPath, *, format: str | None = None, **options: ReaderOption) -> Grains:
+    """Read grains from a file, whose format is recognized by its contents.
 
     Parameters
     ----------
@@ -28,18 +28,18 @@ def read_grains(path: AnyPath, *, format: str | None = None, **options: object) 
     format
         ``"cuboids"`` (`read_cuboids`), ``"voxels"`` (`read_voxels`), ``"stack"`` (`read_stack`), ``"dragonfly"``
         (`read_dragonfly`) or ``"positions"`` (`read_positions`); by default the one that the file looks like.
-    options
-        Those of the reader of the format. None stands for an option not given.
+    **options
+        Options of the reader of the format. None stands for an option that is not given.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file looks like none or several of the formats, for an option that the format does not have, and as the
-        reader of the format does.
+        If the file looks like none or several of the formats, for an option that the format does not have, and where
+        the reader of the format raises it.
     """
-    # Every table of numbers may be a map too, but one of grains that is taken for a map does no harm here.
+    # Every table of numbers may also be a map, but here the user has said that the file holds grains.
     candidates = () if format is not None else tuple(kind for kind in recognize(path) if kind != "text")
     chosen = choose_format(path, tuple(_READERS), format=format, candidates=candidates, what="grains")
     return call_reader(_READERS[chosen], path, options, format=chosen)

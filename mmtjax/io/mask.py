@@ -1,4 +1,4 @@
-"""Masks of sensors, which one program keeps as True = bad and another as True = good."""
+"""Read masks of sensors, in which True means bad in some programs and good in others."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from mmtjax.io.arrays import load_npy
+from mmtjax.io.npy import load_npy
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath
 from mmtjax.scan.scan import Scan
@@ -15,26 +15,26 @@ from mmtjax.scan.scan import Scan
 def read_mask(
     path: AnyPath, *, mask_true_is: str | None = None, shape: tuple[int, int] | None = None
 ) -> Bool[np.ndarray, "ny nx"]:
-    """Mask in the sense of this package, True = use this sensor.
+    """Read a mask and return it with True where a sensor is used.
 
     Parameters
     ----------
     path
-        A ``.npy`` of booleans, or of the numbers 0 and 1, [y, x].
+        A ``.npy`` file of booleans, or of the numbers 0 and 1, [y, x].
     mask_true_is
-        ``"bad"`` or ``"good"``: what True means in the file. Needed unless the file name tells, as
+        ``"bad"`` or ``"good"``: what True means in the file. Needed unless the file name says so, as
         ``1bin_outlier_mask_trueisbad.npy`` does.
     shape
-        The shape (ny, nx) that it must have.
+        Shape (ny, nx) that the mask must have.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If nothing tells what True means or the file name denies `mask_true_is`; for another type or shape.
+        If the meaning of True is not known or the file name contradicts `mask_true_is`; for another type or shape.
     """
-    sense = mask_sense(path, mask_true_is)
+    meaning = meaning_of_true(path, mask_true_is)
     content = load_npy(path)
     if content.ndim != 2 or not (content.dtype == bool or np.all((content == 0) | (content == 1))):
         raise ValueError(
@@ -42,40 +42,47 @@ def read_mask(
         )
     if shape is not None and content.shape != shape:
         raise ValueError(f"{path}: the mask has shape {content.shape}, the whole map (before any crop) {shape}")
-    truth = content.astype(bool)
-    return ~truth if sense == "bad" else truth
+    mask = content.astype(bool)
+    return ~mask if meaning == "bad" else mask
 
 
-def mask_sense(path: AnyPath, mask_true_is: str | None) -> str:
-    """``"bad"`` or ``"good"``: what True means in the mask at `path`.
+def meaning_of_true(path: AnyPath, mask_true_is: str | None) -> str:
+    """Return ``"bad"`` or ``"good"``: what True means in the mask at `path`.
+
+    Parameters
+    ----------
+    path
+        The file, whose name may hold the meaning.
+    mask_true_is
+        The meaning that the user gives, if any.
 
     Raises
     ------
     ValueError
-        If nothing tells, or the file name denies `mask_true_is`.
+        If the meaning is not known, or the file name contradicts `mask_true_is`.
 
     Examples
     --------
-    >>> mask_sense("1bin_outlier_mask_trueisbad.npy", None)
+    >>> meaning_of_true("1bin_outlier_mask_trueisbad.npy", None)
     'bad'
     """
-    named = re.search(r"true_?is_?(bad|good)", Path(path).name, re.IGNORECASE)
-    told = named.group(1).lower() if named else None
+    found = re.search(r"true_?is_?(bad|good)", Path(path).name, re.IGNORECASE)
+    named = found.group(1).lower() if found else None
     if mask_true_is is None:
-        if told is None:
+        if named is None:
             raise ValueError(
-                f"{path} does not tell whether True marks sensors to leave out or to use; pass mask_true_is='bad' or "
+                f"{path} does not say whether True marks sensors to leave out or to use; pass mask_true_is='bad' or "
                 "mask_true_is='good'"
             )
-        return told
+        return named
     check_choice(mask_true_is, ("bad", "good"), option="mask_true_is")
-    if told not in (None, mask_true_is):
+    if named not in (None, mask_true_is):
         raise ValueError(
-            f"{path}: mask_true_is={mask_true_is!r}, but the file name says True is {told}; rename one of them"
+            f"{path}: mask_true_is={mask_true_is!r}, but the file name says True is {named}; correct one of them"
         )
     return mask_true_is
 
 
 def with_mask(scan: Scan, use: Bool[np.ndarray, "ny nx"]) -> Scan:
-    """`scan` without the sensors where `use` is False."""
+    """Return the scan with the sensors masked where `use` is False."""
     return Scan(scan.field, scan.grid, np.asarray(scan.mask) & use, noise=scan.noise)

@@ -1,21 +1,35 @@
-"""Maps that are a bare matrix, in text or ``.npy``: all else about them comes from a JSON file or from the user."""
+"""Read maps that are a bare matrix, in text or ``.npy``; units and geometry come from a JSON file or from options."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float
 
-from mmtjax.io.arrays import load_npy
+from mmtjax.io.npy import load_npy
 from mmtjax.io.parameters import sensor_grid_from_json
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath, read_numbers
+from mmtjax.precision import ArrayLike
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
 from mmtjax.units import field_in_nanotesla
 
-# "mT" and "T" are not looked for: in these names they are the step of the demagnetization, "10mT".
+# "mT" and "T" are not searched for: in these names they are the step of the demagnetization, "10mT".
 _UNIT_IN_NAME = re.compile(r"(?<![A-Za-zµμ])(muT|uT|µT|μT|nT)(?![A-Za-z])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixOptions:
+    """Unit and geometry of a bare matrix as the user gives them; see `read_matrix`."""
+
+    unit: str | None
+    spacing: ArrayLike | None
+    height: ArrayLike | None
+    origin: ArrayLike | None
+    side: ArrayLike | None
 
 
 def read_matrix(
@@ -23,71 +37,60 @@ def read_matrix(
     *,
     parameters: AnyPath | None = None,
     unit: str | None = None,
-    spacing: object = None,
-    height: object = None,
-    origin: object = None,
-    side: object = None,
+    spacing: ArrayLike | None = None,
+    height: ArrayLike | None = None,
+    origin: ArrayLike | None = None,
+    side: ArrayLike | None = None,
     grains: Grains | None = None,
 ) -> Scan:
-    """Scan from a matrix of Bz, [y, x], row 0 the lowest y; pixels that are NaN are left out.
+    """Read a scan from a matrix of Bz, [y, x], with row 0 at the lowest y; pixels that are NaN are masked.
 
     Parameters
     ----------
     path
-        A text file, or a ``.npy``.
+        A text file or a ``.npy`` file.
     parameters
         The JSON file that belongs to it, of mmt_dipole_cuboid_inversion or, ``MetaDict_*.json``, of
         mmt_multipole_inversion.
     unit
-        Unit of the field. With `parameters` it is T; else the file name may tell (``muT``, ``uT``, ``nT``).
+        Unit of the field; by default T with `parameters`, else that of the file name (``muT``, ``uT``, ``nT``).
     spacing
         Sampling interval, µm: one number or (x, y). Needed without `parameters`, not allowed with them.
     height
-        z of the scanning plane, µm. Needed without `parameters`; overrides theirs.
+        z of the scanning plane, µm. Needed without `parameters`, whose height it overrides.
     origin
         Centre (x, y) of the sensor [0, 0], µm; (0, 0) by default. Not allowed with `parameters`.
     side
-        Edge of a sensor, µm: one number or (x, y); that of `parameters`, or the spacing, by default.
+        Edge of a sensor, µm: one number or (x, y); by default that of `parameters`, or the spacing.
     grains
-        Raise unless `parameters` speak of as many.
+        Grains of the scan: an error is raised if `parameters` give another number of them.
 
     Raises
     ------
     FileNotFoundError
-        If a file is not there.
+        If a file does not exist.
     ValueError
-        If something needed is neither given nor told, the file is cut short, its shape is not that of `parameters`, or
-        the field, the spacing or the height can only come from a mistaken unit.
+        If something is missing, the file is cut short, its shape is not that of `parameters`, or the field, the spacing
+        or the height is only possible with a wrong unit.
     """
     field = load_matrix(path)
+    options = MatrixOptions(unit=unit, spacing=spacing, height=height, origin=origin, side=side)
     if parameters is None:
-        unit, grid = _told_by_user(
-            path, field.shape, unit=unit, spacing=spacing, height=height, origin=origin, side=side
-        )
+        field_unit, grid = _unit_and_grid_from_options(path, field.shape, options)
     else:
-        for name, value in (("spacing", spacing), ("origin", origin)):
-            if value is not None:
-                raise ValueError(f"{path}: {name}={value!r} and parameters={parameters!s} both tell the grid; drop one")
-        unit, grid = unit or "T", sensor_grid_from_json(parameters, grains=grains, height=height)
-        if field.shape != grid.shape:
-            hint = "; is it transposed? Rows are y" if field.shape == grid.shape[::-1] else ""
-            raise ValueError(
-                f"{path} has {field.shape[0]} rows and {field.shape[1]} columns, but {parameters} describes (ny, nx) = "
-                f"{grid.shape} sensors; is the map cut short, or of another scan?{hint}"
-            )
-        if side is not None:
-            grid = SensorGrid(grid.origin, grid.spacing, grid.shape, height=grid.height, side=side)
-    scan = Scan(field * field_in_nanotesla(unit), grid, _measured(field, path=path))
-    return check_scan(scan, unit=unit, path=path)
+        field_unit = unit or "T"
+        grid = _grid_from_json(path, field.shape, options, parameters=parameters, grains=grains)
+    scan = Scan(field * field_in_nanotesla(field_unit), grid, _pixels_with_value(field, path=path))
+    return check_scan(scan, unit=field_unit, path=path)
 
 
-def load_matrix(path: AnyPath) -> np.ndarray:
-    """Matrix of real numbers of a text file or a ``.npy``.
+def load_matrix(path: AnyPath) -> Float[np.ndarray, "row column"]:
+    """Read the matrix of real numbers in a text file or a ``.npy`` file.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If the file is cut short, is not two-dimensional, or holds a mask or complex numbers.
     """
@@ -104,7 +107,7 @@ def load_matrix(path: AnyPath) -> np.ndarray:
 
 
 def unit_in_name(path: AnyPath) -> str | None:
-    """Unit of the field that a file name tells, or None.
+    """Return the unit of the field that a file name holds, or None.
 
     Examples
     --------
@@ -115,40 +118,54 @@ def unit_in_name(path: AnyPath) -> str | None:
     return None if found is None else "nT" if found.group(1) == "nT" else "uT"
 
 
-def _told_by_user(
-    path: AnyPath,
-    shape: tuple[int, ...],
-    *,
-    unit: str | None,
-    spacing: object,
-    height: object,
-    origin: object,
-    side: object,
+def _unit_and_grid_from_options(
+    path: AnyPath, shape: tuple[int, int], options: MatrixOptions
 ) -> tuple[str, SensorGrid]:
-    unit = unit or unit_in_name(path)
+    """Return the unit of the field and the sensors of a matrix without a JSON file."""
+    unit = options.unit or unit_in_name(path)
     needed = {
         "unit": (unit, "the unit of the field, 'T', 'uT' or 'nT'"),
-        "spacing": (spacing, "the sampling interval in µm"),
-        "height": (height, "the height of the scanning plane above the surface of the sample in µm"),
+        "spacing": (options.spacing, "the sampling interval in µm"),
+        "height": (options.height, "the height of the scanning plane above the surface of the sample in µm"),
     }
-    missing = [f"{name}= ({what})" for name, (value, what) in needed.items() if value is None]
-    if missing:
+    if unit is None or options.spacing is None or options.height is None:
+        missing = [f"{name}= ({what})" for name, (value, what) in needed.items() if value is None]
         raise ValueError(
-            f"{path} is a bare matrix of shape {shape} and does not tell everything; pass {', '.join(missing)}"
-            f"{_parameters_beside(path)}"
+            f"{path} is a bare matrix of shape {shape} and does not hold everything that is needed; pass "
+            f"{', '.join(missing)}{_json_files_beside(path)}"
         )
-    check_spacing(spacing, path=path)
-    return unit, SensorGrid(
-        origin=(0.0, 0.0) if origin is None else origin, spacing=spacing, shape=shape, height=height, side=side
-    )
+    check_spacing(options.spacing, path=path)
+    origin = (0.0, 0.0) if options.origin is None else options.origin
+    return unit, SensorGrid(origin, options.spacing, shape, height=options.height, side=options.side)
 
 
-def _parameters_beside(path: AnyPath) -> str:
-    beside = sorted(file.name for file in Path(path).parent.glob("*.json"))
-    return f"; or parameters=, a JSON file of the group's programs ({', '.join(beside[:3]) or 'none lies beside it'})"
+def _grid_from_json(
+    path: AnyPath, shape: tuple[int, int], options: MatrixOptions, *, parameters: AnyPath, grains: Grains | None
+) -> SensorGrid:
+    """Return the sensors that the JSON file describes, with the height and side of the options if they are given."""
+    for name, value in (("spacing", options.spacing), ("origin", options.origin)):
+        if value is not None:
+            raise ValueError(f"{path}: {name}={value!r} and parameters={parameters!s} both describe the grid; drop one")
+    grid = sensor_grid_from_json(parameters, grains=grains, height=options.height)
+    if shape != grid.shape:
+        hint = "; is it transposed? Rows are y" if shape == grid.shape[::-1] else ""
+        raise ValueError(
+            f"{path} has {shape[0]} rows and {shape[1]} columns, but {parameters} describes (ny, nx) = {grid.shape} "
+            f"sensors; is the map cut short, or of another scan?{hint}"
+        )
+    if options.side is None:
+        return grid
+    return SensorGrid(grid.origin, grid.spacing, grid.shape, height=grid.height, side=options.side)
 
 
-def _measured(field: np.ndarray, *, path: AnyPath) -> np.ndarray:
+def _json_files_beside(path: AnyPath) -> str:
+    """Return the part of an error that suggests the JSON files in the folder of a map."""
+    names = sorted(file.name for file in Path(path).parent.glob("*.json"))
+    return f"; or parameters=, a JSON file of the group's programs ({', '.join(names[:3]) or 'none lies beside it'})"
+
+
+def _pixels_with_value(field: Float[np.ndarray, "ny nx"], *, path: AnyPath) -> Bool[np.ndarray, "ny nx"]:
+    """Return the mask of the pixels that are not NaN."""
     measured = ~np.isnan(field)
     if not measured.any():
         raise ValueError(f"{path}: all {field.size} pixels are NaN; is it the right variable or file?")

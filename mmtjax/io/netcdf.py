@@ -1,19 +1,25 @@
-"""Maps in NetCDF: our own, those of magali, and those of qdmpy-core."""
+"""Read maps in NetCDF: those of mmtjax, of magali, and of qdmpy-core."""
 
 import numpy as np
 import xarray
 
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath, require_file
+from mmtjax.precision import ArrayLike
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.units import field_in_nanotesla
 
 
 def read_netcdf(
-    path: AnyPath, *, height: object = None, unit: str | None = None, variable: str | None = None, origin: object = None
+    path: AnyPath,
+    *,
+    height: ArrayLike | None = None,
+    unit: str | None = None,
+    variable: str | None = None,
+    origin: ArrayLike | None = None,
 ) -> Scan:
-    """Scan from a NetCDF file; pixels that are NaN are left out.
+    """Read a scan from a NetCDF file; pixels that are NaN are masked.
 
     Parameters
     ----------
@@ -21,67 +27,68 @@ def read_netcdf(
         A file of `Scan.to_xarray`, or a map with units on the field and on x and y; or one of qdmpy-core, without
         coordinates and with the attribute ``pixel_spacing`` (m).
     height
-        z of the scanning plane, µm; needed where the file has no attribute ``sensor_height``, else overrides it.
+        z of the scanning plane, µm; needed where the file has no attribute ``sensor_height``, which it overrides.
     unit
-        Unit of the field; overrides that of the file.
+        Unit of the field; it overrides that of the file.
     variable
-        Name of the map; ``bz`` or ``Bz`` by default.
+        Name of the variable that holds the map; ``bz`` or ``Bz`` by default.
     origin
         Centre (x, y) of the sensor [0, 0], µm, for a map without coordinates; (0, 0) by default.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file is cut short or no NetCDF, the map, its unit, its coordinates or its height are missing, and where
-        field, spacing or height can only come from a mistaken unit.
+        If the file is cut short or not NetCDF, if the map, its unit, its coordinates or its height are missing, and if
+        field, spacing or height is only possible with a wrong unit.
     """
     dataset = load_dataset(path)
     name = _name_of_map(dataset, variable, path=path)
     dataset = dataset.rename({name: "bz"}) if name != "bz" else dataset
     bz = dataset["bz"]
-    taken = unit or bz.attrs.get("units") or dataset.attrs.get("units")
-    if taken is None:
+    field_unit = unit or bz.attrs.get("units") or dataset.attrs.get("units")
+    if field_unit is None:
         raise ValueError(f"{path}: {name!r} has no attribute 'units'; pass the unit of the field as unit=")
-    bz.attrs["units"] = taken
+    bz.attrs["units"] = field_unit
     if height is not None:
         dataset.attrs.update(sensor_height=height, sensor_units="µm")
     if "sensor_height" not in dataset.attrs:
         raise ValueError(
-            f"{path} does not tell the height of the scanning plane (attribute 'sensor_height'); pass it in µm as "
+            f"{path} does not hold the height of the scanning plane (attribute 'sensor_height'); pass it in µm as "
             "height="
         )
     try:
         if "x" not in bz.coords and "pixel_spacing" in bz.attrs:
-            scan = _without_coordinates(dataset, unit=taken, origin=origin, path=path)
+            scan = _scan_without_coordinates(dataset, unit=field_unit, origin=origin, path=path)
         else:
             if "mask" not in dataset:
                 dataset["mask"] = bz.notnull()
             scan = Scan.from_xarray(dataset)
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from error
-    return check_scan(scan, unit=taken, path=path)
+    return check_scan(scan, unit=field_unit, path=path)
 
 
 def load_dataset(path: AnyPath) -> xarray.Dataset:
-    """Contents of a NetCDF file, in memory.
+    """Read a whole NetCDF file into memory.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file is cut short or no NetCDF.
+        If the file is cut short or not NetCDF.
     """
-    place = require_file(path)
+    file = require_file(path)
     try:
-        return xarray.load_dataset(place)
+        return xarray.load_dataset(file)
     except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
-        raise ValueError(f"{place} does not read as NetCDF ({error}); was its copy cut short?") from error
+        raise ValueError(f"{file} does not read as NetCDF ({error}); was its copy cut short?") from error
 
 
 def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath) -> str:
+    """Return the name of the variable that holds the map of Bz."""
     for name in ("bz", "Bz") if variable is None else (variable,):
         if name in dataset.data_vars:
             return name
@@ -91,7 +98,8 @@ def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath
     )
 
 
-def _without_coordinates(dataset: xarray.Dataset, *, unit: str, origin: object, path: AnyPath) -> Scan:
+def _scan_without_coordinates(dataset: xarray.Dataset, *, unit: str, origin: ArrayLike | None, path: AnyPath) -> Scan:
+    """Return the scan of a map of qdmpy-core, which has a spacing instead of coordinates."""
     bz = dataset["bz"].transpose("y", "x")
     spacing = float(bz.attrs["pixel_spacing"]) * 1e6
     check_spacing(spacing, path=path)

@@ -1,4 +1,4 @@
-"""A directory of results that is there whole or not at all."""
+"""Write a directory of results so that it is either complete or does not exist."""
 
 import contextlib
 import os
@@ -11,19 +11,19 @@ from mmtjax.io.text import AnyPath
 
 @contextlib.contextmanager
 def output_directory(path: AnyPath, *, overwrite: bool = False, inputs: Iterable[AnyPath] = ()) -> Iterator[Path]:
-    """Context in which to fill a directory that takes its name only once it is complete.
+    """Context in which a directory is filled; it gets its name only when it is complete.
 
-    Files go to a directory ``.<name>.partial-<process id>`` beside it. Leaving the context renames that; an exception,
-    an interrupt from the keyboard included, removes it and leaves what was there before as it was.
+    Files go to a directory ``.<name>.partial-<process id>`` beside it, which is renamed when the context ends. An
+    exception, including an interrupt from the keyboard, removes it and leaves an earlier directory unchanged.
 
     Parameters
     ----------
     path
-        The directory to make; those above it are made as needed.
+        The directory to make; its parents are made as needed.
     overwrite
-        Replace a directory of that name, with all that is in it.
+        Replace a directory of that name, with everything in it.
     inputs
-        Files that must not be lost: the directory is not replaced if it holds one of them.
+        Files that must not be lost: a directory that holds one of them is not replaced.
 
     Yields
     ------
@@ -33,9 +33,9 @@ def output_directory(path: AnyPath, *, overwrite: bool = False, inputs: Iterable
     Raises
     ------
     FileExistsError
-        If `path` is there and `overwrite` is not set, or it is a file.
+        If `path` exists and `overwrite` is not set, or if it is a file.
     ValueError
-        If replacing it would delete an input or the working directory.
+        If replacing the directory would delete an input or the working directory.
 
     Examples
     --------
@@ -47,32 +47,34 @@ def output_directory(path: AnyPath, *, overwrite: bool = False, inputs: Iterable
     ['run/note.txt']
     """
     target, kept = Path(path).resolve(), list(inputs)
-    _refuse(target, path, overwrite=overwrite, inputs=kept)
+    _check_target(target, path, overwrite=overwrite, inputs=kept)
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
-        _refuse(target, path, overwrite=overwrite, inputs=kept)
+        _check_target(target, path, overwrite=overwrite, inputs=kept)
         _replace(target, partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
-def _refuse(target: Path, path: AnyPath, *, overwrite: bool, inputs: list[AnyPath]) -> None:
+def _check_target(target: Path, path: AnyPath, *, overwrite: bool, inputs: list[AnyPath]) -> None:
+    """Raise unless `target` does not exist or may be replaced; `path` is the name that the user gave."""
     if not target.exists():
         return
     if not target.is_dir():
         raise FileExistsError(f"{path} is a file; give the name of a directory to make")
     if not overwrite:
-        raise FileExistsError(f"{path} is there already; pass overwrite=True to replace it, or another name")
-    for precious, what in [(Path.cwd(), "the working directory"), *((Path(file), "an input") for file in inputs)]:
-        if precious.resolve().is_relative_to(target):
-            raise ValueError(f"replacing {path} would delete {what}, {precious}; give another name")
+        raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it, or another name")
+    for needed, what in [(Path.cwd(), "the working directory"), *((Path(file), "an input") for file in inputs)]:
+        if needed.resolve().is_relative_to(target):
+            raise ValueError(f"replacing {path} would delete {what}, {needed}; give another name")
 
 
 def _replace(target: Path, partial: Path) -> None:
+    """Rename `partial` to `target`; an earlier directory of that name is removed last."""
     if not target.exists():
         partial.rename(target)
         return

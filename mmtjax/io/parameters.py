@@ -1,17 +1,19 @@
-"""Sensor grids from the JSON files of the group's two programs, and nothing but SI units in them."""
+"""Read sensor grids from the JSON files, in SI units, of mmt_dipole_cuboid_inversion and mmt_multipole_inversion."""
 
 import math
 
 import numpy as np
+from jaxtyping import Float
 
 from mmtjax.io.plausible import check_spacing
-from mmtjax.io.text import AnyPath, read_json
+from mmtjax.io.text import AnyPath, JsonValue, read_json
+from mmtjax.precision import ArrayLike
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.grains import Grains
 
 _UM = 1e6
 
-#: Keys without which a file is none of a program's.
+#: Keys that the files of each program have.
 DCI_KEYS = ("Scan spacing", "Scan delta-x", "Scan delta-y", "Scan area", "Scan height")
 METADICT_KEYS = (
     "Scan height Hz",
@@ -22,12 +24,12 @@ METADICT_KEYS = (
 )
 
 
-def sensor_grid_from_dci(path: AnyPath, *, height: object = None) -> SensorGrid:
-    """Sensors as a JSON file of mmt_dipole_cuboid_inversion describes them.
+def sensor_grid_from_dci(path: AnyPath, *, height: ArrayLike | None = None) -> SensorGrid:
+    """Read the sensors from a JSON file of mmt_dipole_cuboid_inversion.
 
-    A negative ``Scan height`` is that program's sign for z pointing down: the plane lies at its absolute value, the
-    map is unchanged, and the cuboids that belong to it hold depths (`read_cuboids` with ``z="down"``). The z of the
-    magnetizations that the program found with it points down too.
+    A negative ``Scan height`` means that z points down in that program: the plane lies at its absolute value, the map
+    is unchanged, and the cuboids that belong to it hold depths (`read_cuboids` with ``z="down"``). The z component of
+    magnetizations from that program then points down too.
 
     Parameters
     ----------
@@ -41,10 +43,10 @@ def sensor_grid_from_dci(path: AnyPath, *, height: object = None) -> SensorGrid:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If a key is missing or no number, the domain is no whole number of spacings, the area is not that of the
-        half-lengths, or the spacing can only come from a mistaken unit.
+        If a key is missing or not a number, the domain is not a whole number of spacings, the area is not that of the
+        half-lengths, or the spacing is only possible with a wrong unit.
     """
     content = read_json(path)
     spacing = np.broadcast_to(_numbers(content, "Scan spacing", path=path, count=(1, 2)), (2,))
@@ -54,7 +56,7 @@ def sensor_grid_from_dci(path: AnyPath, *, height: object = None) -> SensorGrid:
     if not math.isclose(area, 4 * half[0] * half[1], rel_tol=1e-6):
         raise ValueError(
             f"{path}: 'Scan area' is {area:g} m², but half-lengths {half.tolist()} m make {4 * half[0] * half[1]:g} "
-            "m²; 'Scan delta-x' and '-y' are half of a sensor's edges. Mend the one that is wrong"
+            "m²; 'Scan delta-x' and '-y' are half of a sensor's edges. Correct the one that is wrong"
         )
     steps = (high - low) / spacing
     shape = np.round(steps).astype(int)[::-1] + 1
@@ -64,38 +66,40 @@ def sensor_grid_from_dci(path: AnyPath, *, height: object = None) -> SensorGrid:
             f"{spacing.tolist()} m; expected whole numbers, none negative"
         )
     check_spacing(spacing * _UM, path=path)
-    told = abs(_numbers(content, "Scan height", path=path)[0]) * _UM
+    height_in_file = abs(_numbers(content, "Scan height", path=path)[0]) * _UM
     return SensorGrid(
         origin=low * _UM,
         spacing=spacing * _UM,
         shape=tuple(int(number) for number in shape),
-        height=told if height is None else height,
-        side=_unless_spacing(2 * half, spacing),
+        height=height_in_file if height is None else height,
+        side=_separate_side(2 * half, spacing),
     )
 
 
-def sensor_grid_from_metadict(path: AnyPath, *, grains: Grains | None = None, height: object = None) -> SensorGrid:
-    """Sensors as a ``MetaDict_*.json`` of mmt_multipole_inversion describes them.
+def sensor_grid_from_metadict(
+    path: AnyPath, *, grains: Grains | None = None, height: ArrayLike | None = None
+) -> SensorGrid:
+    """Read the sensors from a ``MetaDict_*.json`` of mmt_multipole_inversion.
 
     Parameters
     ----------
     path
         The file, lengths in m: ``Scan height Hz``, extents ``Sx``, ``Sy`` and steps ``Sdx``, ``Sdy`` of the scan, the
         centre ``Sensor origin x``, ``y`` of the lowest left sensor (0 where absent), and the half-lengths ``Sensor
-        dimensions`` of a sensor. Where these are absent that program takes sensors for points; here their side is the
+        dimensions`` of a sensor. Where these are absent that program treats sensors as points; here their side is the
         spacing.
     grains
-        Raise unless there are as many as the ``Number of particles``.
+        Grains of the scan: an error is raised if their number is not the ``Number of particles``.
     height
         z of the scanning plane, µm, instead of that of the file.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If a key is missing or no number, the extents are no whole number of steps, sensors have a thickness, the number
-        of grains differs, or the spacing can only come from a mistaken unit.
+        If a key is missing or not a number, the extents are not a whole number of steps, sensors have a thickness, the
+        number of grains differs, or the spacing is only possible with a wrong unit.
     """
     content = read_json(path)
     values = {key: _numbers(content, key, path=path)[0] for key in METADICT_KEYS}
@@ -119,15 +123,26 @@ def sensor_grid_from_metadict(path: AnyPath, *, grains: Grains | None = None, he
     )
 
 
-def sensor_grid_from_json(path: AnyPath, *, grains: Grains | None = None, height: object = None) -> SensorGrid:
-    """Sensors of a JSON file of either program.
+def sensor_grid_from_json(
+    path: AnyPath, *, grains: Grains | None = None, height: ArrayLike | None = None
+) -> SensorGrid:
+    """Read the sensors from a JSON file of either program.
+
+    Parameters
+    ----------
+    path
+        The file, see `sensor_grid_from_dci` and `sensor_grid_from_metadict`.
+    grains
+        As for `sensor_grid_from_metadict`.
+    height
+        z of the scanning plane, µm, instead of that of the file.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file is of neither program, and as `sensor_grid_from_dci` and `sensor_grid_from_metadict`.
+        If the file is of neither program, and where `sensor_grid_from_dci` or `sensor_grid_from_metadict` raises it.
     """
     content = read_json(path)
     if METADICT_KEYS[0] in content:
@@ -140,7 +155,10 @@ def sensor_grid_from_json(path: AnyPath, *, grains: Grains | None = None, height
     )
 
 
-def _numbers(content: dict[str, object], key: str, *, path: AnyPath, count: tuple[int, ...] = (1,)) -> np.ndarray:
+def _numbers(
+    content: dict[str, JsonValue], key: str, *, path: AnyPath, count: tuple[int, ...] = (1,)
+) -> Float[np.ndarray, " number"]:
+    """Return the number or numbers of a key, of which there must be one of `count`."""
     if key not in content:
         raise ValueError(f"{path} has no key {key!r}; it has {', '.join(content) or 'none'}")
     try:
@@ -154,7 +172,10 @@ def _numbers(content: dict[str, object], key: str, *, path: AnyPath, count: tupl
     return values
 
 
-def _centres(content: dict[str, object], spacing: np.ndarray, *, path: AnyPath) -> tuple[np.ndarray, np.ndarray]:
+def _centres(
+    content: dict[str, JsonValue], spacing: Float[np.ndarray, "2"], *, path: AnyPath
+) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
+    """Return the centres (x, y) of the lowest left and the upper right sensor, m."""
     name, inward = ("Sensor center domain", 0.0)
     if f"{name} LL-x-y" not in content and "Scan domain LL-x-y" in content:
         name, inward = "Scan domain", 0.5
@@ -162,27 +183,31 @@ def _centres(content: dict[str, object], spacing: np.ndarray, *, path: AnyPath) 
     return low + inward * spacing, high - inward * spacing
 
 
-def _check_particles(content: dict[str, object], grains: Grains | None, *, path: AnyPath) -> None:
-    told = content.get("Number of particles")
-    if grains is not None and told is not None and told != len(grains):
+def _check_particles(content: dict[str, JsonValue], grains: Grains | None, *, path: AnyPath) -> None:
+    """Raise ValueError if the file gives another number of grains."""
+    expected = content.get("Number of particles")
+    if grains is not None and expected is not None and expected != len(grains):
         raise ValueError(
-            f"{path} is of a scan with {told} grains ('Number of particles'), but {len(grains)} grains are given; do "
-            "both come from one sample and step, with the same selection?"
+            f"{path} is of a scan with {expected} grains ('Number of particles'), but {len(grains)} grains are given; "
+            "do both come from one sample and step, with the same selection?"
         )
 
 
-def _side_of_metadict(content: dict[str, object], step: np.ndarray, *, path: AnyPath) -> np.ndarray | None:
+def _side_of_metadict(
+    content: dict[str, JsonValue], step: Float[np.ndarray, "2"], *, path: AnyPath
+) -> Float[np.ndarray, "2"] | None:
+    """Return the edges (x, y) of a sensor, µm, or None where they are the spacing."""
     if not content.get("Sensor dimensions"):
         return None
     half = _numbers(content, "Sensor dimensions", path=path, count=(2, 3))
     if len(half) == 3 and half[2] != 0:
         raise ValueError(
             f"{path}: 'Sensor dimensions' {half.tolist()} m give the sensors a thickness, which is not modelled here; "
-            "leave the third number out to average over the area in the scanning plane"
+            "remove the third number to average over the area in the scanning plane"
         )
-    return _unless_spacing(2 * half[:2], step)
+    return _separate_side(2 * half[:2], step)
 
 
-def _unless_spacing(side: np.ndarray, spacing: np.ndarray) -> np.ndarray | None:
-    """`side` (m) in µm, or None where it is the spacing but for rounding, so that sensors are known to adjoin."""
+def _separate_side(side: Float[np.ndarray, "2"], spacing: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"] | None:
+    """Return `side` (m) in µm, or None where it equals the spacing up to rounding, so that sensors adjoin exactly."""
     return None if np.allclose(side, spacing, rtol=1e-9, atol=0) else side * _UM

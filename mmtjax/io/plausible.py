@@ -1,8 +1,10 @@
-"""Refusal of values that only a mistaken unit can give, and of options that are none of the choices."""
+"""Checks that refuse values that only a wrong unit gives, and options that are not among the choices."""
 
 import numpy as np
+from jaxtyping import Float
 
 from mmtjax.io.text import AnyPath
+from mmtjax.precision import ArrayLike
 from mmtjax.scan.scan import Scan
 
 #: More than magnetite can give at its own surface (µ0 M_s = 0.6 T), in nT.
@@ -19,12 +21,12 @@ _SMALLEST_GRAIN, _LARGEST_GRAIN = 1e-3, 1e4
 
 
 def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
-    """`scan`, unless its field, spacing or height can only come from a mistaken unit.
+    """Return `scan` if its field, spacing and height are plausible in the units that they were read in.
 
     Parameters
     ----------
     scan
-        As read.
+        The scan as read.
     unit
         The unit that the field was taken to be in, for the error.
     path
@@ -34,7 +36,7 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
     ------
     ValueError
         If the field exceeds 1 T or nowhere reaches 1e-3 nT, if the spacing is not between 1 nm and 1 mm, or if the
-        height is negative or over 1 mm; the message names the option that overrides.
+        height is negative or over 1 mm; the message names the option that overrides it.
     """
     check_spacing(scan.grid.spacing, path=path)
     height = float(scan.grid.height)
@@ -55,13 +57,8 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
     return scan
 
 
-def check_spacing(spacing: object, *, path: AnyPath) -> None:
-    """Raise unless every number of `spacing`, µm, is between 1 nm and 1 mm.
-
-    Raises
-    ------
-    ValueError
-        Quoting the spacing and the option that overrides it.
+def check_spacing(spacing: ArrayLike, *, path: AnyPath) -> None:
+    """Raise ValueError unless every number of `spacing` (µm) is between 1 nm and 1 mm.
 
     Examples
     --------
@@ -78,14 +75,8 @@ def check_spacing(spacing: object, *, path: AnyPath) -> None:
             )
 
 
-def check_grain_size(diameter: np.ndarray, *, remedy: str, path: AnyPath) -> None:
-    """Raise unless every diameter (grain,), µm, is between 1 nm and 10 mm.
-
-    Raises
-    ------
-    ValueError
-        Quoting the first diameter that is not, and `remedy`.
-    """
+def check_grain_size(diameter: Float[np.ndarray, " grain"], *, remedy: str, path: AnyPath) -> None:
+    """Raise ValueError unless every diameter (µm) is between 1 nm and 10 mm; the message ends with `remedy`."""
     wrong = diameter[~((diameter >= _SMALLEST_GRAIN) & (diameter <= _LARGEST_GRAIN))]
     if len(wrong):
         raise ValueError(
@@ -94,18 +85,13 @@ def check_grain_size(diameter: np.ndarray, *, remedy: str, path: AnyPath) -> Non
         )
 
 
-def unit_option(unit: str) -> str:
-    """What to do about lengths read in a wrong `unit`, for an error."""
+def unit_remedy(unit: str) -> str:
+    """Return the end of an error about lengths that were read in a wrong `unit`."""
     return f"lengths were read in {unit}, pass the unit of the file, 'm', 'mm', 'um' or 'nm', as unit="
 
 
-def check_choice(value: object, choices: tuple[str, ...], *, option: str) -> None:
-    """Raise unless `value` is one of `choices`.
-
-    Raises
-    ------
-    ValueError
-        Listing the choices.
+def check_choice(value: str, choices: tuple[str, ...], *, option: str) -> None:
+    """Raise ValueError unless `value`, passed as `option`, is one of `choices`.
 
     Examples
     --------

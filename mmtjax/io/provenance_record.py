@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, options, and the fingerprints of the input files."""
+"""Record how a result was made: versions, options, and checksums of the input files."""
 
 import hashlib
 import importlib.metadata
@@ -11,20 +11,20 @@ from pathlib import Path, PurePath
 import jax
 import numpy as np
 
-from mmtjax.io.text import AnyPath, require_file
+from mmtjax.io.text import AnyPath, JsonValue, require_file
 
 _PACKAGES = ("mmtjax", "jax", "jaxlib", "numpy", "scipy")
 
 
-def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | None = None) -> dict[str, object]:
-    """Record of how a result is made, of plain values that JSON can hold.
+def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | None = None) -> dict[str, JsonValue]:
+    """Return a record of how a result is made, of values that JSON can hold.
 
     Parameters
     ----------
     inputs
-        The files that the result is made of.
+        The files that the result is computed from.
     options
-        What the user asked for; paths and arrays become text and lists.
+        The options of the user, of any type; paths become text and arrays become lists.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | N
     Raises
     ------
     FileNotFoundError
-        If an input is not there.
+        If an input does not exist.
 
     Examples
     --------
@@ -52,24 +52,32 @@ def provenance(inputs: Iterable[AnyPath] = (), options: Mapping[str, object] | N
         "precision": jax.dtypes.canonicalize_dtype(np.float64).name,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "options": json.loads(json.dumps(dict(options or {}), default=_plain)),
-        "inputs": [_fingerprint(path) for path in inputs],
+        "inputs": [_input_record(path) for path in inputs],
     }
 
 
-def write_provenance(directory: AnyPath, record: Mapping[str, object]) -> None:
-    """Write a record as ``provenance.json`` into a directory that is there."""
+def recorded_inputs(record: Mapping[str, JsonValue]) -> list[str]:
+    """Return the paths of the input files in a record of `provenance`."""
+    inputs = record.get("inputs")
+    return [str(entry["path"]) for entry in inputs] if isinstance(inputs, list) else []
+
+
+def write_provenance(directory: AnyPath, record: Mapping[str, JsonValue]) -> None:
+    """Write a record as ``provenance.json`` into an existing directory."""
     text = json.dumps(dict(record), indent=1, ensure_ascii=False)
     (Path(directory) / "provenance.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> JsonValue:
+    """Return a value that JSON can hold for one that it cannot."""
     if isinstance(value, PurePath):
         return str(value)
     return np.asarray(value).tolist() if hasattr(value, "__array__") else repr(value)
 
 
-def _fingerprint(path: AnyPath) -> dict[str, object]:
-    place = require_file(path)
-    with place.open("rb") as stream:
+def _input_record(path: AnyPath) -> dict[str, JsonValue]:
+    """Return the path, size and checksum of a file."""
+    file = require_file(path)
+    with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"path": str(path), "bytes": place.stat().st_size, "sha256": digest}
+    return {"path": str(path), "bytes": file.stat().st_size, "sha256": digest}

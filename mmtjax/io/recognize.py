@@ -1,24 +1,25 @@
-"""What kind of file a file may be, by its name and its first lines or its index."""
+"""Recognize the kind of a file by its name and its first lines or the names of its arrays."""
 
 import itertools
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
-from mmtjax.io.arrays import load_npy, load_npz
+from mmtjax.io.npy import load_npy, load_npz
 from mmtjax.io.parameters import DCI_KEYS, METADICT_KEYS
 from mmtjax.io.qdmlab import is_b111, load_mat
 from mmtjax.io.text import AnyPath, is_number, read_json, read_text, require_file, split_cells
 
-#: Rows that are looked at.
+#: Number of rows that are examined.
 _ROWS = 40
 
-#: A moment of a grain in A m² stays below, a place in a slice in m lies above.
-_MOMENT_OR_PLACE = (1e-11, 1e-8)
+#: Moments of grains, A m², are below the first number; coordinates in a slice, m, are above the second.
+_MOMENT_OR_POSITION = (1e-11, 1e-8)
 
 
 def recognize(path: AnyPath) -> tuple[str, ...]:
-    """Kinds that the file may be, the likeliest first; none for a file of no kind known here.
+    """Return the kinds that a file may be, the likeliest first; empty for a file of no known kind.
 
     Grains are ``cuboids``, ``voxels``, ``stack``, ``dragonfly`` or ``positions``; maps ``text``, ``npy``, ``qdmlab`` or
     ``netcdf``; the rest ``moments``, ``multipoles``, ``mask``, ``b111``, ``domainbounds``, ``dci-parameters``,
@@ -27,9 +28,9 @@ def recognize(path: AnyPath) -> tuple[str, ...]:
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If the file does not exist.
     ValueError
-        If the file is empty, or so damaged that its kind does not show.
+        If the file is empty, or too damaged to recognize its kind.
     """
     if Path(path).is_dir():
         return ("results",) if (Path(path) / "grains.parquet").is_file() else ()
@@ -81,7 +82,7 @@ def _recognize_text(path: AnyPath) -> tuple[str, ...]:
         return ("dragonfly",)
     headed = not any(is_number(cell) for cell in split_cells(lines[0]))
     sample = [split_cells(line) for line in itertools.islice(lines, int(headed), _ROWS)]
-    # The last line looked at may be cut short; its reader says so better than this function could.
+    # The last line may be cut short; the reader of the file raises the error, with the number of the line.
     rows = [row for row in sample if len(row) == len(sample[0]) and all(map(is_number, row))]
     if not rows:
         return ()
@@ -89,7 +90,8 @@ def _recognize_text(path: AnyPath) -> tuple[str, ...]:
     return _by_columns(table, headed=headed, length=len(lines))
 
 
-def _by_columns(table: np.ndarray, *, headed: bool, length: int) -> tuple[str, ...]:
+def _by_columns(table: Float[np.ndarray, "row column"], *, headed: bool, length: int) -> tuple[str, ...]:
+    """Return the kinds of a table of numbers, from its first rows and the number of all its lines."""
     whole = np.all(table == np.round(table), axis=0)
     columns = table.shape[1]
     matrix = () if headed else ("text",)
@@ -105,13 +107,13 @@ def _by_columns(table: np.ndarray, *, headed: bool, length: int) -> tuple[str, .
 
 
 def _positions_or_moments(typical: float) -> tuple[str, ...]:
-    """Which of the two tables of five columns, ``x y z volume id`` and ``mx my mz volume id``, has such numbers.
+    """Decide between ``x y z volume id`` and ``mx my mz volume id`` by the typical size of the first two columns.
 
     Examples
     --------
     >>> _positions_or_moments(5e-4), _positions_or_moments(1e-13)
     (('positions',), ('moments',))
     """
-    if typical > _MOMENT_OR_PLACE[1]:
+    if typical > _MOMENT_OR_POSITION[1]:
         return ("positions",)
-    return ("moments",) if typical < _MOMENT_OR_PLACE[0] else ("positions", "moments")
+    return ("moments",) if typical < _MOMENT_OR_POSITION[0] else ("positions", "moments")

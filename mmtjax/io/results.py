@@ -1,4 +1,4 @@
-"""Results of an inversion on disk: a table of grains, for machines and for people, and maps."""
+"""Write and read the results of an inversion: a table of grains, as Parquet and CSV, and maps in NetCDF."""
 
 import json
 from collections.abc import Mapping
@@ -12,18 +12,19 @@ import xarray
 
 from mmtjax.io.netcdf import load_dataset
 from mmtjax.io.output import output_directory
+from mmtjax.io.provenance_record import recorded_inputs
 from mmtjax.io.tables import write_table
-from mmtjax.io.text import AnyPath, require_file
+from mmtjax.io.text import AnyPath, JsonValue, require_file
 
 _PARQUET, _CSV, _MAPS = "grains.parquet", "grains.csv", "maps.nc"
 
 
 class Results(NamedTuple):
-    """What `read_results` reads back; units of the columns are in ``table.attrs["units"]``."""
+    """Results of an inversion that `read_results` has read; ``table.attrs["units"]`` has the units of the columns."""
 
     table: pd.DataFrame
     maps: xarray.Dataset
-    provenance: dict[str, object]
+    provenance: dict[str, JsonValue]
 
 
 def write_results(
@@ -31,22 +32,22 @@ def write_results(
     *,
     table: pd.DataFrame,
     maps: xarray.Dataset,
-    provenance: Mapping[str, object],
+    provenance: Mapping[str, JsonValue],
     overwrite: bool = False,
 ) -> Path:
-    """Write results into a new directory, which is there whole or not at all.
+    """Write results into a new directory, which is either complete or does not exist.
 
     Parameters
     ----------
     directory
         The directory to make.
     table
-        One row per grain; ``table.attrs["units"]`` is a dictionary of column and unit, empty text or absent for a
-        column without.
+        One row per grain. ``table.attrs["units"]`` maps columns to units; a column without unit is absent or has an
+        empty text.
     maps
         Maps on the sensor grid, with their units as attributes.
     provenance
-        As `mmtjax.io.provenance` makes it; it stands in all three files.
+        As `mmtjax.io.provenance` returns it; it is written into all three files.
     overwrite
         Replace a directory of that name, see `output_directory`.
 
@@ -59,50 +60,57 @@ def write_results(
     Raises
     ------
     FileExistsError
-        If the directory is there and `overwrite` is not set.
+        If the directory exists and `overwrite` is not set.
     ValueError
-        If units are given for columns that the table has not, the table has an index of its own, or the directory to be
+        If units are given for columns that do not exist, the table has an index of its own, or the directory to be
         replaced holds an input.
     """
-    inputs = [str(entry["path"]) for entry in provenance.get("inputs", [])]
+    inputs = recorded_inputs(provenance)
     with output_directory(directory, overwrite=overwrite, inputs=inputs) as partial:
         fill_results(partial, table=table, maps=maps, provenance=provenance)
     return Path(directory)
 
 
 def fill_results(
-    directory: AnyPath, *, table: pd.DataFrame, maps: xarray.Dataset, provenance: Mapping[str, object]
+    directory: AnyPath, *, table: pd.DataFrame, maps: xarray.Dataset, provenance: Mapping[str, JsonValue]
 ) -> None:
-    """Write the files of `write_results` into a directory that is there, as one of `output_directory`.
+    """Write the files of `write_results` into an existing directory, for example one of `output_directory`.
+
+    Parameters
+    ----------
+    directory
+        The directory.
+    table, maps, provenance
+        As for `write_results`.
 
     Raises
     ------
     ValueError
-        As `write_results`.
+        As `write_results` raises it for a table.
     """
     units = _units_of(table)
     record = json.dumps(dict(provenance), ensure_ascii=False)
-    place = Path(directory)
-    _write_parquet(place / _PARQUET, table, units, record)
+    folder = Path(directory)
+    _write_parquet(folder / _PARQUET, table, units, record)
     comment = "mmtjax results\n" + json.dumps(dict(provenance), indent=1, ensure_ascii=False)
-    write_table(place / _CSV, table, comment=comment, digits=None)
-    maps.assign_attrs(provenance=record).to_netcdf(place / _MAPS, engine="h5netcdf")
+    write_table(folder / _CSV, table, comment=comment, digits=None)
+    maps.assign_attrs(provenance=record).to_netcdf(folder / _MAPS, engine="h5netcdf")
 
 
 def read_results(directory: AnyPath) -> Results:
-    """Table, maps and provenance that `write_results` has written.
+    """Read the table, the maps and the provenance that `write_results` has written.
 
     Raises
     ------
     FileNotFoundError
-        If the directory or one of its files is not there.
+        If the directory or one of its files does not exist.
     ValueError
         If a file is cut short or was not written by `write_results`.
     """
-    place = Path(directory)
-    if not place.is_dir():
-        raise FileNotFoundError(f"{place}: there is no such directory of results")
-    file = require_file(place / _PARQUET)
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such directory of results")
+    file = require_file(folder / _PARQUET)
     try:
         content = pyarrow.parquet.read_table(file)
     except (pa.ArrowException, OSError) as error:
@@ -116,17 +124,18 @@ def read_results(directory: AnyPath) -> Results:
         for field in content.schema
         if field.metadata and b"units" in field.metadata
     }
-    maps = load_dataset(place / _MAPS)
+    maps = load_dataset(folder / _MAPS)
     maps.attrs.pop("provenance", None)
     return Results(table, maps, json.loads(metadata[b"provenance"]))
 
 
 def _units_of(table: pd.DataFrame) -> dict[str, str]:
+    """Return the units of the columns that have one."""
     units = {column: unit for column, unit in table.attrs.get("units", {}).items() if unit}
-    strangers = [column for column in units if column not in table.columns]
-    if strangers:
+    unknown = [column for column in units if column not in table.columns]
+    if unknown:
         raise ValueError(
-            f"units are given for {strangers}, which are no columns; the table has {list(map(str, table.columns))}"
+            f"units are given for {unknown}, which are not columns; the table has {list(map(str, table.columns))}"
         )
     if not table.index.equals(pd.RangeIndex(len(table))):
         raise ValueError(
@@ -137,6 +146,7 @@ def _units_of(table: pd.DataFrame) -> dict[str, str]:
 
 
 def _write_parquet(file: Path, table: pd.DataFrame, units: dict[str, str], record: str) -> None:
+    """Write a table with its units in the metadata of the columns and the provenance in that of the file."""
     content = pa.Table.from_pandas(table, preserve_index=False)
     fields = [
         field.with_metadata({"units": units[field.name]}) if field.name in units else field for field in content.schema

@@ -1,6 +1,6 @@
-"""Scans from a file of any format known here."""
+"""Read scans from a file of any known format."""
 
-from mmtjax.io.dispatch import call_reader, choose_format
+from mmtjax.io.dispatch import ReaderOption, call_reader, choose_format
 from mmtjax.io.domainbounds import DomainBounds, crop_to_bounds, read_domainbounds
 from mmtjax.io.mask import read_mask, with_mask
 from mmtjax.io.matrix import read_matrix
@@ -12,13 +12,13 @@ from mmtjax.scan.scan import Scan
 
 _READERS = {"text": read_matrix, "npy": read_matrix, "qdmlab": read_qdmlab, "netcdf": read_netcdf}
 
-#: Files that are given for a map and are none, and what to do with them.
+#: What to do with files that belong to a map but are not a map.
 _INSTEAD = {
     "dci-parameters": "it describes the sensors of a map: read the map, with this file as parameters=",
     "metadict": "it describes the sensors of a map: read the map, with this file as parameters=",
     "mask": "it is a mask: read the map, with this file as mask=",
     "domainbounds": "it is the window of a map: read the map, with this file as bounds=",
-    "b111": "it is B111, in gauss, and not Bz; make Bz of it in QDMlab (QDMdataprocessing) and read the Bz_uc*.mat",
+    "b111": "it is B111, in gauss, and not Bz; make Bz from it in QDMlab (QDMdataprocessing) and read the Bz_uc*.mat",
 }
 
 
@@ -30,9 +30,9 @@ def read_scan(
     mask_true_is: str | None = None,
     bounds: AnyPath | DomainBounds | None = None,
     frame: str | None = None,
-    **options: object,
+    **options: ReaderOption,
 ) -> Scan:
-    """Scan from a file, whose format is told by its contents.
+    """Read a scan from a file, whose format is recognized by its contents.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ def read_scan(
     bounds, frame
         Part of the map to keep, as `read_domainbounds` reads it, and the frame of its coordinates, ``"map"`` by
         default, see `crop_to_bounds`.
-    options
-        Those of the reader of the format: for a bare matrix ``parameters``, or ``unit``, ``spacing`` and ``height``.
-        None stands for an option not given.
+    **options
+        Options of the reader of the format: for a bare matrix ``parameters``, or ``unit``, ``spacing`` and ``height``.
+        None stands for an option that is not given.
 
     Raises
     ------
     FileNotFoundError
-        If a file is not there.
+        If a file does not exist.
     ValueError
-        If the file looks like no map or the reader of its format refuses it, for an option that the format does not
-        have, and for a mask or bounds that do not fit.
+        If the file does not look like a map or the reader of its format refuses it, for an option that the format does
+        not have, and for a mask or bounds that do not fit.
     """
     candidates = () if format is not None else recognize(path)
     if candidates and candidates[0] in _INSTEAD:
@@ -65,10 +65,10 @@ def read_scan(
     chosen = choose_format(path, tuple(_READERS), format=format, candidates=candidates, what="a map")
     if mask is None and mask_true_is is not None:
         raise ValueError(
-            f"{path}: mask_true_is={mask_true_is!r} says how to take a mask, and there is none; pass mask="
+            f"{path}: mask_true_is={mask_true_is!r} says how to read a mask, but no mask is given; pass mask="
         )
     if bounds is None and frame is not None:
-        raise ValueError(f"{path}: frame={frame!r} says how to take bounds, and there are none; pass bounds=")
+        raise ValueError(f"{path}: frame={frame!r} says how to read bounds, but no bounds are given; pass bounds=")
     scan = call_reader(_READERS[chosen], path, options, format=chosen)
     if mask is not None:
         scan = with_mask(scan, read_mask(mask, mask_true_is=mask_true_is, shape=scan.grid.shape))

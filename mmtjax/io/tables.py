@@ -1,4 +1,4 @@
-"""Tables as CSV: units in the headings, where they come from in comment lines."""
+"""Write and read tables as CSV, with units in the headings and comment lines above them."""
 
 import re
 from pathlib import Path
@@ -14,13 +14,13 @@ def write_table(file: AnyPath, table: pandas.DataFrame, *, comment: str = "", di
     Parameters
     ----------
     file
-        Where to write; a file of that name is replaced.
+        The file to write; an existing one is replaced.
     table
-        The table; its index is left out.
+        The table; its index is not written.
     comment
-        Text for lines that begin with ``#``, above the headings.
+        Text that is written above the headings, in lines that begin with ``#``.
     digits
-        Significant digits that are written, None for all; figures and comparisons need four.
+        Number of significant digits, or None for all.
 
     Returns
     -------
@@ -38,29 +38,29 @@ def write_table(file: AnyPath, table: pandas.DataFrame, *, comment: str = "", di
     1.5
     """
     headings = {name: f"{name} ({unit})" for name, unit in table.attrs.get("units", {}).items() if unit}
-    place = Path(file)
-    with place.open("w", encoding="utf-8", newline="") as stream:
+    path = Path(file)
+    with path.open("w", encoding="utf-8", newline="") as stream:
         stream.writelines(f"# {line}\n" for line in comment.splitlines())
-        digits_of = None if digits is None else f"%.{digits}g"
-        table.rename(columns=headings).to_csv(stream, index=False, lineterminator="\n", float_format=digits_of)
-    return place
+        number_format = None if digits is None else f"%.{digits}g"
+        table.rename(columns=headings).to_csv(stream, index=False, lineterminator="\n", float_format=number_format)
+    return path
 
 
 def read_table(file: AnyPath) -> pandas.DataFrame:
-    """Table that `write_table` has written, with plain names of columns and the units in ``attrs``.
+    """Read a table that `write_table` has written; ``attrs["units"]`` has the units of its columns.
 
     Raises
     ------
     FileNotFoundError
-        If the file is not there.
+        If the file does not exist.
     ValueError
-        If it holds no table.
+        If the file holds no table.
     """
-    place = require_file(file)
+    path = require_file(file)
     try:
-        table = pandas.read_csv(place, comment="#", encoding="utf-8")
+        table = pandas.read_csv(path, comment="#", encoding="utf-8")
     except pandas.errors.EmptyDataError as error:
-        raise ValueError(f"{place} holds no table") from error
+        raise ValueError(f"{path} holds no table") from error
     units = {}
     for heading in table.columns:
         if found := re.fullmatch(r"(.*) \((.*)\)", heading):

@@ -1,4 +1,4 @@
-"""Numbers and JSON from files that people have edited, cut and copied, with the line that is wrong in every error."""
+"""Read numbers and JSON from text files that people have edited; errors quote the line that is wrong."""
 
 import json
 import os
@@ -10,59 +10,62 @@ from jaxtyping import Float, Int
 
 AnyPath = str | os.PathLike[str]
 
+#: A value that JSON can hold.
+JsonValue = str | float | bool | list | dict | None
+
 
 class NumberTable(NamedTuple):
-    """Rows of numbers, (row, column), and the line of the file that each stands in, (row,), from 1."""
+    """Rows of numbers (row, column), and the line of the file that each row is in (row,), counted from 1."""
 
     values: Float[np.ndarray, "row column"]
     lines: Int[np.ndarray, " row"]
 
 
 def require_file(path: AnyPath) -> Path:
-    """`path` as a `Path`, of a file that is there and not empty.
+    """Return `path` as a `Path` if it is a file that is not empty.
 
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If the file does not exist.
     ValueError
-        If it is a directory, or a file of no bytes.
+        If it is a directory or an empty file.
     """
-    place = Path(path)
-    if not place.exists():
-        raise FileNotFoundError(f"{place}: there is no such file")
-    if place.is_dir():
-        raise ValueError(f"{place} is a directory; name a file in it")
-    if place.stat().st_size == 0:
-        raise ValueError(f"{place} is empty; was its copy or download cut short?")
-    return place
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: there is no such file")
+    if file.is_dir():
+        raise ValueError(f"{file} is a directory; name a file in it")
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file} is empty; was its copy or download cut short?")
+    return file
 
 
 def read_text(path: AnyPath) -> str:
-    """Contents of a text file: UTF-8 with or without byte-order mark, else Latin-1.
+    """Read a text file: UTF-8 with or without byte-order mark, else Latin-1.
 
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If the file does not exist.
     ValueError
-        If the file is empty, white space only, or binary.
+        If the file is empty, holds only white space, or is binary.
     """
-    place = require_file(path)
-    raw = place.read_bytes()
+    file = require_file(path)
+    raw = file.read_bytes()
     if b"\0" in raw:
-        raise ValueError(f"{place} is not a text file: it holds zero bytes")
+        raise ValueError(f"{file} is not a text file: it holds zero bytes")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     if not text.strip():
-        raise ValueError(f"{place} holds nothing but white space; was its copy or download cut short?")
+        raise ValueError(f"{file} holds only white space; was its copy or download cut short?")
     return text
 
 
 def split_cells(line: str) -> list[str]:
-    """Cells of a line that are separated by white space, commas or semicolons.
+    """Split a line into cells, which are separated by white space, commas or semicolons.
 
     Examples
     --------
@@ -88,27 +91,27 @@ def is_number(cell: str) -> bool:
 
 
 def read_numbers(path: AnyPath, *, columns: int | None = None, names: str = "") -> NumberTable:
-    """Table of numbers; blank lines, lines that begin with ``#`` and headings above the first row are passed over.
+    """Read a table of numbers; blank lines, lines that begin with ``#`` and headings above the first row are skipped.
 
     Parameters
     ----------
     path
-        A text file, cells separated by white space, commas or semicolons.
+        A text file, with cells separated by white space, commas or semicolons.
     columns
-        How many columns there must be; by default as many as in the first row.
+        Number of columns; by default that of the first row.
     names
         What the columns hold, for the errors.
 
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If the file does not exist.
     ValueError
         For a cell that is not a number, a line with more or fewer cells than the others, and a file without numbers.
     """
     rows: list[list[float]] = []
     lines: list[int] = []
-    wanted = f" ({names})" if names else ""
+    described = f" ({names})" if names else ""
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = split_cells(line)
         if not cells or line.lstrip().startswith("#"):
@@ -123,23 +126,32 @@ def read_numbers(path: AnyPath, *, columns: int | None = None, names: str = "") 
         expected = columns if columns is not None else len(rows[0]) if rows else len(row)
         if len(row) != expected:
             raise ValueError(
-                f"{path}, line {number}: {len(row)} columns where {expected} are expected{wanted}; is the file cut "
+                f"{path}, line {number}: {len(row)} columns where {expected} are expected{described}; is the file cut "
                 "short, or another kind of file?"
             )
         rows.append(row)
         lines.append(number)
     if not rows:
-        raise ValueError(f"{path} holds no numbers{wanted}; was its copy or download cut short?")
+        raise ValueError(f"{path} holds no numbers{described}; was its copy or download cut short?")
     return NumberTable(np.array(rows), np.array(lines))
 
 
 def whole_numbers(table: NumberTable, column: int, *, path: AnyPath, name: str) -> Int[np.ndarray, " row"]:
-    """One column of `table` as integers.
+    """Return one column of `table` as integers.
+
+    Parameters
+    ----------
+    table
+        As `read_numbers` returns it.
+    column
+        Index of the column, from 0.
+    path, name
+        The file and what the column holds, for the error.
 
     Raises
     ------
     ValueError
-        For a value that is not a whole number; the message has its line.
+        For a value that is not a whole number; the message quotes its line.
 
     Examples
     --------
@@ -156,25 +168,25 @@ def whole_numbers(table: NumberTable, column: int, *, path: AnyPath, name: str) 
 
 
 def require_finite(table: NumberTable, *, path: AnyPath) -> None:
-    """Raise, naming the line, unless every value of `table` is finite."""
+    """Raise ValueError, with the line, unless every value of `table` is finite."""
     wrong = np.argwhere(~np.isfinite(table.values))
     if len(wrong):
         row, column = wrong[0]
         raise ValueError(
             f"{path}, line {table.lines[row]}: column {column + 1} is {table.values[row, column]}; remove the line or "
-            "mend the value"
+            "correct the value"
         )
 
 
-def read_json(path: AnyPath) -> dict[str, object]:
-    """The object in a JSON file.
+def read_json(path: AnyPath) -> dict[str, JsonValue]:
+    """Read a JSON file that holds one object, as a dictionary.
 
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If the file does not exist.
     ValueError
-        If the text is not JSON, as after a cut copy, or not an object.
+        If the text is not JSON, for example because its copy was cut short, or not an object.
     """
     try:
         content = json.loads(read_text(path))

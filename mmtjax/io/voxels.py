@@ -1,4 +1,4 @@
-"""Grains as voxels: text of places, or a labelled stack of images."""
+"""Read grains as voxels, from a text file of their coordinates or from a labelled stack of images."""
 
 import struct
 import zlib
@@ -7,22 +7,25 @@ from pathlib import Path
 import equinox as eqx
 import numpy as np
 import tifffile
+from jaxtyping import Float
 
-from mmtjax.io.arrays import load_npy
 from mmtjax.io.depth import sign_of_z
+from mmtjax.io.npy import load_npy
 from mmtjax.io.plausible import check_spacing
 from mmtjax.io.text import AnyPath, read_numbers, require_file, whole_numbers
-from mmtjax.precision import float64_array
+from mmtjax.precision import ArrayLike, float64_array
 from mmtjax.sources.grains import Grains
 
-_NEEDS = (
-    "a voxel file tells neither its scale nor its place. Pass spacing=, the edge of a voxel in µm, and "
+_NEEDED_OPTIONS = (
+    "a voxel file holds neither its scale nor its origin. Pass spacing=, the edge of a voxel in µm, and "
     "origin=(x, y, z), the centre of the voxel with the indices 0, 0, 0 in µm"
 )
 
 
-def read_voxels(path: AnyPath, *, spacing: object = None, origin: object = None, z: str | None = None) -> Grains:
-    """Grains from a text file of voxels, four columns: grain id and whole coordinates x, y, z.
+def read_voxels(
+    path: AnyPath, *, spacing: ArrayLike | None = None, origin: ArrayLike | None = None, z: str | None = None
+) -> Grains:
+    """Read grains from a text file of voxels, with four columns: grain id and whole coordinates x, y, z.
 
     Parameters
     ----------
@@ -39,14 +42,14 @@ def read_voxels(path: AnyPath, *, spacing: object = None, origin: object = None,
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        Without `spacing` and `origin`; for a line that has not four whole numbers, a voxel that is there twice, a z
-        that the file cannot tell, and a spacing that only a wrong unit gives.
+        Without `spacing` and `origin`; for a line that does not have four whole numbers, a voxel that is listed twice,
+        grains above the surface without the option `z`, and a spacing that only a wrong unit gives.
     """
-    edge, start = _scale(spacing, origin, path=path)
+    edge, start = _edge_and_origin(spacing, origin, path=path)
     table = read_numbers(path, columns=4, names="index x y z")
-    names = whole_numbers(table, 0, path=path, name="grain id")
+    ids = whole_numbers(table, 0, path=path, name="grain id")
     voxels = np.column_stack(
         [
             whole_numbers(table, column, path=path, name=f"coordinate {axis}")
@@ -57,16 +60,18 @@ def read_voxels(path: AnyPath, *, spacing: object = None, origin: object = None,
     if np.any(count > 1):
         row = first[np.argmax(count)]
         raise ValueError(
-            f"{path}, line {table.lines[row]}: the voxel {voxels[row].tolist()} is there {count.max()} times; keep one"
+            f"{path}, line {table.lines[row]}: the voxel {voxels[row].tolist()} is listed {count.max()} times; keep one"
         )
     sign = sign_of_z(start[2] + edge[2] * voxels[:, 2], z=z, path=path)
-    place = start + edge * [1, 1, sign] * voxels
-    half = np.broadcast_to(edge / 2, place.shape)
-    return Grains.from_cuboids(np.column_stack([place, half, names]), allow_overlap=True)
+    centre = start + edge * [1, 1, sign] * voxels
+    half = np.broadcast_to(edge / 2, centre.shape)
+    return Grains.from_cuboids(np.column_stack([centre, half, ids]), allow_overlap=True)
 
 
-def read_stack(path: AnyPath, *, spacing: object = None, origin: object = None, z: str | None = None) -> Grains:
-    """Grains from a labelled stack of images, ``.npy`` or ``.tif``, as a segmentation of microCT gives it.
+def read_stack(
+    path: AnyPath, *, spacing: ArrayLike | None = None, origin: ArrayLike | None = None, z: str | None = None
+) -> Grains:
+    """Read grains from a labelled stack of images, ``.npy`` or ``.tif``, such as a segmentation of microCT.
 
     Parameters
     ----------
@@ -83,12 +88,13 @@ def read_stack(path: AnyPath, *, spacing: object = None, origin: object = None, 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         Without `spacing` and `origin`; for a file that is cut short, is not three-dimensional or not of whole numbers,
-        or holds no grain; for an order of slices that the file cannot tell and a spacing that only a wrong unit gives.
+        or holds no grain; for grains above the surface without the option `z`, and a spacing that only a wrong unit
+        gives.
     """
-    edge, start = _scale(spacing, origin, path=path)
+    edge, start = _edge_and_origin(spacing, origin, path=path)
     labels = load_labels(path)
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         hint = "; is it a single slice, or was its copy cut short?" if labels.ndim < 3 else ""
@@ -105,39 +111,45 @@ def read_stack(path: AnyPath, *, spacing: object = None, origin: object = None, 
 
 
 def load_labels(path: AnyPath) -> np.ndarray:
-    """Array of a ``.npy`` or ``.tif`` file.
+    """Read the array of a ``.npy`` or ``.tif`` file.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If the file is cut short or of another kind.
     """
     if Path(path).suffix.lower() not in (".tif", ".tiff"):
         return load_npy(path)
-    place = require_file(path)
+    file = require_file(path)
     try:
-        return np.asarray(tifffile.imread(place))
+        return np.asarray(tifffile.imread(file))
     except (ValueError, OSError, IndexError, KeyError, TypeError, struct.error, zlib.error) as error:
-        raise ValueError(f"{place} does not read as a TIFF image ({error}); was its copy cut short?") from error
+        raise ValueError(f"{file} does not read as a TIFF image ({error}); was its copy cut short?") from error
 
 
-def _scale(spacing: object, origin: object, *, path: AnyPath) -> tuple[np.ndarray, np.ndarray]:
+def _edge_and_origin(
+    spacing: ArrayLike | None, origin: ArrayLike | None, *, path: AnyPath
+) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """Return the edges of a voxel and the centre of the voxel [0, 0, 0], both (x, y, z) in µm."""
     if spacing is None and origin is not None:
-        raise ValueError(f"{path}: a voxel file does not tell its scale. Pass spacing=, the edge of a voxel in µm")
+        raise ValueError(f"{path}: a voxel file does not hold its scale. Pass spacing=, the edge of a voxel in µm")
     if spacing is None or origin is None:
-        raise ValueError(f"{path}: {_NEEDS}; got spacing={spacing!r}, origin={origin!r}")
+        raise ValueError(f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}")
     edge = np.asarray(float64_array(spacing, name="spacing"))
     start = np.asarray(float64_array(origin, name="origin"))
     if edge.shape not in ((), (3,)) or start.shape != (3,):
-        raise ValueError(f"{path}: {_NEEDS}; got spacing={spacing!r}, origin={origin!r}")
+        raise ValueError(f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}")
     check_spacing(edge, path=path)
     return np.broadcast_to(edge, (3,)), start
 
 
 def _mirrored(grains: Grains) -> Grains:
-    """Mirror image in z = 0; the weights change sign with the direction in which a boundary is crossed."""
+    """Return the grains mirrored in z = 0.
+
+    Corners change the sign of their weights, because a boundary is then crossed in the other direction.
+    """
     flip = np.array([1.0, 1.0, -1.0])
     return eqx.tree_at(
         lambda g: (g.position, g.corner_offset, g.corner_weight),

@@ -1,1 +1,1 @@
-"""What is said of a solution in words and numbers."""
+"""Text and tables about a solution."""

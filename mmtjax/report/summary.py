@@ -1,9 +1,10 @@
-"""What the commands print: the table at the end of an inversion, and lists of names and values."""
+"""Tables that the commands print: the summary of an inversion, and lists of names and values."""
 
 from collections.abc import Mapping
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from rich.table import Table
 
 from mmtjax.inversion.solution import Solution
@@ -16,7 +17,15 @@ _LIMITS = (0.01, 0.05, 0.10, 0.20, 1.00)
 
 
 def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
-    """What to know of a solution, with units, as a table of rich."""
+    """Summarize a solution as a table of rich, with units.
+
+    Parameters
+    ----------
+    solution
+        The solution.
+    limit
+        Uncertainty ratio up to which a grain is trusted, as a fraction.
+    """
     grid, count = solution.scan.grid, len(solution.grains)
     side, ratio = np.asarray(grid.side), np.asarray(solution.uncertainty_ratio)
     residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
@@ -49,7 +58,7 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
 
 
 def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
-    """Names and values in two columns that fold rather than lose text."""
+    """Return a table of names and values in two columns that wrap long text."""
     table = Table(title=title, show_header=False, title_justify="left", title_style="bold", box=None, padding=(0, 1))
     table.add_column(style="bold", overflow="fold", max_width=40)
     table.add_column(overflow="fold")
@@ -64,9 +73,10 @@ def _choice(found: SsrThreshold | StatisticThreshold, value: str) -> str:
     return f"{value}: {found.selected} grains, {percent(round(found.recovered, 3))} of the trusted"
 
 
-def _counts(ratio: np.ndarray) -> str:
+def _counts(ratio: Float[np.ndarray, " grain"]) -> str:
+    """Return the numbers of grains within each of the limits as text."""
     return ", ".join(str(int(np.sum(ratio <= bound))) for bound in _LIMITS)
 
 
-def _range(values: np.ndarray) -> str:
+def _range(values: Float[np.ndarray, " grain"]) -> str:
     return f"{values.min():.3g} to {values.max():.3g}"

@@ -1,4 +1,4 @@
-"""Where the field was measured and what was found there."""
+"""Sensor grids, and maps of the field measured on them."""
 
 from mmtjax.scan.grid import SensorGrid as SensorGrid
 from mmtjax.scan.scan import Scan as Scan

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.precision import float64_array, is_concrete
+from mmtjax.precision import ArrayLike, float64_array, is_concrete
 
 AnyArray = np.ndarray | jax.Array
 
@@ -13,21 +13,21 @@ AnyArray = np.ndarray | jax.Array
 class SensorGrid(eqx.Module):
     """A regular grid of sensors in one plane, each measuring the mean of Bz over a rectangle.
 
-    Maps on the grid are indexed [y, x]; row 0 has the lowest y. Lengths are µm; every argument but `shape` may be
-    traced, so that results can be differentiated with respect to it.
+    Maps on the grid are indexed [y, x]; row 0 has the lowest y. Every argument except `shape` may be traced, so that
+    results can be differentiated with respect to it.
 
     Parameters
     ----------
     origin
-        Centre (x, y) of sensor [0, 0].
+        Centre (x, y) of sensor [0, 0], µm.
     spacing
-        Sampling interval (dx, dy), or one number for both.
+        Sampling interval (dx, dy), or one number for both, µm.
     shape
         Number of sensors (ny, nx).
     height
-        z of the scanning plane; the surface of the sample lies at z = 0.
+        z of the scanning plane, µm; the surface of the sample lies at z = 0.
     side
-        Edges (sx, sy) of a sensor, or one number; by default the spacing, so that sensors tile the plane.
+        Edges (sx, sy) of a sensor, or one number, µm; by default the spacing, so that sensors tile the plane.
 
     Raises
     ------
@@ -48,7 +48,12 @@ class SensorGrid(eqx.Module):
     separate_side: Float[AnyArray, "2"] | None
 
     def __init__(
-        self, origin: object, spacing: object, shape: object, height: object = 0.0, side: object = None
+        self,
+        origin: ArrayLike,
+        spacing: ArrayLike,
+        shape: ArrayLike,
+        height: ArrayLike = 0.0,
+        side: ArrayLike | None = None,
     ) -> None:
         self.shape = _checked_shape(shape)
         self.origin = _pair(origin, name="origin", positive=False)
@@ -69,12 +74,12 @@ class SensorGrid(eqx.Module):
 
     @property
     def x(self) -> Float[AnyArray, " nx"]:
-        """x of the columns, µm."""
+        """Coordinates x of the columns, µm."""
         return self.origin[0] + self.spacing[0] * np.arange(self.shape[1])
 
     @property
     def y(self) -> Float[AnyArray, " ny"]:
-        """y of the rows, µm."""
+        """Coordinates y of the rows, µm."""
         return self.origin[1] + self.spacing[1] * np.arange(self.shape[0])
 
     @property
@@ -84,16 +89,16 @@ class SensorGrid(eqx.Module):
 
     @property
     def sensors_adjoin(self) -> bool:
-        """Whether sensors fill the plane, because their side is the spacing."""
+        """Whether the side of the sensors equals the spacing, so that they tile the plane."""
         return self.separate_side is None
 
     def window(self, rows: slice, columns: slice) -> "SensorGrid":
-        """The sensors of some rows and columns, every so many of them where a slice has a step; they keep their side.
+        """Return the sensors of some rows and columns; a slice may have a step, and sensors keep their side.
 
         Raises
         ------
         ValueError
-            If no sensor lies there, or for steps that are not positive.
+            If the slices hold no sensor, or have steps that are not positive.
 
         Examples
         --------
@@ -102,20 +107,21 @@ class SensorGrid(eqx.Module):
         (10, 10)
         """
         ranges = [range(*part.indices(count)) for part, count in zip((rows, columns), self.shape, strict=True)]
-        if any(len(places) == 0 or places.step < 1 for places in ranges):
+        if any(len(indices) == 0 or indices.step < 1 for indices in ranges):
             raise ValueError(f"rows {rows} and columns {columns} hold no window of sensors of a grid {self.shape}")
-        first, step = ([getattr(places, name) for places in ranges[::-1]] for name in ("start", "step"))
-        whole = all(places.step == 1 for places in ranges)
+        first, step = ([getattr(indices, name) for indices in ranges[::-1]] for name in ("start", "step"))
+        every_sensor = all(indices.step == 1 for indices in ranges)
         return SensorGrid(
             origin=self.origin + self.spacing * np.array(first),
             spacing=self.spacing * np.array(step),
-            shape=tuple(len(places) for places in ranges),
+            shape=tuple(len(indices) for indices in ranges),
             height=self.height,
-            side=self.separate_side if whole else self.side,
+            side=self.separate_side if every_sensor else self.side,
         )
 
 
-def _pair(values: object, *, name: str, positive: bool) -> AnyArray:
+def _pair(values: ArrayLike, *, name: str, positive: bool) -> Float[AnyArray, "2"]:
+    """Return a pair (x, y) of finite numbers; one number stands for both."""
     array = float64_array(values, name=name)
     if array.shape == ():
         array = array * np.ones(2)
@@ -129,12 +135,10 @@ def _pair(values: object, *, name: str, positive: bool) -> AnyArray:
     return array
 
 
-def _checked_shape(shape: object) -> tuple[int, int]:
-    try:
-        rows, columns = (int(number) for number in shape)
-        whole = (rows, columns) == tuple(shape)
-    except (TypeError, ValueError):
-        whole = False
-    if not whole or rows < 1 or columns < 1:
+def _checked_shape(shape: ArrayLike) -> tuple[int, int]:
+    """Return two positive integers (ny, nx)."""
+    numbers = np.asarray(float64_array(shape, name="shape"))
+    if numbers.shape != (2,) or not np.all(np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1)):
         raise ValueError(f"shape must be two positive integers (ny, nx); got {shape!r}")
+    rows, columns = (int(number) for number in numbers)
     return rows, columns

@@ -1,4 +1,4 @@
-"""A measured map of Bz with the sensors that may be believed."""
+"""A measured map of Bz, with a mask of the sensors that are used."""
 
 import equinox as eqx
 import jax
@@ -6,7 +6,7 @@ import numpy as np
 import xarray
 from jaxtyping import Bool, Float
 
-from mmtjax.precision import float64_array, is_concrete
+from mmtjax.precision import ArrayLike, float64_array, is_concrete
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.units import field_in_nanotesla, length_in_micrometres
 
@@ -23,9 +23,9 @@ class Scan(eqx.Module):
     grid
         The sensors.
     mask
-        True where a sensor is used, (ny, nx); all, by default. Values under False are ignored, NaN included.
+        True where a sensor is used, (ny, nx); all by default. Values where it is False are ignored, even NaN.
     noise
-        Standard deviation of the noise, nT: one number or (ny, nx); `invert` takes it where it is given none.
+        Standard deviation of the noise, nT: one number or (ny, nx); the default of `invert`.
 
     Raises
     ------
@@ -45,7 +45,9 @@ class Scan(eqx.Module):
     mask: Bool[AnyArray, "ny nx"]
     noise: Float[AnyArray, "..."] | None
 
-    def __init__(self, field: object, grid: SensorGrid, mask: object = None, noise: object = None) -> None:
+    def __init__(
+        self, field: ArrayLike, grid: SensorGrid, mask: ArrayLike | None = None, noise: ArrayLike | None = None
+    ) -> None:
         self.field = float64_array(field, name="field")
         self.grid = grid
         self.mask = np.ones(grid.shape, bool) if mask is None else np.asarray(mask)
@@ -59,7 +61,7 @@ class Scan(eqx.Module):
                 f"got {self.mask.dtype} of shape {self.mask.shape}"
             )
         if not self.mask.any():
-            raise ValueError("the mask leaves no sensor; True means use this sensor, perhaps it is inverted")
+            raise ValueError("the mask leaves no sensor; True means use this sensor, is the mask inverted?")
         if is_concrete(self.field):
             _check_pixels(np.asarray(self.field), self.mask)
         if self.noise is not None:
@@ -71,12 +73,12 @@ class Scan(eqx.Module):
         return int(np.sum(self.mask))
 
     def crop(self, *, x: tuple[float, float], y: tuple[float, float]) -> "Scan":
-        """The part of the scan whose sensor centres lie within the closed ranges `x` and `y`, µm.
+        """Return the part of the scan whose sensor centres lie within the closed ranges `x` and `y`, µm.
 
         Raises
         ------
         ValueError
-            If no sensor lies there; the message tells where the scan lies.
+            If no sensor lies there; the message quotes the ranges of the scan.
         """
         grid = self.grid
         columns = np.flatnonzero((np.asarray(grid.x) >= x[0]) & (np.asarray(grid.x) <= x[1]))
@@ -91,10 +93,10 @@ class Scan(eqx.Module):
         return Scan(self.field[window], part, self.mask[window], noise=_window_of_noise(self.noise, window))
 
     def bin(self, factor: int) -> "Scan":
-        """Means over blocks of `factor` × `factor` sensors; sensors left over at the upper borders are dropped.
+        """Average over blocks of `factor` × `factor` sensors; incomplete blocks at the upper borders are dropped.
 
-        The mean over adjoining sensors is a sensor of `factor` times the side. A block is used only if all of its
-        sensors are, so that its area stays that of the whole block. Noise falls by `factor`.
+        The mean over adjoining sensors is what one sensor of `factor` times the side measures. A block is used only if
+        all of its sensors are used. The noise becomes smaller by `factor`.
 
         Raises
         ------
@@ -130,7 +132,7 @@ class Scan(eqx.Module):
         return Scan(blocks(self.field).mean(axis=(1, 3)), binned, mask, noise=noise)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Dataset with ``bz`` (nT) and ``mask`` on x and y (µm), and the sensor's height and side as attributes."""
+        """Return a dataset with ``bz`` (nT) and ``mask`` on x and y (µm), and height and side of the sensors (µm)."""
         grid = self.grid
         micrometres = {"units": "µm"}
         variables = {
@@ -152,12 +154,12 @@ class Scan(eqx.Module):
 
     @classmethod
     def from_xarray(cls, data: xarray.Dataset | xarray.DataArray) -> "Scan":
-        """Scan from a dataset as `to_xarray` makes it, or a data array of Bz with units on it and on x and y.
+        """Make a scan from a dataset of `to_xarray`, or from a data array of Bz with units on it and on x and y.
 
         Raises
         ------
         ValueError
-            If units or the sensor height are missing, the field has no ``bz``, or x or y is not regular.
+            If units or the sensor height are missing, there is no ``bz``, or x or y is not regular.
         """
         dataset = data.to_dataset(name="bz") if isinstance(data, xarray.DataArray) else data
         if isinstance(data, xarray.DataArray):
@@ -186,7 +188,7 @@ class Scan(eqx.Module):
 
 
 def check_noise(noise: AnyArray, shape: tuple[int, int]) -> None:
-    """Raise unless `noise` (nT) is one positive number or a map of them; traced values are not looked at."""
+    """Raise ValueError unless `noise` (nT) is one positive number or a map of them; traced values are not checked."""
     if noise.shape not in ((), shape):
         raise ValueError(f"noise must be one number or a map of shape {shape}, in nT; got shape {noise.shape}")
     if is_concrete(noise) and not (np.all(np.isfinite(noise)) and np.all(np.asarray(noise) > 0)):
@@ -194,7 +196,8 @@ def check_noise(noise: AnyArray, shape: tuple[int, int]) -> None:
         raise ValueError(f"noise must be positive and finite, in nT; got {float(worst):g}")
 
 
-def _check_pixels(field: np.ndarray, mask: np.ndarray) -> None:
+def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny nx"]) -> None:
+    """Raise ValueError if a used pixel is not finite."""
     wrong = mask & ~np.isfinite(field)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
@@ -216,9 +219,10 @@ def _units_of(array: xarray.DataArray, name: str) -> str:
     return array.attrs["units"]
 
 
-def _regular_step(axis: np.ndarray, name: str) -> float:
+def _regular_step(axis: Float[np.ndarray, " sensor"], name: str) -> float:
+    """Return the step of an axis that rises in equal steps, µm."""
     if len(axis) < 2:
-        raise ValueError(f"axis {name} has {len(axis)} value; two are needed to tell the spacing")
+        raise ValueError(f"axis {name} has {len(axis)} value; the spacing needs two")
     steps = np.diff(axis)
     step = (axis[-1] - axis[0]) / (len(axis) - 1)
     if step <= 0 or np.max(np.abs(steps - step)) > 1e-4 * abs(step):

@@ -1,11 +1,11 @@
-"""Moments of grains that mmt_multipole_inversion and its protocol have written."""
+"""Read moments of grains from files that mmt_multipole_inversion and its protocol write."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mmtjax.io.arrays import load_npz
+from mmtjax.io.npy import load_npz
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
 from mmtjax.sources.grains import Grains
 
@@ -19,7 +19,7 @@ _ORDERS = (3, 8, 15)
 
 
 def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame:
-    """Moments of grains by id, with the unit of every column in ``attrs["units"]``.
+    """Read moments of grains by id; ``attrs["units"]`` has the unit of every column.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame
         An ``InvMagQuad_*.npz`` (moments of 3, 8 or 15 components per grain, ids, their standard deviations where they
         were saved), or a ``stable_moments.txt`` (mx, my, mz, volume, id). z is up.
     grains
-        Give one row per grain, in their order, empty (NaN) where the file has no moment. An archive without ids needs
-        this, and must have a row per grain.
+        Grains to return a row each for, in their order, with NaN where the file has no moment. An archive without ids
+        needs them, and must have a row per grain.
 
     Returns
     -------
@@ -39,19 +39,21 @@ def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file is cut short or of another kind, an id is there twice or is none of the ids of `grains`, or the
-        archive has no ids and `grains` are not as many.
+        If the file is cut short or of another kind, an id occurs twice or is not among those of `grains`, or an
+        archive has no ids and not one row per grain.
     """
     table = _from_archive(path, grains) if Path(path).suffix.lower() == ".npz" else _from_text(path)
-    repeated = table["id"][table["id"].duplicated()]
+    ids = table["id"].to_numpy()
+    repeated = ids[table.duplicated("id")]
     if len(repeated):
-        raise ValueError(f"{path}: the grain id {repeated.iloc[0]} is there more than once; keep one row of it")
-    return table if grains is None else _join(table, grains, path=path)
+        raise ValueError(f"{path}: the grain id {repeated[0]} occurs more than once; keep one row of it")
+    return table if grains is None else _rows_of_grains(table, grains, path=path)
 
 
 def _from_text(path: AnyPath) -> pd.DataFrame:
+    """Read dipole moments and volumes from a text file of five columns."""
     rows = read_numbers(path, columns=5, names="mx my mz volume id")
     require_finite(rows, path=path)
     table = pd.DataFrame({"id": whole_numbers(rows, 4, path=path, name="grain id")})
@@ -63,6 +65,7 @@ def _from_text(path: AnyPath) -> pd.DataFrame:
 
 
 def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
+    """Read multipole moments from an ``InvMagQuad_*.npz``."""
     arrays = load_npz(path)
     if "inv_multipole_moments" not in arrays:
         raise ValueError(
@@ -76,7 +79,7 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
         if len(ids) != len(moments) or not np.all(ids == np.round(ids)):
             raise ValueError(
                 f"{path}: {len(ids)} identifiers, the first {ids[:3].tolist()}, for {len(moments)} rows of moments; "
-                "expected one whole number a row"
+                "expected one whole number per row"
             )
     elif grains is not None and len(grains) == len(moments):
         ids = np.asarray(grains.ids)
@@ -97,12 +100,13 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
     return table
 
 
-def _join(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd.DataFrame:
+def _rows_of_grains(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd.DataFrame:
+    """Return the rows in the order of the grains, with NaN for grains without a row."""
     ids = np.asarray(grains.ids)
-    strangers = np.setdiff1d(table["id"], ids)
-    if len(strangers):
+    unknown = np.setdiff1d(table["id"].to_numpy(), ids)
+    if len(unknown):
         raise ValueError(
-            f"{path}: {len(strangers)} of {len(table)} ids, the first {strangers[0]}, belong to none of the {len(ids)} "
+            f"{path}: {len(unknown)} of {len(table)} ids, the first {unknown[0]}, belong to none of the {len(ids)} "
             "grains; do both files come from one sample?"
         )
     joined = table.set_index("id").reindex(pd.Index(ids, name="id")).reset_index()

@@ -1,0 +1,329 @@
+"""Groups of options, each a dataclass: the map, the grains, the inversion, its windows and the results."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from cyclopts import Group, Parameter
+
+from mmtjax.cli.memory import bytes_of
+from mmtjax.cli.terminal import GRAIN_OPTIONS, OPTIONS, translate_errors
+from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.io.grains import read_grains
+from mmtjax.io.scans import read_scan
+from mmtjax.parallel.cluster import check_helpers
+from mmtjax.registration.alignment import PARAMETERS
+from mmtjax.scan.scan import Scan
+from mmtjax.sources.grains import Grains
+
+
+@Parameter(name="*", group=Group("The map", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class MapInput:
+    """Options of a command that reads a map of Bz.
+
+    Parameters
+    ----------
+    scan
+        File with the map of Bz: text or .npy matrix, QDMlab .mat, NetCDF.
+    scan_format
+        `text`, `npy`, `qdmlab` or `netcdf`, where the contents allow several formats.
+    parameters
+        JSON file that belongs to a matrix and gives its spacing, position and height.
+    unit
+        Unit of the field in the file: T, mT, uT, nT, gauss.
+    spacing
+        Sampling interval, µm.
+    height
+        z of the scanning plane above the surface of the sample, µm.
+    side
+        Edge of a sensor, µm; the spacing by default.
+    origin
+        x and y of the centre of the sensor [0, 0], µm.
+    upward_continuation
+        Distance by which a map of QDMlab was continued upward, µm, if it is not in the file name.
+    variable
+        Variable of a NetCDF file that holds Bz.
+    mask
+        .npy of booleans, [y, x], of the whole map.
+    mask_true_is
+        What True means in the mask.
+    bounds
+        domainbounds.txt: the part of the map to keep.
+    bounds_frame
+        Frame of the grains: that of the whole map, or the one that starts at the corner of the bounds.
+    crop
+        Keep the sensors within x0 x1 y0 y1, µm. Grains are kept; see --margin.
+    bin
+        Average over blocks of this many sensors along each axis.
+    """
+
+    scan: Path
+    scan_format: str | None = None
+    parameters: Path | None = None
+    unit: str | None = None
+    spacing: float | None = None
+    height: float | None = None
+    side: float | None = None
+    origin: tuple[float, float] | None = None
+    upward_continuation: float | None = None
+    variable: str | None = None
+    mask: Path | None = None
+    mask_true_is: Literal["bad", "good"] | None = None
+    bounds: Path | None = None
+    bounds_frame: Literal["map", "crop"] | None = None
+    crop: tuple[float, float, float, float] | None = None
+    bin: int = 1
+
+    @property
+    def companion_files(self) -> list[Path]:
+        """Files that are read together with the map."""
+        return [file for file in (self.parameters, self.mask, self.bounds) if file is not None]
+
+    def read(self) -> Scan:
+        """Read the map, crop it and bin it; errors name the options of the command."""
+        with translate_errors(OPTIONS):
+            scan = read_scan(
+                self.scan,
+                format=self.scan_format,
+                mask=self.mask,
+                mask_true_is=self.mask_true_is,
+                bounds=self.bounds,
+                frame=self.bounds_frame,
+                parameters=self.parameters,
+                unit=self.unit,
+                spacing=self.spacing,
+                height=self.height,
+                side=self.side,
+                origin=self.origin,
+                upward_continuation=self.upward_continuation,
+                variable=self.variable,
+            )
+            if self.crop is not None:
+                x_low, x_high, y_low, y_high = self.crop
+                scan = scan.crop(x=(x_low, x_high), y=(y_low, y_high))
+            return scan.bin(self.bin)
+
+
+@Parameter(name="*", group=Group("The grains", sort_key=2))
+@dataclass(frozen=True, kw_only=True)
+class GrainInput:
+    """Options of a command that reads grains.
+
+    Parameters
+    ----------
+    grains
+        File with the grains: cuboids, voxels, labelled stack (.tif, .npy), Dragonfly export, positions and volumes.
+    grains_format
+        `cuboids`, `voxels`, `stack`, `dragonfly` or `positions`, where the contents allow several formats.
+    grains_z
+        Whether z of the file is a height (up) or a depth (down).
+    grains_unit
+        Unit of the lengths of cuboids (µm by default) or positions (m by default).
+    lengths
+        Whether a file of cuboids holds half-lengths, the default, or whole edges.
+    allow_overlap
+        Accept cuboids that share volume.
+    surface
+        Where the surface of the sample lies in a Dragonfly export: at the largest z, the smallest, or a z in µm.
+    min_voxels
+        Leave out grains of fewer voxels (Dragonfly).
+    voxel_spacing
+        Edge of a voxel, µm.
+    voxel_origin
+        x, y, z of the centre of the voxel [0, 0, 0], µm.
+    margin
+        Leave out grains whose centre lies farther than this outside the map, µm. All are kept by default.
+    """
+
+    grains: Path
+    grains_format: str | None = None
+    grains_z: Literal["up", "down"] | None = None
+    grains_unit: str | None = None
+    lengths: Literal["half", "full"] | None = None
+    allow_overlap: Annotated[bool, Parameter(show_default=False)] = False
+    surface: float | Literal["zmax", "zmin"] | None = None
+    min_voxels: int | None = None
+    voxel_spacing: float | None = None
+    voxel_origin: tuple[float, float, float] | None = None
+    margin: float | None = None
+
+    def read(self, scan: Scan | None = None, *, option_names: Mapping[str, str] = GRAIN_OPTIONS) -> Grains:
+        """Read the grains.
+
+        Parameters
+        ----------
+        scan
+            The map that `margin` is measured from; without it all grains are kept.
+        option_names
+            Names that the options of `read_grains` have for the user, for the errors.
+        """
+        with translate_errors(option_names):
+            grains = read_grains(
+                self.grains,
+                format=self.grains_format,
+                z=self.grains_z,
+                unit=self.grains_unit,
+                lengths=self.lengths,
+                allow_overlap=self.allow_overlap or None,
+                surface=self.surface,
+                min_voxels=self.min_voxels,
+                spacing=self.voxel_spacing,
+                origin=self.voxel_origin,
+            )
+        return grains if scan is None or self.margin is None else _grains_near_map(grains, scan, margin=self.margin)
+
+
+@Parameter(name="*", group=Group("The inversion", sort_key=3))
+@dataclass(frozen=True, kw_only=True)
+class SolveInput:
+    """Options of a command that inverts a map.
+
+    Parameters
+    ----------
+    noise
+        Standard deviation of the noise of one sensor of the map as inverted, nT; or `residual`, to take it from the
+        misfit.
+    prior
+        Standard deviation of a normal prior of every component of the magnetization, A/m; 480e3 is the saturation of
+        magnetite.
+    fit
+        Fit the geometry first: `standoff`, `shift`, `rotation`, or several with commas between them. Parameters that
+        the map does not determine stay as given. The prior of the fit is 480e3 if none is given.
+    method
+        Solver: normal equations (cholesky), QR (orthogonal), or normal equations where the condition number allows
+        them and QR elsewhere (auto).
+    level
+        Probability that a confidence sphere contains the true magnetization.
+    tolerance
+        Largest error of a coefficient of the field, as a share of the largest coefficient of its grain.
+    memory_limit
+        GiB that may be used by all local workers together, or by each worker of a cluster; by default the free memory.
+    """
+
+    noise: float | Literal["residual"] | None = None
+    prior: float | None = None
+    fit: str | None = None
+    method: Literal["auto", "cholesky", "orthogonal"] = "auto"
+    level: float = 0.95
+    tolerance: float = DEFAULT_TOLERANCE
+    memory_limit: float | None = None
+
+    def check(self) -> None:
+        """Raise ValueError for a value of ``--fit`` or ``--memory-limit`` that is not allowed."""
+        bytes_of(self.memory_limit)
+        for name in self.fitted_parameters:
+            if name not in PARAMETERS:
+                raise ValueError(f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}")
+
+    @property
+    def fitted_parameters(self) -> tuple[str, ...]:
+        """Names that ``--fit`` lists; none without it."""
+        return () if self.fit is None else tuple(part.strip() for part in self.fit.split(","))
+
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """Bytes that may be used; None for the free memory."""
+        return bytes_of(self.memory_limit)
+
+
+@Parameter(name="*", group=Group("Very large samples", sort_key=4))
+@dataclass(frozen=True, kw_only=True)
+class SubdomainInput:
+    """Options of an inversion by overlapping windows.
+
+    Parameters
+    ----------
+    subdomains
+        Solve by overlapping windows, for samples too large to factor whole, and keep the work in this directory: the
+        same command continues from it. It may be removed when the results are complete.
+    core
+        Edge of the inner part of a window, whose grains get their results from it, µm; 7 times the depth of the deepest
+        grain by default.
+    buffer
+        Width of the frame around the core in which grains are unknown too, µm; 3.5 times that depth by default.
+    draws
+        Maps of noise that are solved in addition to the measured one, for the part of the radii that comes from grains
+        outside a window; 16 by default.
+    seed
+        Seed of the maps of noise, 0 by default.
+    workers
+        Local processes, which share the cores; this process by default.
+    scheduler
+        Address of the scheduler of a Dask cluster whose workers see the directory, `tcp://host:8786`.
+    """
+
+    subdomains: Path | None = None
+    core: float | None = None
+    buffer: float | None = None
+    draws: int | None = None
+    seed: int | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+
+    def check(self) -> None:
+        """Raise ValueError for options without ``--subdomains``, and for workers that are not allowed."""
+        names = ("core", "buffer", "draws", "seed", "workers", "scheduler")
+        given = [f"--{name}" for name in names if getattr(self, name) is not None]
+        if self.subdomains is None and given:
+            raise ValueError(f"{', '.join(given)} belong to --subdomains DIR, which is not given")
+        check_helpers(self.workers, self.scheduler)
+
+
+@Parameter(name="*", group=Group("The results", sort_key=5))
+@dataclass(frozen=True, kw_only=True)
+class ResultInput:
+    """Options of a command that writes the results of an inversion.
+
+    Parameters
+    ----------
+    out
+        Directory to make for the results. It appears when all of them are complete.
+    limit
+        Uncertainty ratio up to which a grain is trusted, as a fraction.
+    overwrite
+        Replace the directory of results, with everything in it.
+    no_figures
+        Write no figures.
+    """
+
+    out: Path
+    limit: float = 0.10
+    overwrite: Annotated[bool, Parameter(show_default=False)] = False
+    no_figures: Annotated[bool, Parameter(show_default=False)] = False
+
+    def check(self) -> None:
+        """Raise ValueError for a limit that is not positive and finite."""
+        if not 0 < self.limit < math.inf:
+            raise ValueError(
+                f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {self.limit!r}"
+            )
+
+
+OptionGroup = MapInput | GrainInput | SolveInput | SubdomainInput | ResultInput
+OptionValue = Path | str | float | tuple[float, ...]
+
+
+def option_values(*groups: OptionGroup) -> dict[str, OptionValue]:
+    """Return the options that have a value, by name, for the record of provenance."""
+    values = {field.name: getattr(each, field.name) for each in groups for field in dataclasses.fields(each)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _grains_near_map(grains: Grains, scan: Scan, *, margin: float) -> Grains:
+    """Return the grains whose centres lie below the map or within `margin` µm of it, horizontally."""
+    position, keep = np.asarray(grains.position), np.ones(len(grains), bool)
+    for axis, centres in enumerate((np.asarray(scan.grid.x), np.asarray(scan.grid.y))):
+        keep &= (position[:, axis] >= centres[0] - margin) & (position[:, axis] <= centres[-1] + margin)
+    if not keep.any():
+        low, high = position.min(axis=0), position.max(axis=0)
+        raise ValueError(
+            f"--margin {margin:g}: none of the {len(grains)} grains lies that near to the map; they lie in x "
+            f"{low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} µm, the map in x {scan.grid.x[0]:g} to "
+            f"{scan.grid.x[-1]:g}, y {scan.grid.y[0]:g} to {scan.grid.y[-1]:g} µm"
+        )
+    return grains.select(keep)
