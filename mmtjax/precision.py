@@ -10,6 +10,9 @@ import numpy.typing
 #: run time, `numpy.typing.ArrayLike` alone refuses tuples.
 ArrayLike = numpy.typing.ArrayLike | Sequence
 
+#: An array of NumPy or of JAX.
+AnyArray = np.ndarray | jax.Array
+
 
 def require_float64() -> None:
     """Raise unless JAX computes in double precision.

@@ -3,9 +3,8 @@
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
-from mmtjax.precision import float64_array, is_concrete
+from mmtjax.precision import ArrayLike, float64_array, is_concrete
 from mmtjax.unknowns import UnknownSet
 
 

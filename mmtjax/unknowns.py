@@ -6,6 +6,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.precision import AnyArray
+
 
 class Component(NamedTuple):
     """One of the numbers that describe a source: its name and unit."""
@@ -92,7 +94,7 @@ class Unknowns(eqx.Module):
                 return slice(first, first + one.size)
         raise KeyError(f"there are no unknowns {name!r}; there are {', '.join(one.name for one in self.sets)}")
 
-    def split(self, values: Float[np.ndarray, "*map unknown"]) -> list[Float[np.ndarray, "*map source component"]]:
+    def split(self, values: Float[AnyArray, "*map unknown"]) -> list[Float[AnyArray, "*map source component"]]:
         """Return the values of each set, source by source."""
         return [
             values[..., first : first + sources * components].reshape(*values.shape[:-1], sources, components)

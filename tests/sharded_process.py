@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from mmtjax import Grains, SensorGrid, confidence_radius
-from mmtjax.estimators.least_squares import factored, fit_map
+from mmtjax import Grains, LeastSquares, SensorGrid
+from mmtjax.estimators.base import factored
 from mmtjax.greens import AbstractGreen
 from mmtjax.greens.sharded import ShardedGreen
 from mmtjax.solvers.cholesky import Cholesky
@@ -38,10 +38,12 @@ def solved(green: AbstractGreen) -> tuple[Array, Array]:
     magnetization, field, _ = map(jnp.asarray, inputs())
     weight = jnp.ones(GRID.shape)
     solver = Cholesky()
-    factors = factored(solver.compute(solver.init(green, weight), None), None, solver="cholesky")
-    data = green.mv(magnetization) + field
-    fit = fit_map(green, factors, field=data, weight=weight, used=GRID.size, progress=None)
-    return fit.magnetization, confidence_radius(fit.mean_square * factors.blocks)
+    state = solver.init(green, weight, least_ridge=None)
+    factor = solver.compute(state, None)
+    problem = factored(green, weight, solver=solver, state=state, factor=factor, ridge=None)
+    estimator = LeastSquares()
+    found = estimator.estimate(problem, green.mv(magnetization) + field, used=GRID.size)
+    return found.values, estimator.uncertainty(problem, found, variance=found.mean_square, level=0.95).radius
 
 
 def main(file: str, coordinator: str = "", processes: str = "1", number: str = "0") -> None:

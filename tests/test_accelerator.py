@@ -10,14 +10,15 @@ import pytest
 
 from mmtjax import InversionWarning, Scan, SensorGrid, Solution, forward, invert, simulate
 from mmtjax.field import forms, kernels
-from mmtjax.field.plan import plan_field
-from mmtjax.greens import dense, rows, tiled
+from mmtjax.greens import dense, frames, tiled
 from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.dense import DenseGreen, greens_matrix
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.inversion import memory, strategy
-from mmtjax.inversion.strategy import green_operator
-from mmtjax.linalg import triangular
+from mmtjax.inversion.stack import as_stack
+from mmtjax.inversion.strategy import form_of
+from mmtjax.linalg import arrays, triangular
+from mmtjax.solvers import SOLVERS
 
 SAMPLE = simulate(jax.random.key(3), side=60, thickness=20, density=5e5, noise=5.0)
 GRAINS, GRID = SAMPLE.grains, SAMPLE.scan.grid
@@ -30,9 +31,9 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays count as those of a device, which NumPy may not read in place, and work is cut as for one, a small one."""
     monkeypatch.setattr(kernels, "_ON_ACCELERATOR", 2)
     forwards = sys.modules["mmtjax.greens.forward"]
-    for module in (forms, kernels, tiled, rows, forwards, memory, strategy, triangular):
+    for module in (forms, kernels, tiled, frames, forwards, memory, strategy, triangular):
         monkeypatch.setattr(module, "on_accelerator", lambda: True)
-    for module in (kernels, dense, rows, triangular):
+    for module in (kernels, dense, arrays, triangular):
         monkeypatch.setattr(module, "in_main_memory", lambda values: isinstance(values, np.ndarray))
 
 
@@ -41,7 +42,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns come in blocks of one tile, rows in blocks of one for each unknown."""
     monkeypatch.setattr(tiled, "_ACCELERATOR_BYTES", 0)
     monkeypatch.setattr(tiled, "_BLOCK_ROWS", 1)
-    monkeypatch.setattr(rows, "ROWS_ON_ACCELERATOR", 1)
+    monkeypatch.setattr(frames, "ROWS_ON_ACCELERATOR", 1)
 
 
 def same(found: Solution, expected: Solution) -> None:
@@ -96,16 +97,12 @@ def test_the_standoff_may_be_traced():
 def test_columns_are_streamed_where_they_do_not_fit(method: str, monkeypatch: pytest.MonkeyPatch):
     room = memory.estimate_memory(len(GRAINS), GRID.size, method=method) - COLUMNS.nbytes
     monkeypatch.setattr(memory, "device_memory", lambda: room)
-    plan = plan_field(GRAINS, GRID)
-    green = green_operator(GRAINS, GRID, method=method, tolerance=1e-8, reuse_plan=plan)
-    assert isinstance(green, TiledGreen)
+    assert form_of("auto", as_stack(GRAINS), GRID, solver=SOLVERS[method]) == "tiled"
     same(invert(SAMPLE.scan, GRAINS, method=method, memory_limit=room), SOLUTIONS[method])
 
 
 def test_columns_are_held_where_they_fit():
-    plan = plan_field(GRAINS, GRID)
-    options = {"method": "orthogonal", "tolerance": 1e-8, "decided": plan}
-    assert isinstance(green_operator(GRAINS, GRID, **options), DenseGreen)
+    assert form_of("auto", as_stack(GRAINS), GRID, solver=SOLVERS["orthogonal"]) == "dense"
 
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,8 @@ from mmtjax.greens.compressed.operator import stored_bytes
 from mmtjax.greens.compressed.rotation import bases
 from mmtjax.greens.compressed.tree import LEAF, grow_tree, leaf_vandermonde
 from mmtjax.inversion import strategy
-from mmtjax.linalg.symmetric import add_block
+from mmtjax.linalg.gram import gram_of_pieces
+from mmtjax.linalg.pieces import Piece
 from mmtjax.physics.chebyshev import interpolation, nodes, transfer, truncation_error, vandermonde
 from tests.samples import small_sample
 
@@ -84,7 +85,7 @@ def test_columns_of_a_part_of_a_map_are_as_right_as_those_of_the_map():
     exact = np.asarray(greens_matrix(GRAINS, part, tolerance=1e-11))
     alone = CompressedGreen(GRAINS, part, tolerance=1e-8)
     shared = CompressedGreen(GRAINS, part, tolerance=1e-8, whole=whole)
-    columns = np.asarray(shared.mv(jnp.eye(shared.unknowns))).reshape(shared.unknowns, -1).T
+    columns = np.asarray(shared.mv(jnp.eye(shared.unknowns.size))).reshape(shared.unknowns.size, -1).T
     assert np.max(np.abs(columns - exact) / peak) < 1e-8
     assert shared.nbytes < 0.6 * alone.nbytes
 
@@ -207,10 +208,14 @@ def test_progress_is_reported_to_the_end(green):
     assert seen[-1] == (GRID.size, GRID.size)
 
 
-def test_blocks_are_added_above_the_diagonal():
-    for as_array in (np.asarray, jnp.asarray):
-        total = add_block(as_array(np.zeros((9, 9))), np.array([1, 2, 5, 6, 8]), as_array(np.ones((5, 5))))
-        assert np.sum(total) == 15
+@pytest.mark.parametrize("as_array", [np.asarray, jnp.asarray])
+def test_squares_of_few_unknowns_are_added_where_they_belong(as_array):
+    rng, place = np.random.default_rng(0), np.array([1, 2, 5, 6, 8])
+    columns, weight = rng.normal(size=(5, 7)), rng.uniform(size=7)
+    whole = np.zeros((9, 7))
+    whole[place] = columns * weight
+    found = gram_of_pieces([Piece(as_array(columns), place=place, weight=as_array(weight))], 9)
+    np.testing.assert_allclose(found, whole @ whole.T, atol=1e-15)
 
 
 def test_traced_geometry_needs_a_plan():
@@ -247,7 +252,7 @@ def test_grains_far_from_all_sensors_are_polynomials_of_the_root():
     assert set(range(0, len(grains), 2)) >= set(green.levels[-1][0].far) >= {0, 4, 8}
     dense = np.asarray(greens_matrix(grains, GRID))
     peak = np.abs(dense).max(axis=0)
-    magnetizations = np.random.default_rng(4).normal(size=(2, green.unknowns)) / peak
+    magnetizations = np.random.default_rng(4).normal(size=(2, green.unknowns.size)) / peak
     fields = np.asarray(green.mv(magnetizations))
     np.testing.assert_allclose(fields.reshape(2, -1), magnetizations @ dense.T, atol=1e-7)
     np.testing.assert_allclose(green.rmv(fields), fields.reshape(2, -1) @ dense, rtol=1e-6, atol=1e-6 * peak.max())
@@ -270,7 +275,7 @@ def test_columns_go_with_the_inversion_that_made_them(method, monkeypatch):
 
     monkeypatch.setattr(strategy, "CompressedGreen", made)
     # Nor on an accelerator, which makes all columns.
-    monkeypatch.setattr(strategy, "_by_rows", lambda *_, **__: False)
+    monkeypatch.setattr(strategy, "form_of", lambda *_, **__: "compressed")
     scan = Scan(np.random.default_rng(0).normal(size=GRID.shape), GRID)
     gc.collect()
     gc.disable()

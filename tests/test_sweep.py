@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmtjax.linalg.pieces import piece_of, swept, triangular, triangularize
+from mmtjax.linalg.qr import triangularize
+from mmtjax.linalg.sweep import staircase_of, swept, triangular
 
 SIZE = 60
 
@@ -34,7 +35,7 @@ def whole(drawn: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 @pytest.mark.parametrize(("count", "reach"), [(120, 12), (40, 60), (3, 20), (0, 20)])
 def test_rows_are_swept(as_array, count, reach):
     drawn = rows_along_a_line(count, reach, seed=count)
-    pieces = [piece_of(place, as_array(rows)) for place, rows in drawn if len(rows)]
+    pieces = [staircase_of(place, as_array(rows)) for place, rows in drawn if len(rows)]
     reduced = swept(pieces)
     stack = whole([(np.arange(SIZE), np.zeros((0, SIZE))), *drawn])
     gram = stack.T @ stack
@@ -53,7 +54,7 @@ def test_the_work_stays_within_reach():
     """Rows of a swept factor end where no row that began before them reached further."""
     reach = 10
     drawn = rows_along_a_line(300, reach, seed=3)
-    for piece in swept([piece_of(place, rows) for place, rows in drawn if len(rows)]):
+    for piece in swept([staircase_of(place, rows) for place, rows in drawn if len(rows)]):
         assert len(piece.place) < 4 * reach
 
 

@@ -4,18 +4,15 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from mmtjax.errors import InversionError
 from mmtjax.greens.base import AbstractGreen
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.solvers.base import AbstractFactor, AbstractSolver
-
-AnyArray = np.ndarray | jax.Array
 
 
 class FactoredProblem(eqx.Module):

@@ -16,12 +16,10 @@ from jaxtyping import Array, Float, Int
 from mmtjax.errors import InversionError
 from mmtjax.estimators.base import AbstractEstimator, Estimate, FactoredProblem, Uncertainty
 from mmtjax.estimators.least_squares import LeastSquares
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.units import AXES
 from mmtjax.unknowns import UnknownSet
-
-AnyArray = np.ndarray | jax.Array
 
 #: Newton steps at most, halvings of a step at most, and the excess over the bound at which they end, as a share of it.
 _STEPS, _HALVINGS = 100, 30

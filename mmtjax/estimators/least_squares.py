@@ -1,18 +1,14 @@
 """Least squares by conjugate gradients from a factor: right to what rounding allows, whatever the factor has lost."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.estimators.base import AbstractEstimator, Estimate, FactoredProblem, Uncertainty
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.units import AXES
-
-AnyArray = np.ndarray | jax.Array
 
 #: Steps of conjugate gradients at most, and where they end: the energy of the gradient as a share of the first.
 _STEPS = 20

@@ -25,10 +25,9 @@ from mmtjax.field.plan import SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corner
 from mmtjax.field.slopes import moved_corner_kernel, require_uniform_bodies
 from mmtjax.physics.harmonics import derivative_matrices, field_terms
 from mmtjax.physics.series import ORDERS
+from mmtjax.precision import AnyArray
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import NearForm
-
-AnyArray = np.ndarray | Array
 
 #: Where pairs and chunks of work hold the number of the source, after where values go and the first sensor.
 _SOURCE = 3

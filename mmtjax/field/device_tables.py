@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 
 def on_device(values: Float[AnyArray, "..."]) -> Float[Array, "..."]:

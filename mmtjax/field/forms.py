@@ -10,13 +10,11 @@ from jaxtyping import Array, Float, Int
 from mmtjax.field.device_tables import filled_up, on_device
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import ORDERS, allowed_error, truncation_errors
-from mmtjax.precision import on_accelerator
+from mmtjax.precision import AnyArray, on_accelerator
 from mmtjax.scan.grid import SensorGrid
 
 #: The number of a form: an index into `ORDERS` for a series, or this one.
 NEAR = len(ORDERS)
-
-AnyArray = np.ndarray | Array
 
 
 class Bodies(NamedTuple):

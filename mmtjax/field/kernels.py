@@ -17,7 +17,7 @@ from mmtjax.field.device_tables import on_device
 from mmtjax.field.plan import TILE
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import series
-from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
+from mmtjax.precision import AnyArray, in_main_memory, is_concrete, on_accelerator
 from mmtjax.sources.base import NearForm
 from mmtjax.units import NT_PER_A_PER_M
 
@@ -27,7 +27,6 @@ ROWS = 32
 PAIRS = 64
 _ON_ACCELERATOR = 64
 
-AnyArray = np.ndarray | Array
 
 _NOWHERE = np.iinfo(np.int32).max
 

@@ -12,9 +12,8 @@ from mmtjax.field.plan import FieldPlan
 from mmtjax.physics.chebyshev import NODES, interpolation, nodes
 from mmtjax.physics.harmonics import field_terms
 from mmtjax.physics.series import ORDERS
+from mmtjax.precision import AnyArray
 from mmtjax.scan.grid import SensorGrid
-
-AnyArray = np.ndarray | Array
 
 
 class DistantPairs(NamedTuple):

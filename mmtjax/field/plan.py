@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from mmtjax.field.forms import Bodies, Surroundings, cheapest_forms, distance_to_all, sensors_of
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import degree_bounds, truncation_radius
-from mmtjax.precision import is_concrete, require_float64
+from mmtjax.precision import AnyArray, is_concrete, require_float64
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource, Parts
@@ -27,8 +27,6 @@ SQUARE = 4
 
 #: The order where both forms are evaluated: higher ones take long to compile once they are differentiated.
 TRACED_ORDER = 7
-
-AnyArray = np.ndarray | Array
 
 
 class FieldPlan(eqx.Module):

@@ -8,16 +8,14 @@ from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.field.kernels import Inputs, Item, between, edges_of, sum_of_corners
 from mmtjax.field.plan import FieldPlan
 from mmtjax.physics.corner import corner_function
 from mmtjax.physics.series import series
+from mmtjax.precision import AnyArray
 from mmtjax.units import AXES, NT_PER_A_PER_M
-
-AnyArray = np.ndarray | Array
 
 
 def require_uniform_bodies(plan: FieldPlan) -> None:

@@ -4,7 +4,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -12,11 +11,10 @@ from mmtjax.greens.frames import AbstractFrame
 from mmtjax.linalg.gram import gram_of_pieces
 from mmtjax.linalg.pieces import Piece
 from mmtjax.linalg.root import root_of_pieces
+from mmtjax.precision import AnyArray
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import Unknowns
-
-AnyArray = np.ndarray | jax.Array
 
 
 class AbstractGreen(eqx.Module):

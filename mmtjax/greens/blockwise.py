@@ -11,11 +11,10 @@ from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.compressed.frame import TreeFrame
 from mmtjax.greens.frames import AbstractFrame
 from mmtjax.linalg.pieces import Piece
+from mmtjax.precision import AnyArray
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import Unknowns
-
-AnyArray = np.ndarray | Array
 
 
 class BlockFrame(AbstractFrame):

@@ -13,13 +13,11 @@ from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.frames import AbstractFrame, WholeFrame
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.linalg.pieces import Piece
-from mmtjax.precision import in_main_memory
+from mmtjax.precision import AnyArray, in_main_memory
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns
-
-AnyArray = np.ndarray | Array
 
 
 class DenseGreen(AbstractGreen):

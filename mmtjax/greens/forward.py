@@ -2,12 +2,11 @@
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.precision import float64_array, is_concrete, on_accelerator
+from mmtjax.precision import ArrayLike, float64_array, is_concrete, on_accelerator
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 

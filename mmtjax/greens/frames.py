@@ -5,15 +5,13 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from mmtjax.field.plan import TILE, tile_corners, tile_count
 from mmtjax.linalg.arrays import take_or_zero
 from mmtjax.linalg.pieces import Piece
-from mmtjax.precision import on_accelerator
+from mmtjax.precision import AnyArray, on_accelerator
 from mmtjax.scan.grid import SensorGrid
-
-AnyArray = np.ndarray | Array
 
 #: Rows for each unknown that an accelerator multiplies or factors at a time, for each of which it holds several copies.
 ROWS_ON_ACCELERATOR = 4

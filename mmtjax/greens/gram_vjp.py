@@ -1,14 +1,13 @@
 """Derivatives of a function of the normal equations with respect to geometry and to the precision of sensors."""
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import TILE
 from mmtjax.field.vjp import GeometryGradient, slopes_by_side, vjp_columns
 from mmtjax.greens.tiled import TiledGreen
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 
 def vjp_gram(

@@ -16,13 +16,11 @@ from mmtjax.greens.frames import AbstractFrame, columns_at, sensors_of_tiles
 from mmtjax.greens.tiled import block_tiles_for
 from mmtjax.linalg.pieces import Piece
 from mmtjax.linalg.sharded import AXIS, BY_ROW, EVERYWHERE, ShardedSums
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns
-
-AnyArray = np.ndarray | Array
 
 #: The columns of a block: whole columns on each device, of its own rows.
 _COLUMNS = PartitionSpec(None, AXIS)

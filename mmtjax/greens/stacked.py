@@ -10,11 +10,10 @@ from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.frames import AbstractFrame
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.pieces import Piece, side_by_side
+from mmtjax.precision import AnyArray
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import Unknowns, joined
-
-AnyArray = np.ndarray | Array
 
 
 class StackedGreen(AbstractGreen):

@@ -14,13 +14,11 @@ from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.frames import TileFrame, parts_of_rows
 from mmtjax.linalg.arrays import take_or_zero
 from mmtjax.linalg.pieces import Piece
-from mmtjax.precision import on_accelerator
+from mmtjax.precision import AnyArray, on_accelerator
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns
-
-AnyArray = np.ndarray | Array
 
 #: Columns of one block, in bytes. Blocks below 32 MiB are taken from memory that the process has already; larger ones
 #: are mapped anew each time, which costs as much as a third of making them. Many unknowns need more all the same, or

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Literal, TypedDict, Unpack, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from mmtjax.estimators.base import AbstractEstimator
 from mmtjax.estimators.least_squares import LeastSquares
@@ -14,6 +13,7 @@ from mmtjax.inversion.memory import checked_limit
 from mmtjax.inversion.stack import PriorLike
 from mmtjax.patterns.background import Background
 from mmtjax.patterns.base import AbstractPattern
+from mmtjax.precision import ArrayLike
 from mmtjax.prior import Prior, as_prior
 from mmtjax.solvers import as_solver
 from mmtjax.solvers.base import AbstractSolver

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas
@@ -12,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from mmtjax.errors import InversionError
 from mmtjax.inversion.stack import PriorLike, SourceStack
+from mmtjax.precision import AnyArray
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import crowded_signal_strength, expected_uncertainty_ratio, signal_strength_ratio
 from mmtjax.solvers.base import AbstractFactor
@@ -21,8 +21,6 @@ from mmtjax.uncertainty.confidence import bootstrap_radius, joint_bootstrap_radi
 from mmtjax.uncertainty.covariance import correlation, covariance_matrix, grain_correlation, standard_deviation
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, AXES, MAGNETITE_SATURATION
 from mmtjax.unknowns import UnknownSet
-
-AnyArray = np.ndarray | jax.Array
 
 
 class SetEstimate(NamedTuple):

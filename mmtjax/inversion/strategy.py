@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
@@ -21,15 +20,13 @@ from mmtjax.inversion.options import GreenForm
 from mmtjax.inversion.stack import SourceStack
 from mmtjax.inversion.subsample_condition import USUAL_GROWTH, least_condition
 from mmtjax.inversion.tolerance import tightened
-from mmtjax.precision import is_concrete, on_accelerator
+from mmtjax.precision import AnyArray, is_concrete, on_accelerator
 from mmtjax.progress import Progress, StageProgress, stage
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.solvers.auto import AutoSolver
 from mmtjax.solvers.base import AbstractFactor, AbstractSolver
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns
-
-AnyArray = np.ndarray | jax.Array
 
 
 @dataclasses.dataclass(frozen=True)

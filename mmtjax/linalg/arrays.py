@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from mmtjax.precision import in_main_memory
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray, in_main_memory
 
 
 def array_namespace(*values: AnyArray | float) -> ModuleType:

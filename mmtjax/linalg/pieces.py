@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from mmtjax.linalg.arrays import array_namespace
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 
 class Piece(NamedTuple):

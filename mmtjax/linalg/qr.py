@@ -4,12 +4,12 @@ from functools import cache
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dgeqrf, dgeqrf_lwork
 from threadpoolctl import ThreadpoolController
 
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 #: Columns that are reduced before the others are updated: fewer make thin products, more a slow panel.
 _PANEL = 192

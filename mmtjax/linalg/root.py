@@ -12,8 +12,7 @@ from mmtjax.linalg.pieces import Piece
 from mmtjax.linalg.qr import triangularize
 from mmtjax.linalg.sharded import ShardedSums
 from mmtjax.linalg.sweep import SWEPT, Staircase, staircase_of, swept, triangular
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 #: Rows that are gathered before the triangular factor is updated, for each unknown.
 _ROWS_PER_UNKNOWN = 2

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from mmtjax.linalg.qr import triangularize
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 #: Share of the unknowns that pieces hold up to which it pays to sweep them before all rows are reduced.
 SWEPT = 0.7

@@ -15,9 +15,7 @@ from jaxtyping import Array, Float
 from scipy.linalg.blas import dtrmv, dtrsv
 from scipy.linalg.lapack import dtfsm, dtrtri, dtrttf
 
-from mmtjax.precision import in_main_memory, is_concrete, on_accelerator
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray, in_main_memory, is_concrete, on_accelerator
 
 #: First unknown, sources and components of each set of unknowns, one set after another.
 Layout = tuple[tuple[int, int, int], ...]

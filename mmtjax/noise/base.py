@@ -5,12 +5,10 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from mmtjax.precision import AnyArray
 from mmtjax.scan.scan import Scan
-
-AnyArray = np.ndarray | Array
 
 
 class SensorWeights(NamedTuple):

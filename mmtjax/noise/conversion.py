@@ -1,12 +1,10 @@
 """The one place where numbers and words become a noise."""
 
-from numpy.typing import ArrayLike
-
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.noise.noise_map import NoiseMap
 from mmtjax.noise.residual import ResidualNoise
 from mmtjax.noise.white import WhiteNoise
-from mmtjax.precision import float64_array
+from mmtjax.precision import ArrayLike, float64_array
 from mmtjax.scan.scan import Scan, check_noise
 
 #: What a user may pass as the noise of a map.

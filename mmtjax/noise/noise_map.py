@@ -1,15 +1,11 @@
 """Independent noise whose standard deviation differs from sensor to sensor."""
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
+from jaxtyping import Float
 
 from mmtjax.noise.base import AbstractNoise, SensorWeights, mask_weights
-from mmtjax.precision import float64_array
+from mmtjax.precision import AnyArray, ArrayLike, float64_array
 from mmtjax.scan.scan import Scan, check_noise
-
-AnyArray = np.ndarray | Array
 
 
 class NoiseMap(AbstractNoise):

@@ -1,13 +1,11 @@
 """White noise whose size is taken from the residual of the solution."""
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from mmtjax.noise.base import AbstractNoise, SensorWeights, mask_weights
+from mmtjax.precision import AnyArray
 from mmtjax.scan.scan import Scan
-
-AnyArray = np.ndarray | Array
 
 
 class ResidualNoise(AbstractNoise):

@@ -1,15 +1,11 @@
 """White noise: independent at each sensor, of one standard deviation."""
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
+from jaxtyping import Float
 
 from mmtjax.noise.base import AbstractNoise, SensorWeights, mask_weights
-from mmtjax.precision import float64_array
+from mmtjax.precision import AnyArray, ArrayLike, float64_array
 from mmtjax.scan.scan import Scan, check_noise
-
-AnyArray = np.ndarray | Array
 
 
 class WhiteNoise(AbstractNoise):

@@ -3,18 +3,14 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
-import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.patterns.base import AbstractPattern
+from mmtjax.precision import AnyArray, ArrayLike
 from mmtjax.prior import Prior, as_prior
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import Component
-
-AnyArray = np.ndarray | jax.Array
 
 #: Exponents of x and y of the terms, in the order of their degree.
 _TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))

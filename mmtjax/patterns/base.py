@@ -3,15 +3,12 @@
 from abc import abstractmethod
 
 import equinox as eqx
-import jax
-import numpy as np
 from jaxtyping import Float
 
+from mmtjax.precision import AnyArray
 from mmtjax.prior import Prior
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import Component, UnknownSet
-
-AnyArray = np.ndarray | jax.Array
 
 
 class AbstractPattern(eqx.Module):

@@ -1,18 +1,13 @@
 """Columns that are given as maps."""
 
 import equinox as eqx
-import jax
-import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from mmtjax.patterns.base import AbstractPattern
-from mmtjax.precision import float64_array
+from mmtjax.precision import AnyArray, ArrayLike, float64_array
 from mmtjax.prior import Prior, as_prior
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import Component
-
-AnyArray = np.ndarray | jax.Array
 
 
 class FixedColumns(AbstractPattern):

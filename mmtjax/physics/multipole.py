@@ -17,11 +17,11 @@ from jaxtyping import Array, Float
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.harmonics import derivative_matrices, field_terms
 from mmtjax.physics.series import MOMENT_ORDER, series
+from mmtjax.precision import AnyArray
 
 #: Highest degree for which there is a closed form.
 HIGHEST_DEGREE = 3
 
-AnyArray = np.ndarray | Array
 Scalar = Float[Array, ""]
 
 

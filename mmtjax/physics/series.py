@@ -9,8 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.harmonics import field_matrix, field_terms, sensor_convolution, term_norms
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 #: Orders of the series that a distance chooses from, the cheapest first.
 ORDERS = (2, 4, 7, 12)
@@ -114,27 +113,28 @@ def allowed_error(
 
 
 def series(
-    coefficients: Float[Array, "component 2 term"],
-    x: Float[Array, ""],
-    y: Float[Array, ""],
-    z: Float[Array, ""],
+    coefficients: Float[AnyArray, "component 2 term"],
+    x: Float[AnyArray, "*point"],
+    y: Float[AnyArray, "*point"],
+    z: Float[AnyArray, "*point"],
     *,
     order: int,
-) -> tuple[Float[Array, ""], ...]:
-    """Coefficients N_x, N_y, N_z of one grain, or other series, at the displacement from its centroid to one sensor.
+) -> tuple[Float[AnyArray, "*point"], ...]:
+    """Return the coefficients of the components of one source at displacements (µm) from its centroid to sensors.
 
     ``N_i = Σ Re[c_i I_l^m]`` for degrees l = 2 … order + 2, with I_l^m = (x + iy)^m q_l^m, where q is real and obeys
-    ``r² q_l^m = (2l-1) z q_{l-1}^m - ((l-1)² - m²) q_{l-2}^m``. Displacements are µm.
+    ``r² q_l^m = (2l-1) z q_{l-1}^m - ((l-1)² - m²) q_{l-2}^m``. NumPy arrays are worked on by NumPy.
     """
+    xp = array_namespace(coefficients, x, y, z)
     index = {term: number for number, term in enumerate(field_terms(order))}
     inverse_square = 1.0 / (x * x + y * y + z * z)
     z_scaled = z * inverse_square
     components = range(len(coefficients))
     total = [0.0 for _ in components]
-    real, imaginary, diagonal = jnp.ones_like(x), jnp.zeros_like(x), jnp.sqrt(inverse_square)
+    real, imaginary, diagonal = xp.ones_like(x), xp.zeros_like(x), xp.sqrt(inverse_square)
     for m in range(order + 3):
         partial = [[0.0, 0.0] for _ in components]
-        lower, current = jnp.zeros_like(x), diagonal
+        lower, current = xp.zeros_like(x), diagonal
         for degree in range(m, order + 3):
             if degree > m:
                 following = (2 * degree - 1) * z_scaled * current

@@ -3,9 +3,9 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.grains import Grains
 
@@ -13,8 +13,6 @@ from mmtjax.sources.grains import Grains
 PARAMETERS = {"standoff": ("standoff",), "shift": ("shift x", "shift y"), "rotation": ("rotation",)}
 NAMES = tuple(name for names in PARAMETERS.values() for name in names)
 UNITS = ("µm", "µm", "µm", "°")
-
-AnyArray = np.ndarray | Array
 
 
 def moved_grains(grains: Grains, grid: SensorGrid, change: Float[AnyArray, "4"]) -> Grains:

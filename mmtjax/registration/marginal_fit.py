@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike
 
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import FieldPlan, plan_field
@@ -15,14 +13,13 @@ from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.stacked import StackedGreen
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.linalg.triangular import solve
+from mmtjax.precision import AnyArray, ArrayLike
 from mmtjax.registration.alignment import motions, moved_grains, moved_grid
 from mmtjax.scan.scan import Scan
 from mmtjax.solvers.orthogonal import equilibrated_root, with_prior
 from mmtjax.solvers.triangular_factor import TriangularFactor
 from mmtjax.sources.grains import Grains
 from mmtjax.unknowns import Component, Unknowns, UnknownSet
-
-AnyArray = np.ndarray | jax.Array
 
 #: The map as one more column, the last.
 _MAP = Unknowns((UnknownSet("map", 1, (Component("field", "nT"),)),))

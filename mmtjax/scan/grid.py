@@ -1,13 +1,10 @@
 """The regular grid of square or rectangular sensors above the sample."""
 
 import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.precision import ArrayLike, float64_array, is_concrete
-
-AnyArray = np.ndarray | jax.Array
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 
 
 class SensorGrid(eqx.Module):

@@ -1,16 +1,13 @@
 """A measured map of Bz, with a mask of the sensors that are used."""
 
 import equinox as eqx
-import jax
 import numpy as np
 import xarray
 from jaxtyping import Bool, Float
 
-from mmtjax.precision import ArrayLike, float64_array, is_concrete
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.units import field_in_nanotesla, length_in_micrometres
-
-AnyArray = np.ndarray | jax.Array
 
 
 class Scan(eqx.Module):

@@ -2,18 +2,14 @@
 
 from typing import ClassVar, NamedTuple
 
-import jax
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from mmtjax.greens.base import AbstractGreen
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import StageProgress
 from mmtjax.solvers.base import REMEDIES, AbstractFactor, AbstractSolver, Squares
 from mmtjax.solvers.cholesky import Cholesky
 from mmtjax.solvers.orthogonal import Orthogonal
-
-AnyArray = np.ndarray | jax.Array
 
 
 class Chosen(NamedTuple):

@@ -4,15 +4,12 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.linalg.triangular import Layout
+from mmtjax.precision import AnyArray
 from mmtjax.progress import StageProgress
-
-AnyArray = np.ndarray | jax.Array
 
 
 class Step(NamedTuple):

@@ -3,18 +3,15 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.frames import ROWS_ON_ACCELERATOR
+from mmtjax.precision import AnyArray
 from mmtjax.progress import StageProgress, stage
 from mmtjax.solvers.base import REMEDIES, AbstractSolver, Squares
 from mmtjax.solvers.triangular_factor import TriangularFactor
-
-AnyArray = np.ndarray | jax.Array
 
 
 class Cholesky(AbstractSolver):

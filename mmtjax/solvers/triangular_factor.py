@@ -1,17 +1,14 @@
 """The factor of most solvers: a triangular one of columns that were scaled to norm one."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from mmtjax.linalg.triangular import Layout, condition_number, solve
+from mmtjax.precision import AnyArray
 from mmtjax.solvers.base import AbstractFactor, Step
 from mmtjax.uncertainty.covariance import checked_factor, covariance_of_sets
-
-AnyArray = np.ndarray | jax.Array
 
 
 class TriangularFactor(AbstractFactor):

@@ -6,15 +6,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
-from numpy.typing import ArrayLike
 
+from mmtjax.precision import AnyArray, ArrayLike
 from mmtjax.progress import Progress
 from mmtjax.unknowns import Component, UnknownSet
-
-AnyArray = np.ndarray | jax.Array
 
 #: From the displacement x, y, z between one corner of a source and one of a sensor to a number for each component: the
 #: field, integrated over x and y of the sensor, and over the source where that has an extent.

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike
 
-from mmtjax.precision import float64_array, is_concrete
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.sources.base import AbstractSource, Parts
 from mmtjax.sources.body_parts import body_parts
@@ -17,8 +16,6 @@ from mmtjax.sources.corners import corners_of_boxes, corners_of_labels, volume_a
 from mmtjax.sources.overlap import overlaps
 from mmtjax.units import AXES
 from mmtjax.unknowns import Component
-
-AnyArray = np.ndarray | jax.Array
 
 #: Two grains of which one lies in the other by this share of its volume are taken for a mistake. The grains of a
 #: published scan overlap by up to 0.42.

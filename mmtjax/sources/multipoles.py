@@ -7,16 +7,13 @@ import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike
 
 from mmtjax.physics.multipole import HIGHEST_DEGREE, Harmonic, harmonics_up_to, multipole_corner, multipole_series
-from mmtjax.precision import float64_array, is_concrete
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.sources.base import AbstractSource, DegreeGroup, Parts, point_parts
 from mmtjax.units import AXES
 from mmtjax.unknowns import Component
-
-AnyArray = np.ndarray | jax.Array
 
 #: Units of moments of each degree.
 _UNITS = {1: "A/m µm³", 2: "A/m µm⁴", 3: "A/m µm⁵"}

@@ -10,12 +10,10 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
 from mmtjax.uncertainty.covariance import checked_factor
 from mmtjax.uncertainty.quadrature import principal_axes, unit_radius
 from mmtjax.units import AXES
-
-AnyArray = np.ndarray | jax.Array
 
 #: Components of a vector.
 _VECTOR = len(AXES)

@@ -8,10 +8,8 @@ from jaxtyping import Float
 
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.triangular import Layout, inverse_blocks
-from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
 from mmtjax.units import AXES
-
-AnyArray = np.ndarray | jax.Array
 
 
 def covariance_blocks(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "grain 3 3"]:

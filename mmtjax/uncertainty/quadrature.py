@@ -19,7 +19,7 @@ from numpy.polynomial.chebyshev import chebinterpolate
 from numpy.polynomial.legendre import leggauss
 from scipy.special import dawsn
 
-AnyArray = np.ndarray | jax.Array
+from mmtjax.precision import AnyArray
 
 #: h is smooth in s = (v - 8)/(v + 8): the series of (1 + v/8) h(v) in s ends, to 1e-13, at degree 40. The numbers of
 #: nodes and iterations are measured against 40-digit integrals, for b and c from 1 to 1e-16 and 0: 16 nodes leave an

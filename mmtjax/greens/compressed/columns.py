@@ -8,15 +8,13 @@ from mmtjax.field.columns import Wanted, columns_of_pairs
 from mmtjax.field.nodes import DistantPairs, polynomials_of_pairs
 from mmtjax.field.plan import TILE, FieldPlan
 from mmtjax.greens.compressed.tree import LEAF_TILES, Square, batches
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 
 #: Rows of one result of the kernels: always the same, so that what surrounds them is compiled once.
 _POLYNOMIALS = 4096
 _NEAR = 1024
-
-AnyArray = np.ndarray | Array
 
 
 def stored_polynomials(

@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -12,12 +11,10 @@ from mmtjax.greens.compressed.tree import Square, empty_tree, leaf_sensors, leaf
 from mmtjax.greens.frames import AbstractFrame, columns_at
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.pieces import Piece
-from mmtjax.precision import is_concrete
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import unknowns_of
-
-AnyArray = np.ndarray | jax.Array
 
 
 class TreeColumns(NamedTuple):

@@ -18,12 +18,11 @@ from mmtjax.greens.compressed.tree import Square, grow_tree, leaf_sensors, leaf_
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.pieces import Piece
 from mmtjax.physics.chebyshev import transfer
+from mmtjax.precision import AnyArray
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns, UnknownSet, unknowns_of
-
-AnyArray = np.ndarray | Array
 
 
 class CompressedGreen(AbstractGreen):

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from mmtjax.greens.compressed.tree import Square, leaf_vandermonde
 from mmtjax.physics.chebyshev import transfer
-
-AnyArray = np.ndarray | Array
+from mmtjax.precision import AnyArray
 
 #: Bases that are remembered of leaves and of squares above, 1.3 and 2.5 MB each. A map of uniform weights has a few of
 #: each, which the blocks of a large sample and all its windows share.
