@@ -16,6 +16,7 @@ from mmtjax.solvers.cholesky import Cholesky
 def test_the_middle_has_the_smaller_condition_and_tells_the_solver(thickness, crowded, monkeypatch):
     """Against singular values of the whole: Cholesky is passed over where it would be refused, and only there."""
     monkeypatch.setattr(subsample, "_GRAINS", 48)
+    monkeypatch.setattr(subsample, "_FEW", 3 * 48)
     sample = simulate(jax.random.key(3), side=130, thickness=thickness, density=8.9e6 / thickness, noise=5.0)
     scan = sample.sample(spacing=4, noise=5.0)
     matrix = np.asarray(greens_matrix(sample.grains, scan.grid))

@@ -164,7 +164,7 @@ def test_truncation_bound_holds_for_every_order():
         peak = np.linalg.norm(exact_coefficients(cuboids, (centre[0], centre[1], 1.0), 1.0))
         closest = 1 - centre[2:]
         for order in ORDERS:
-            bounds = plan.bounds[:1], grains.volume, plan.reach[:1], closest
+            bounds = plan.bounds[:1, 0], grains.volume, plan.reach[:1], closest
             radius = float(truncation_radius(*bounds, tolerance, order=order)[0])
             assert plan.forms(*np.zeros((2, 1), int), first=np.array([[0, int(radius) + 16]])) <= ORDERS.index(order)
             for angle in (0.3, 2.0, 4.0):
@@ -271,14 +271,15 @@ def test_grains_above_the_sensors_are_refused():
 
 def test_compiled_once_for_every_shape_of_grain():
     """Grains of other shapes and grids of other sizes use the kernels that are compiled already."""
-    from mmtjax.field.kernels import _compiled, corner_kernel, series_kernel
+    from mmtjax.field.kernels import _compiled, near_kernel, series_kernel
     from mmtjax.physics.series import ORDERS
 
     for seed, voxels, size in ((1, 5, 40), (2, 30, 64), (3, 17, 25)):
         grains = Grains.from_cuboids(ragged_cuboids(seed, voxels=voxels))
         grid = SensorGrid(origin=(-20, -20), spacing=1, shape=(size, size), height=1)
         greens_matrix(grains, grid)
-        counts = [_compiled(kernel)._cache_size() for kernel in (corner_kernel, *map(series_kernel, ORDERS))]
+        kernels = near_kernel(plan_field(grains, grid).parts.near_form), *map(series_kernel, ORDERS)
+        counts = [_compiled(kernel)._cache_size() for kernel in kernels]
         if seed == 1:
             first = counts
     assert counts == first
@@ -315,10 +316,10 @@ def test_squares_of_wide_tiles_are_those_of_narrow_ones():
 def test_a_plan_of_other_sensors_gives_its_shapes_but_not_its_series():
     grains = small_sample()
     grid = SensorGrid(origin=(-20, -20), spacing=1, shape=(40, 40), height=2)
-    decided = plan_field(grains, grid)
-    again = plan_field(grains, grid, reuse_plan=decided)
-    assert eqx.tree_equal(again.coefficients, decided.coefficients)
+    plan = plan_field(grains, grid)
+    again = plan_field(grains, grid, reuse_plan=plan)
+    assert eqx.tree_equal(again.coefficients, plan.coefficients)
     wider = SensorGrid(origin=(-20, -20), spacing=1, shape=(40, 40), height=2, side=2)
-    other = plan_field(grains, wider, reuse_plan=decided)
-    assert other.shapes is decided.shapes
+    other = plan_field(grains, wider, reuse_plan=plan)
+    assert other.parts is plan.parts
     assert eqx.tree_equal(other.coefficients, plan_field(grains, wider).coefficients)

@@ -94,7 +94,7 @@ def test_grains_under_the_mask_are_named():
         ({"noise": None}, "the noise is not known"),
         ({"noise": np.ones((2, 2))}, "one number or a map of shape"),
         ({"prior": -1.0}, "prior must be a positive"),
-        ({"method": "svd"}, "'auto', 'cholesky' or 'orthogonal'; got 'svd'"),
+        ({"method": "svd"}, "'auto', 'cholesky', 'orthogonal', or an AbstractSolver; got 'svd'"),
         ({"level": 95.0}, "level must lie between 0 and 1, e.g. 0.95; got 95"),
         ({"tolerance": 0.5}, "tolerance must lie in"),
     ],

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmtjax.linalg import triangular
 from mmtjax.linalg.triangular import condition_number, inverse_blocks, solve
 
 SIZE = 96
@@ -28,12 +29,22 @@ def test_solves_are_those_of_the_dense_matrix(factor, traced, transposed):
     np.testing.assert_allclose((jax.jit(found) if traced else found)(factor, vector), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("of", [inverse_blocks, jax.jit(inverse_blocks)])
-def test_blocks_are_those_of_the_dense_inverse(factor, of):
+@pytest.mark.parametrize("small", [SIZE, 0])
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("layout", [((0, 32, 3),), ((0, 10, 3), (30, 4, 15), (90, 1, 6)), ((0, 1, 1), (1, 19, 5))])
+def test_blocks_are_those_of_the_dense_inverse(factor, traced, layout, small, monkeypatch):
+    """Of one set of sources and of several, whole and in panels."""
+    monkeypatch.setattr(triangular, "SMALL", small)
+    triangular._inverse_blocks.clear_cache()
     inverse = np.linalg.inv(factor)
-    whole = (inverse @ inverse.T).reshape(SIZE // 3, 3, SIZE // 3, 3)
-    expected = whole[np.arange(SIZE // 3), :, np.arange(SIZE // 3)]
-    np.testing.assert_allclose(of(factor) / expected, 1.0, rtol=1e-9)
+    whole = inverse @ inverse.T
+    found = (jax.jit(inverse_blocks, static_argnums=1) if traced else inverse_blocks)(factor, layout)
+    assert len(found) == len(layout)
+    for blocks, (first, sources, components) in zip(found, layout, strict=True):
+        for source, block in enumerate(blocks):
+            own = slice(first + components * source, first + components * (source + 1))
+            np.testing.assert_allclose(block / whole[own, own], 1.0, rtol=1e-9)
+        assert len(blocks) == sources
 
 
 @pytest.mark.parametrize("of", [condition_number, jax.jit(condition_number)])

@@ -66,7 +66,7 @@ class Surroundings(NamedTuple):
     sensors: Sensors
     whole: Sensors
     degrees: tuple[int, ...]
-    tolerance: float
+    tolerance: float | Float[Array, ""]
 
 
 def sensors_of(grid: SensorGrid) -> Sensors:
@@ -148,7 +148,7 @@ def _cheapest_there(
     bodies: Bodies,
     sensors: Sensors,
     whole: Sensors,
-    tolerance: float,
+    tolerance: float | Float[Array, ""],
     degrees: tuple[int, ...],
     *pairs: Int[Array, "..."],
 ) -> Int[Array, " pair"]:

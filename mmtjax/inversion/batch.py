@@ -138,7 +138,7 @@ def _solution(
 ) -> Solution:
     variance = group.weights[row].variance
     uncertainty = _ESTIMATOR.uncertainty(problem, estimate, variance=variance, level=options.level)
-    fitted = Fitted(problem, estimate, uncertainty, variance)
+    fitted = Fitted(problem, estimate, uncertainty, variance, _SOLVER)
     solution = solution_of(group.stack, group.scans[row], group.noises[row], fitted, options=options)
     return diagnose(solution, _SOLVER, tolerance=options.tolerance, throw=False)
 

@@ -16,7 +16,7 @@ from mmtjax.inversion.strategy import Reduction, SolveStrategy, reduce_problem, 
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.progress import StageProgress, stage
 from mmtjax.scan.scan import Scan
-from mmtjax.solvers.base import AbstractFactor
+from mmtjax.solvers.base import AbstractFactor, AbstractSolver
 
 #: Rounds of estimating the noise from the residual and solving anew, where a prior ties the two.
 _NOISE_ROUNDS = 50
@@ -113,7 +113,7 @@ def solve_group(
                 problem, estimate = fit(variance)
             variance = estimate.mean_square
         uncertainty = options.estimator.uncertainty(problem, estimate, variance=variance, level=options.level)
-        fitted = Fitted(problem, estimate, uncertainty, variance)
+        fitted = Fitted(problem, estimate, uncertainty, variance, reduction.used)
         solution = solution_of(group.stack, scan, noise, fitted, options=options)
         if group.is_concrete:
             solution = diagnose(solution, reduction.used, tolerance=reduction.strategy.tolerance, throw=throw)
@@ -130,12 +130,23 @@ def _problem(
 
 
 class Fitted(NamedTuple):
-    """The answer for one map: problem, estimate, its uncertainty, and the variance of a sensor of weight one."""
+    """The answer for one map.
+
+    Attributes
+    ----------
+    problem, estimate, uncertainty
+        What was solved, the values, and how uncertain they are.
+    variance
+        Variance of a sensor of weight one, nT².
+    solver
+        The solver that has made the factor.
+    """
 
     problem: FactoredProblem
     estimate: Estimate
     uncertainty: Uncertainty
     variance: Float[Array, ""]
+    solver: AbstractSolver
 
 
 def solution_of(
@@ -152,7 +163,7 @@ def solution_of(
     options
         How the inversion was done.
     """
-    problem, estimate, uncertainty, variance = fitted
+    problem, estimate, uncertainty, variance, solver = fitted
     unknowns = stack.unknowns
     values = unknowns.split(estimate.values)
     radius = uncertainty.radius
@@ -161,7 +172,6 @@ def solution_of(
             f"{stack.primary.name} have {len(stack.primary.components)} components, and the first set of sources needs "
             "three that are a vector"
         )
-    used = problem.solver.used(problem.state)
     return Solution(
         stack=stack,
         scan=scan,
@@ -175,7 +185,7 @@ def solution_of(
         condition=problem.factor.condition,
         factor=problem.factor,
         variance=variance,
-        method=used.name,
+        method=solver.name,
         level=options.level,
         prior=options.priors,
         is_gaussian=uncertainty.is_gaussian,

@@ -98,7 +98,7 @@ class AbstractSolver(eqx.Module):
         green: AbstractGreen,
         weight: Float[AnyArray, "ny nx"],
         *,
-        least_ridge: Float[Array, " unknown"] | None,
+        least_ridge: Float[Array, " unknown"] | None = None,
         progress: StageProgress | None = None,
     ) -> PyTree[Array]:
         """Return what is needed of the rows.
