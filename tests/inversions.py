@@ -1,5 +1,7 @@
 """Small problems to be inverted."""
 
+import dataclasses
+
 import numpy as np
 
 from mmtjax import Grains, Scan, SensorGrid, forward
@@ -19,3 +21,9 @@ def deep_sample():
     """Eight cubes 70 µm deep and a diameter apart: the normal equations of their field cannot be factored."""
     rows = [[6.0 + 1.5 * (n % 4), 6.0 + 1.5 * (n // 4), -70.0 - 1.5 * (n % 2), 0.5, 0.5, 0.5, n + 1] for n in range(8)]
     return Grains.from_cuboids(rows), SensorGrid(origin=(-4, -4), spacing=1.0, shape=(41, 41), height=1.0)
+
+
+def with_magnetization(solution, values):
+    """The same solution, as if the grains were magnetized otherwise."""
+    first, *others = solution.estimates
+    return dataclasses.replace(solution, estimates=(first._replace(values=values), *others))

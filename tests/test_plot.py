@@ -15,6 +15,7 @@ from mmtjax.inversion.solution import Solution
 from mmtjax.plot import directions, equal_area, plot_maps, plot_ratio_ssr, save_figures, ssr_thresholds
 from mmtjax.plot.save import FIGURES
 from tests.drawn import assert_nothing_is_cut_off
+from tests.inversions import with_magnetization
 
 NOISE = 10.0
 
@@ -37,15 +38,15 @@ def usual() -> Solution:
 def cases(usual: Solution) -> dict[str, Solution]:
     masked = np.ones((21, 31), bool)
     masked[4:9, 3:20] = masked[15, 15] = False
-    zero = dataclasses.replace(usual, magnetization=usual.magnetization.at[1].set(0.0))
+    zero = with_magnetization(usual, usual.magnetization.at[1].set(0.0))
     return {
         "usual": usual,
         "single grain": solved([[5e3, 0, 0]]),
         "masked": solved([[9e3, 0, 0], [0, 0, 9e3]], mask=masked),
         "one infinite ratio": zero,
-        "nothing but zeros": dataclasses.replace(usual, magnetization=jnp.zeros((3, 3))),
+        "nothing but zeros": with_magnetization(usual, jnp.zeros((3, 3))),
         "none trusted": dataclasses.replace(usual, confidence_radius=usual.confidence_radius * 1e4),
-        "all beyond saturation": dataclasses.replace(usual, magnetization=usual.magnetization * 1e3),
+        "all beyond saturation": with_magnetization(usual, usual.magnetization * 1e3),
         "noise too small": dataclasses.replace(usual, reduced_chi_square=jnp.asarray(3e4)),
     }
 

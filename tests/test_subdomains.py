@@ -22,12 +22,13 @@ from distributed import KilledWorker
 
 import mmtjax
 from mmtjax.errors import InversionError, InversionWarning
-from mmtjax.greens.blockwise import BlockwiseGreen
+from mmtjax.greens.blockwise import BlockFrame, BlockwiseGreen
 from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.parallel.cluster import WorkerError, connected
 from mmtjax.parallel.saved_arrays import load_arrays, save_arrays
 from mmtjax.subdomains import rounds, work
 from mmtjax.subdomains.windows import divide_sample, divide_sensors
+from mmtjax.unknowns import Unknowns
 from tests import subdomains_process
 from tests.subdomains_process import NOISE, by_windows, sample
 
@@ -90,10 +91,13 @@ def test_the_operator_of_a_window_is_that_of_its_grains(weighted: bool) -> None:
     own = np.arange(3, 200, 4)
     halves = {0: (slice(0, 60), slice(0, 101)), 1: (slice(60, 101), slice(0, 101))}
     made = [CompressedGreen(grains, scan.grid.window(*part)) for part in halves.values()]
-    green = BlockwiseGreen(scan.grid, own, halves, made.__getitem__, np.random.default_rng(0).permutation(3 * len(own)))
+    frame = BlockFrame(scan.grid, halves)
+    unknowns = grains.select(own).unknowns
+    order = np.random.default_rng(0).permutation(unknowns.size)
+    green = BlockwiseGreen(frame, lambda block: made[block].among(own), Unknowns((unknowns,)), order)
     columns = np.asarray(mmtjax.greens_matrix(grains.select(own), scan.grid))
     rng = np.random.default_rng(1)
-    magnetization, field = (jnp.asarray(rng.normal(size=size)) for size in (green.unknowns, scan.grid.shape))
+    magnetization, field = (jnp.asarray(rng.normal(size=size)) for size in (unknowns.size, scan.grid.shape))
     peak = np.abs(columns).max()
     np.testing.assert_allclose(green.mv(magnetization).ravel(), columns @ np.asarray(magnetization), atol=1e-6 * peak)
     np.testing.assert_allclose(green.rmv(field), np.ravel(field) @ columns, atol=1e-5 * peak)
@@ -200,7 +204,7 @@ def test_a_run_that_was_ended_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
     def refused(*_: object) -> None:
         raise AssertionError("a window was factored anew")
 
-    monkeypatch.setattr(work, "reduce_rows", refused)
+    monkeypatch.setattr(work, "strategy_for", refused)
     monkeypatch.setattr(work, "CompressedGreen", refused)
     again = by_windows(scan, grains, store=tmp_path / "disturbed")
     assert eqx.tree_equal(undisturbed.magnetization, again.magnetization)
@@ -295,7 +299,7 @@ class Dying(Executor):
 )
 def test_the_death_of_workers_is_told_and_survived(error: Exception, who: str, tmp_path: Path) -> None:
     scan, grains = sample()
-    with pytest.raises(WorkerError, match=rf"columns, piece 2 of 4, could not be done: {who} over it, most likely for"):
+    with pytest.raises(WorkerError, match=rf"columns, task 2 of 4, could not be done: {who} over it, most likely for"):
         by_windows(scan, grains, store=tmp_path / "store", executor=Dying(error))
     again = by_windows(scan, grains, store=tmp_path / "store")
     assert eqx.tree_equal(again.magnetization, by_windows(scan, grains).magnetization)
