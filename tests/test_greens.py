@@ -77,7 +77,9 @@ def test_forward_of_a_map_in_parts_is_the_product_with_the_matrix():
 
 
 def test_forward_refuses_another_shape():
-    with pytest.raises(ValueError, match=r"values of grains must be \(source, component\) = \(9, 3\), in A/m; got shape \(3, 9\)"):
+    with pytest.raises(
+        ValueError, match=r"values of grains must be \(source, component\) = \(9, 3\), in A/m; got shape \(3, 9\)"
+    ):
         forward(GRAINS, np.zeros((3, 9)), GRID)
 
 

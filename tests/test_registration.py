@@ -305,8 +305,8 @@ def test_memory_is_asked_for_before_the_fit():
     scan, grains = misplaced(0, noise=5.0)
     passes = []
     with pytest.raises(MemoryError, match=r"a fit .* windows or not: .* 5 grains from 961 .* allowed by memory_limit"):
-        fit_registration(scan, grains, noise=5.0, memory_limit=1000, progress=lambda *told: passes.append(told))
-    solve = SolveInput(noise=5.0, fit="shift", memory_limit=1e-6)
+        fit_registration(scan, grains, noise=5.0, memory_limit=100_000, progress=lambda *told: passes.append(told))
+    solve = SolveInput(noise=5.0, fit="shift", memory_limit=1e-4)
     with pytest.raises(MemoryError, match="allowed by memory_limit"):
         fitted_geometry(scan, grains, solve, progress=lambda *told: passes.append(told))
     assert passes == []

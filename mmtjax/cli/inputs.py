@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import jax
 import numpy as np
 from cyclopts import Group, Parameter
 
 from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.terminal import GRAIN_OPTIONS, OPTIONS, translate_errors
+from mmtjax.estimators.bounded import BoundedLeastSquares
+from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.inversion.options import GreenForm, InversionOptions
 from mmtjax.io.grains import read_grains
 from mmtjax.io.scans import read_scan
 from mmtjax.parallel.cluster import check_helpers
 from mmtjax.registration.alignment import PARAMETERS
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
+
+#: Seed of the bootstrap that `--bound` asks for: the same command gives the same radii.
+_BOOTSTRAP_SEED = 0
 
 
 @Parameter(name="*", group=Group("The map", sort_key=1))
@@ -199,6 +206,14 @@ class SolveInput:
         them and QR elsewhere (auto).
     level
         Probability that a confidence sphere contains the true magnetization.
+    background
+        Solve for a smooth background of the map beside the grains: a constant, a plane or a quadratic surface.
+    bound
+        Largest magnetization of a grain, A/m; 480e3 is the saturation of magnetite. Radii are then those of a bootstrap
+        and take a few hundred solutions.
+    green
+        Form of the matrix: in memory as a whole (dense), recomputed by tiles of sensors (tiled), compressed, or divided
+        over all devices (sharded); by default the fastest.
     tolerance
         Largest error of a coefficient of the field, as a share of the largest coefficient of its grain.
     memory_limit
@@ -210,12 +225,15 @@ class SolveInput:
     fit: str | None = None
     method: Literal["auto", "cholesky", "orthogonal"] = "auto"
     level: float = 0.95
+    background: Literal["constant", "plane", "quadratic"] | None = None
+    bound: float | None = None
+    green: GreenForm = "auto"
     tolerance: float = DEFAULT_TOLERANCE
     memory_limit: float | None = None
 
     def check(self) -> None:
-        """Raise ValueError for a value of ``--fit`` or ``--memory-limit`` that is not allowed."""
-        bytes_of(self.memory_limit)
+        """Raise ValueError for options that are not allowed."""
+        self.options()
         for name in self.fitted_parameters:
             if name not in PARAMETERS:
                 raise ValueError(f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}")
@@ -225,10 +243,20 @@ class SolveInput:
         """Names that ``--fit`` lists; none without it."""
         return () if self.fit is None else tuple(part.strip() for part in self.fit.split(","))
 
-    @property
-    def memory_limit_bytes(self) -> int | None:
-        """Bytes that may be used; None for the free memory."""
-        return bytes_of(self.memory_limit)
+    def options(self) -> InversionOptions:
+        """Return the options of the inversion as the library takes them; errors name those of the command."""
+        with translate_errors(OPTIONS):
+            bounded = None if self.bound is None else BoundedLeastSquares(self.bound, jax.random.key(_BOOTSTRAP_SEED))
+            return InversionOptions(
+                prior=self.prior,
+                method=self.method,
+                level=self.level,
+                tolerance=self.tolerance,
+                memory_limit=bytes_of(self.memory_limit),
+                estimator=LeastSquares() if bounded is None else bounded,
+                background=self.background,
+                green=self.green,
+            )
 
 
 @Parameter(name="*", group=Group("Very large samples", sort_key=4))

@@ -59,6 +59,11 @@ def invert(
         mmtjax invert --scan scan.nc --grains cuboids.txt --noise 20 \
           --subdomains work --workers 2 --out results
 
+    **A map with a field of the instrument that varies slowly:**
+
+        mmtjax invert --scan scan.nc --grains cuboids.txt --noise 20 \
+          --background plane --out results
+
     **A part of a map, as a first try, with a prior that keeps deep grains physical:**
 
         mmtjax invert --scan scan.nc --crop 0 100 50 150 \
@@ -104,11 +109,7 @@ def _solve(
         scan,
         grains,
         solve.noise,
-        prior=solve.prior,
-        method=solve.method,
-        level=solve.level,
-        tolerance=solve.tolerance,
-        memory_limit=solve.memory_limit_bytes,
+        options=solve.options(),
         progress=progress,
     )
 

@@ -1,5 +1,6 @@
 """The option ``--fit`` of ``mmtjax invert``: fit the geometry of the map, and report what was fitted."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -42,17 +43,16 @@ def fitted_geometry(scan: Scan, grains: Grains, solve: SolveInput, *, progress: 
         Before the fit, if it or the inversion after it would take more than ``solve.memory_limit``, by default the
         free memory.
     """
-    remaining, attempts = solve.fitted_parameters, []
+    options, remaining, attempts = solve.options(), solve.fitted_parameters, []
+    if options.prior is None:
+        options = dataclasses.replace(options, prior=MAGNETITE_SATURATION)
     while remaining:
         found = fit_registration(
             scan,
             grains,
             solve.noise,
             fit=remaining,
-            prior=MAGNETITE_SATURATION if solve.prior is None else solve.prior,
-            level=solve.level,
-            tolerance=solve.tolerance,
-            memory_limit=solve.memory_limit_bytes,
+            options=options,
             progress=progress,
         )
         attempts.append(found)

@@ -1,6 +1,7 @@
 """The part of ``mmtjax invert`` for very large samples: overlapping windows, solved by one process or several."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
@@ -40,9 +41,10 @@ def invert_by_windows(
     progress
         Called as ``progress(stage, done, total)``.
     """
-    memory_limit = solve.memory_limit_bytes
+    options = solve.options()
     if subdomains.workers:
-        memory_limit = (available_memory() if memory_limit is None else memory_limit) // subdomains.workers
+        shared = available_memory() if options.memory_limit is None else options.memory_limit
+        options = dataclasses.replace(options, memory_limit=shared // subdomains.workers)
     with _workers(subdomains) as executor:
         return invert_subdomains(
             jax.random.key(subdomains.seed or 0),
@@ -54,11 +56,7 @@ def invert_by_windows(
             buffer=subdomains.buffer,
             draws=_DRAWS if subdomains.draws is None else subdomains.draws,
             executor=executor,
-            prior=solve.prior,
-            method=solve.method,
-            level=solve.level,
-            tolerance=solve.tolerance,
-            memory_limit=memory_limit,
+            options=options,
             progress=progress,
         )
 

@@ -11,12 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 #: Options of the command line by the argument of the library that they set, except for files of grains.
 OPTIONS: Mapping[str, str] = {
     "allow_overlap": "--allow-overlap",
+    "background": "--background",
     "bounds": "--bounds",
     "buffer": "--buffer",
     "core": "--core",
     "draws": "--draws",
     "format": "--scan-format",
     "frame": "--bounds-frame",
+    "green": "--green",
     "height": "--height",
     "level": "--level",
     "mask": "--mask",

@@ -131,8 +131,8 @@ class Uncertainty(NamedTuple):
         Whether errors are normal with these covariances. Where they are not, the radius is that of a bootstrap.
     """
 
-    covariances: tuple[Float[AnyArray, "source component component"], ...]
-    radius: Float[AnyArray, " source"] | None
+    covariances: tuple[Float[Array, "source component component"], ...]
+    radius: Float[Array, " source"] | None
     is_gaussian: bool
 
 

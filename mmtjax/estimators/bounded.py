@@ -1,11 +1,11 @@
-"""Least squares with a bound on the length of the vector of each source, by projected Newton steps on the multipliers.
+"""Least squares with a bound on the length of the vector of each source.
 
-At the solution of ``min ½|W(φ - Qm)|² + ½ mᵀΛm`` with ``|m_g| ≤ B`` there are multipliers ``λ_g ≥ 0`` with
-``(QᵀW²Q + Λ + diag λ) m = QᵀW²φ``, zero for sources within the bound: a multiplier is the precision of a prior of its
-own for one source. The dual function is concave in λ, with the gradient ``½(|m_g|² - B²)`` and the Hessian
-``-m_gᵀ(H + diag λ)⁻¹m_h``, and is maximized over λ ≥ 0 (Bertsekas 1982, Projected Newton methods for optimization
-problems with simple constraints, SIAM J. Control Optim. 20).
+The solution of ``min ½|W(φ - Qm)|² + ½ mᵀΛm`` with ``|m_g| ≤ B`` is that without a bound, m₀, less ``H⁻¹w``, where
+``H = QᵀW²Q + Λ`` and w is not zero for sources at the bound alone. Their vectors are the nearest ones to those of m₀
+within the bound, in the metric of their covariance, which the factor gives: see `mmtjax.linalg.ball_projection`.
 """
+
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -16,17 +16,21 @@ from jaxtyping import Array, Float, Int
 from mmtjax.errors import InversionError
 from mmtjax.estimators.base import AbstractEstimator, Estimate, FactoredProblem, Uncertainty
 from mmtjax.estimators.least_squares import LeastSquares
+from mmtjax.linalg.ball_projection import project_on_balls
 from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.units import AXES
 from mmtjax.unknowns import UnknownSet
 
-#: Newton steps at most, halvings of a step at most, and the excess over the bound at which they end, as a share of it.
-_STEPS, _HALVINGS = 100, 30
-_CONVERGED = 1e-10
+#: Refinements of a solution at most, and the change, as a share of the bound, at which they end: where most grains meet
+#: a bound far below what they have, rounding leaves 1e-8.
+_REFINEMENTS, _CONVERGED = 20, 1e-7
 
-#: Share of the dual function that may be rounding.
-_ROUNDING = 1e-12
+#: Excess over the bound, as a share of it, beyond which a source is looked at too.
+_EXCESS = 1e-9
+
+#: Maps of the bootstrap that are worked on together.
+_TOGETHER = 8
 
 
 class BoundedLeastSquares(AbstractEstimator):
@@ -86,113 +90,117 @@ class BoundedLeastSquares(AbstractEstimator):
         free = LeastSquares().estimate(problem, field, used=used, progress=progress)
         if not is_concrete(free):
             raise ValueError("a bounded solution is a search, which cannot be traced; use LeastSquares for derivatives")
-        vectors = _vectors(problem.green.unknowns.sets[0])
-        right = np.asarray(problem.green.rmv(problem.weight**2 * field, progress=progress))
-        values = self._solved(problem, right, np.asarray(free.values), np.zeros(len(vectors)))[0]
-        forward = problem.green.mv(jnp.asarray(values), progress=progress)
-        misfit = jnp.sum((problem.weight * (field - forward)) ** 2)
+        bounds, green, weight = _Bounds(problem, self.limit), problem.green, problem.weight
+        values, forward = bounds.nearest(np.asarray(free.values)), free.forward
+        for _ in range(_REFINEMENTS if bounds.candidates else 0):
+            # The misfit knows what the factor has lost to rounding.
+            current = jnp.asarray(values)
+            forward = green.mv(current, progress=progress)
+            gradient = green.rmv(weight**2 * (field - forward), progress=progress) - problem.penalty(current)
+            before, values = values, bounds.nearest(values + np.asarray(problem.factor.solve(gradient).values))
+            if np.max(np.abs(values - before)[bounds.vectors]) <= _CONVERGED * self.limit:
+                break
+        else:
+            if bounds.candidates:
+                raise bounds.failure()
+        misfit = jnp.sum((weight * (field - forward)) ** 2)
         return Estimate(jnp.asarray(values), forward, misfit / (used - problem.effective_unknowns))
 
     def uncertainty(
         self, problem: FactoredProblem, estimate: Estimate, *, variance: Float[Array, ""], level: float
     ) -> Uncertainty:
-        """Return second moments and quantiles of the errors of a parametric bootstrap about the estimate."""
-        green, center = problem.green, np.asarray(estimate.values)
-        vectors = _vectors(green.unknowns.sets[0])
-        base = np.asarray(green.normal(estimate.values, problem.weight))
-        errors, multipliers = [], np.zeros(len(vectors))
-        for number in range(self.draws):
-            noise = jax.random.normal(jax.random.fold_in(self.key, number), green.grid.shape, jnp.float64)
-            right = base + np.asarray(green.rmv(problem.weight * jnp.sqrt(variance) * noise))
-            start = np.asarray(problem.factor.solve(jnp.asarray(right)).values)
-            values, multipliers = self._solved(problem, right, start, multipliers)
-            errors.append(values - center)
-        drawn = np.array(errors)
-        covariances = tuple(np.einsum("dsi,dsj->sij", own, own) / len(own) for own in green.unknowns.split(drawn))
-        lengths = np.linalg.norm(drawn[:, vectors], axis=2)
-        rank = min(len(drawn) - 1, round(level * len(drawn)))
-        return Uncertainty(covariances, np.sort(lengths, axis=0)[rank], is_gaussian=False)
+        """Return second moments and quantiles of the errors of a parametric bootstrap about the estimate.
 
-    def _solved(
-        self,
-        problem: FactoredProblem,
-        right: Float[np.ndarray, " unknown"],
-        free: Float[np.ndarray, " unknown"],
-        multipliers: Float[np.ndarray, " source"],
-    ) -> tuple[Float[np.ndarray, " unknown"], Float[np.ndarray, " source"]]:
-        """Return the bounded solution and its multipliers, from that without a bound and multipliers to begin with."""
-        vectors = _vectors(problem.green.unknowns.sets[0])
-        if np.all(np.linalg.norm(free[vectors], axis=1) <= self.limit):
-            return free, multipliers
-        point = _Point.at(problem, right, multipliers, vectors)
-        for _ in range(_STEPS):
-            excess = point.lengths / self.limit - 1
-            held = (point.multipliers > 0) | (excess > 0)
-            if np.all(excess <= _CONVERGED) and np.all(np.abs(excess[point.multipliers > 0]) <= _CONVERGED):
-                return _within(point.values, vectors, self.limit), point.multipliers
-            point = self._step(problem, right, point, np.flatnonzero(held))
-        raise InversionError(
-            f"the search for magnetizations within {self.limit:g} A/m has not come to an end in {_STEPS} steps: grains "
-            "are indistinguishable from the scan; leave out grains that are tiny and deep, or pass a prior"
+        With a prior, deviates of it are added to those of the map: without a bound, errors have the posterior
+        covariance.
+        """
+        bounds, center = _Bounds(problem, self.limit), np.asarray(estimate.values)
+        drawn = np.array([bounds.nearest(center + error) - center for error in self._errors(problem, variance)])
+        covariances = tuple(
+            jnp.asarray(np.einsum("dsi,dsj->sij", own, own) / len(own)) for own in problem.green.unknowns.split(drawn)
+        )
+        lengths = np.linalg.norm(drawn[:, bounds.vectors], axis=2)
+        return Uncertainty(covariances, jnp.asarray(np.quantile(lengths, level, axis=0)), is_gaussian=False)
+
+    def _errors(self, problem: FactoredProblem, variance: Float[Array, ""]) -> Iterator[Float[np.ndarray, " unknown"]]:
+        """Yield errors of the solution without a bound: ``H⁻¹(QᵀW²e + Λη)`` for noise e and deviates η of the prior."""
+        green, sigma = problem.green, float(np.sqrt(variance))
+        for first in range(0, self.draws, _TOGETHER):
+            keys = [
+                jax.random.split(jax.random.fold_in(self.key, number))
+                for number in range(first, min(first + _TOGETHER, self.draws))
+            ]
+            noise = np.stack([jax.random.normal(own[0], green.grid.shape, jnp.float64) for own in keys])
+            # The noise of a sensor is sigma over its weight.
+            rights = np.array(green.rmv(sigma * np.asarray(problem.weight) * noise))
+            if problem.ridge is not None:
+                prior = np.stack([jax.random.normal(own[1], problem.ridge.shape, jnp.float64) for own in keys])
+                rights += sigma * np.sqrt(np.asarray(problem.ridge)) * prior
+            yield from (np.asarray(problem.factor.solve(jnp.asarray(right)).values) for right in rights)
+
+
+class _Bounds:
+    """The bound on the sources of a problem, with the covariances of those that have been beyond it so far."""
+
+    def __init__(self, problem: FactoredProblem, limit: float) -> None:
+        self.factor, self.limit = problem.factor, limit
+        self.vectors = _vectors(problem.green.unknowns.sets[0])
+        self.candidates: list[int] = []
+        self.columns = np.zeros((problem.green.unknowns.size, 0))
+        self.multipliers = np.zeros(0)
+
+    def nearest(self, free: Float[np.ndarray, " unknown"]) -> Float[np.ndarray, " unknown"]:
+        """Return the solution within the bound from that without it.
+
+        Raises
+        ------
+        InversionError
+            If the search does not come to an end.
+        """
+        values, new = free, self._beyond(free)
+        while new or self.candidates:
+            self._add(new)
+            values = self._projected(free)
+            if not (new := self._beyond(values)):
+                break
+        return _within(values, self.vectors, self.limit)
+
+    def failure(self) -> InversionError:
+        """Return the error of a search that does not come to an end."""
+        return InversionError(
+            f"the search for vectors no longer than {self.limit:g} has not come to an end: that is far less than what "
+            "the map shows, or sources are indistinguishable from the scan; raise the bound, leave out grains that are "
+            "tiny and deep, or pass a prior"
         )
 
-    def _step(
-        self,
-        problem: FactoredProblem,
-        right: Float[np.ndarray, " unknown"],
-        point: "_Point",
-        held: Int[np.ndarray, " held"],
-    ) -> "_Point":
-        """Return the next multipliers: a Newton step of ``1/B - 1/|m|``, cut at zero, halved until the dual rises."""
-        vectors = _vectors(problem.green.unknowns.sets[0])
-        own = point.values[vectors[held]]
-        columns = np.zeros((len(point.values), len(held)))
-        columns[vectors[held].ravel(), np.repeat(np.arange(len(held)), vectors.shape[1])] = own.ravel()
-        inverse = np.asarray(point.problem.factor.inverse_columns(columns))
-        curvature = np.einsum("hi,hig->hg", own, inverse[vectors[held]])
-        length = point.lengths[held]
-        # Of |m|², Newton's method would need a step for each halving of |m|; of 1/|m|, which is nearly linear, a few.
-        step = np.linalg.solve(curvature, length**2 * (length / self.limit - 1))
-        for _ in range(_HALVINGS):
-            moved = point.multipliers.copy()
-            moved[held] = np.maximum(moved[held] + step, 0.0)
-            following = _Point.at(problem, right, moved, vectors)
-            before = point.dual(self.limit, right)
-            if following.dual(self.limit, right) >= before - _ROUNDING * abs(before):
-                break
-            step = step / 2
-        return following
+    def _beyond(self, values: Float[np.ndarray, " unknown"]) -> list[int]:
+        """Return sources beyond the bound that are no candidates yet."""
+        length = np.linalg.norm(values[self.vectors], axis=1)
+        beyond = np.flatnonzero(length > self.limit * (1 + _EXCESS))
+        return sorted(set(beyond.tolist()) - set(self.candidates))
 
+    def _add(self, sources: list[int]) -> None:
+        """Add candidates, with the columns of ``H⁻¹`` that belong to them."""
+        if not sources:
+            return
+        own = self.vectors[sources].ravel()
+        unit = np.zeros((len(self.columns), len(own)))
+        unit[own, np.arange(len(own))] = 1.0
+        self.columns = np.concatenate([self.columns, np.asarray(self.factor.inverse_columns(unit))], axis=1)
+        self.multipliers = np.concatenate([self.multipliers, np.zeros(len(sources))])
+        self.candidates += sources
 
-class _Point(eqx.Module):
-    """Multipliers with the problem that they give, its solution, and the lengths of the vectors."""
-
-    multipliers: Float[np.ndarray, " source"]
-    problem: FactoredProblem
-    values: Float[np.ndarray, " unknown"]
-    lengths: Float[np.ndarray, " source"]
-
-    @classmethod
-    def at(
-        cls,
-        problem: FactoredProblem,
-        right: Float[np.ndarray, " unknown"],
-        multipliers: Float[np.ndarray, " source"],
-        vectors: Int[np.ndarray, "source axis"],
-    ) -> "_Point":
-        """Solve with multipliers as precisions of a prior."""
-        own = np.zeros(len(right)) if problem.ridge is None else np.array(problem.ridge)
-        own[vectors] += multipliers[:, None]
-        held = problem.with_ridge(jnp.asarray(own))
-        values = held.factor.solve(jnp.asarray(right)).values
-        # Once more with what rounding has left.
-        rest = jnp.asarray(right) - problem.green.normal(values, problem.weight) - held.penalty(values)
-        solved = np.asarray(values + held.factor.solve(rest).values)
-        return cls(multipliers, held, solved, np.linalg.norm(solved[vectors], axis=1))
-
-    def dual(self, limit: float, right: Float[np.ndarray, " unknown"]) -> float:
-        """Return the value of the dual function, ``-½ bᵀm(λ) - ½ B² Σλ``, where m solves the equations with λ."""
-        return -0.5 * float(right @ self.values) - 0.5 * limit**2 * float(np.sum(self.multipliers))
+    def _projected(self, free: Float[np.ndarray, " unknown"]) -> Float[np.ndarray, " unknown"]:
+        """Return the solution with the candidates within the bound."""
+        own = self.vectors[self.candidates]
+        covariance = self.columns[own.ravel()] / self.limit**2
+        # Symmetric but for rounding.
+        covariance = (covariance + covariance.T) / 2
+        found = project_on_balls(free[own] / self.limit, covariance, self.multipliers)
+        if not found.converged:
+            raise self.failure()
+        self.multipliers = found.multipliers
+        return free - self.columns @ found.forces.ravel() / self.limit
 
 
 def _vectors(unknowns: UnknownSet) -> Int[np.ndarray, "source axis"]:
@@ -211,5 +219,6 @@ def _within(
     """Return values whose vectors are cut to the bound, which they exceed by rounding at most."""
     cut = values.copy()
     length = np.linalg.norm(cut[vectors], axis=1, keepdims=True)
-    cut[vectors] *= np.minimum(1.0, limit / np.maximum(length, np.finfo(float).tiny))
+    within = limit * (1 - 4 * np.finfo(float).eps)
+    cut[vectors] *= np.minimum(1.0, within / np.maximum(length, np.finfo(float).tiny))
     return cut

@@ -45,6 +45,12 @@ class SetEstimate(NamedTuple):
         """Standard deviations of the values."""
         return standard_deviation(self.covariance)
 
+    def __str__(self) -> str:
+        if self.unknowns.sources > 1:
+            return f"{self.unknowns.sources} {self.unknowns.name}"
+        own = zip(self.unknowns.components, *map(np.ravel, (self.values, self.standard_deviation)), strict=True)
+        return ", ".join(f"{one.name} {value:.6g} ± {spread:.2g} {one.unit}" for one, value, spread in own)
+
 
 class Solution(eqx.Module):
     """Components of all sources, their uncertainties, and how well they explain the scan.
@@ -298,12 +304,7 @@ class Solution(eqx.Module):
         for estimate in self.estimates[1:]:
             if estimate.unknowns.sources > 1:
                 continue
-            values, spread = np.asarray(estimate.values)[0], np.asarray(estimate.standard_deviation)[0]
-            told = [
-                f"{one.name} = {value:.6g} ± {sd:.2g} {one.unit}"
-                for one, value, sd in zip(estimate.unknowns.components, values, spread, strict=True)
-            ]
-            notes += f"; {estimate.unknowns.name}: {', '.join(told)}"
+            notes += f"; {estimate.unknowns.name}: {estimate}"
         return notes
 
     def maps(self) -> xarray.Dataset:

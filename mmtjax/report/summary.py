@@ -10,6 +10,7 @@ from rich.table import Table
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.ratios import ssr_thresholds, statistic_thresholds
 from mmtjax.plot.style import percent
+from mmtjax.prior import Prior
 from mmtjax.selection import SsrThreshold, StatisticThreshold, probability_within_limit
 from mmtjax.units import MAGNETITE_SATURATION
 
@@ -36,7 +37,7 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
         "sensors used": f"{solution.scan.used} of {grid.shape[1]} × {grid.shape[0]} (x × y), side {side[0]:g} × "
         f"{side[1]:g} µm, {float(grid.height):g} µm above the surface",
         "method": f"{solution.method}, condition number {float(solution.condition):.2g}"
-        + ("" if solution.prior is None else f", prior {solution.prior / 1e3:g} kA/m"),
+        + ("" if solution.prior is None else f", prior {_of_prior(solution.prior)}"),
         "noise": f"{float(np.median(solution.noise)):.4g} nT; residual {np.sqrt(np.mean(residual**2)):.4g} nT rms",
         "reduced χ²": f"{excess:.4g}",
         f"ratio within {', '.join(f'{100 * bound:g}' for bound in _LIMITS)} %": _counts(ratio) + " grains",
@@ -46,6 +47,10 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
     }
     chance = probability_within_limit(solution.expected_uncertainty_ratio, limit)
     rows[f"expected within {percent(limit)} before the scan"] = f"{float(np.sum(chance)):.1f} grains, by equation 1"
+    for estimate in solution.estimates[1:]:
+        rows[estimate.unknowns.name] = f"{estimate}, standard deviations"
+    if not solution.is_gaussian:
+        rows["confidence spheres"] = "by bootstrap, for errors are not normal at a bound"
     beside = statistic_thresholds(solution, limit=limit)
     for purity, threshold in ssr_thresholds(solution, limit=limit).items():
         trusted = f"{percent(purity)} are trusted"
@@ -65,6 +70,13 @@ def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _of_prior(prior: Prior | Mapping[str, Prior]) -> str:
+    """Return the standard deviations of a prior in their unit, of priors of several sets with the names of these."""
+    if isinstance(prior, Mapping):
+        return ", ".join(f"of {name} {own}" for name, own in prior.items())
+    return f"{prior} A/m"
 
 
 def _choice(found: SsrThreshold | StatisticThreshold, value: str) -> str:
