@@ -15,8 +15,8 @@ from experiments.limits_of_mmt.what_if import rows as what_if_rows
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.selection import ssr_threshold
 from mmtjax.sources.magnetization import magnetization_of_volume
+from mmtjax.study.report_tables import StudyTables, study_tables
 from mmtjax.study.strengths import distribution_table
-from mmtjax.study.tables import StudyTables, study_tables
 from tests.study_samples import made_up_samples
 
 TABLE_1 = [

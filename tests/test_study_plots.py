@@ -29,8 +29,8 @@ from mmtjax.study.config import StudyConfig
 from mmtjax.study.example import Example
 from mmtjax.study.pool import pooled_samples
 from mmtjax.study.read import open_study
+from mmtjax.study.report_tables import StudyTables, study_tables
 from mmtjax.study.store import write_cell, writing
-from mmtjax.study.tables import StudyTables, study_tables
 from tests.drawn import assert_nothing_is_cut_off
 from tests.study_samples import NOISES, made_up_pools, made_up_samples
 from tests.test_study_tables import CONFIG, cell_data
@@ -196,7 +196,7 @@ def test_the_selection_shows_every_grain_and_the_thresholds() -> None:
     figure, data, *_ = plot_selection(pool, noise=20.0)
     assert len(data) == pool.repeat.size == len(figure.axes[0].collections[0].get_offsets())
     found = ssr_threshold(pool.signal_strength_ratio, pool.uncertainty_ratio[1], 0.10, 0.90)
-    assert f"90 % pure: SSR ≥ {found.ssr:.2g}/µm, {found.selected} grains" in texts(figure)
+    assert f"90 % pure: SSR ≥ {found.value:.2g}/µm, {found.selected} grains" in texts(figure)
     assert f"3 repeats: {pool.repeat.size} grains" in texts(figure)
 
 

@@ -13,12 +13,12 @@ from mmtjax.study.cell import Cell
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.convergence import convergence_table, mean_changes
 from mmtjax.study.pool import Pool, pooled_samples, sample_values
-from mmtjax.study.ratios import order_statistic, ratio_table
+from mmtjax.study.ratio_table import order_statistic, ratio_table
 from mmtjax.study.read import open_study
+from mmtjax.study.report_tables import study_tables
 from mmtjax.study.scaling import noise_table, scan_table
 from mmtjax.study.store import write_cell, writing
 from mmtjax.study.strengths import distribution_table, share_above, threshold_table
-from mmtjax.study.tables import study_tables
 from tests.study_samples import INTERVALS, NOISES, made_up_pools, made_up_samples
 
 

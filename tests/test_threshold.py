@@ -133,7 +133,7 @@ def test_the_table_is_that_of_all_grains() -> None:
     for row in answer.table.itertuples():
         expected = ssr_threshold(strength, ratio, 0.1, row.purity)
         assert (row.ssr, row.selected, row.violators, row.recovered) == (
-            expected.ssr,
+            expected.value,
             expected.selected,
             expected.violators,
             expected.recovered,
@@ -183,7 +183,7 @@ def test_thresholds_of_draws_are_those_of_the_repeated_grains() -> None:
     for count, row in zip(counts, found, strict=True):
         often = count[sample]
         expected = [
-            ssr_threshold(np.repeat(strength, often), np.repeat(ratio, often), 0.1, purity).ssr for purity in purities
+            ssr_threshold(np.repeat(strength, often), np.repeat(ratio, often), 0.1, purity).value for purity in purities
         ]
         assert row.tolist() == expected
 

@@ -12,14 +12,12 @@ import numpy as np
 import pandas
 
 from mmtjax.io.tables import write_table
-from mmtjax.selection import LEARNED_FORMULA, StrengthFormula, statistic_threshold
+from mmtjax.selection import LEARNED_FORMULA, LIMIT, PURITY, SMALLER_IS_BETTER, StrengthFormula, statistic_threshold
 from mmtjax.selection.learned import SampleGrains, decades_of, learn_formula
 from mmtjax.study import Study, open_study
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool, pooled, pooled_samples
-from mmtjax.study.statistics import SMALLER_IS_BETTER
-from mmtjax.study.strengths import CRITERION, LIMIT
 
 #: Fig. 6 of the paper.
 CASE = {"side": 500.0, "thickness": 50.0, "density": 1e5, "interval": 1.0, "noise": 5.0}
@@ -55,10 +53,10 @@ def samples_of(study: Study, cells: Sequence[Cell], noise: float) -> dict[int, S
 def learned(samples: Sequence[SampleGrains]) -> dict[str, StrengthFormula]:
     """Formulas by how they were learned."""
     return {
-        "recovery": learn_formula(samples, purity=CRITERION),
-        "ranking": learn_formula(samples, purity=CRITERION, loss="ranking"),
-        "recovery, without neighbours": learn_formula(samples, purity=CRITERION, crowded=False),
-        "ranking, without neighbours": learn_formula(samples, purity=CRITERION, loss="ranking", crowded=False),
+        "recovery": learn_formula(samples, purity=PURITY),
+        "ranking": learn_formula(samples, purity=PURITY, loss="ranking"),
+        "recovery, without neighbours": learn_formula(samples, purity=PURITY, crowded=False),
+        "ranking, without neighbours": learn_formula(samples, purity=PURITY, loss="ranking", crowded=False),
     }
 
 
@@ -161,7 +159,7 @@ def carried_over(study: Study) -> pandas.DataFrame:
                     model
                     | {"repeats": len(unseen), "grains": int(test.sum()), "resolved": float(np.mean(ratio <= LIMIT))}
                     | {
-                        name: recovered(values[test], ratio[test], CRITERION, smaller=_smaller(name))
+                        name: recovered(values[test], ratio[test], PURITY, smaller=_smaller(name))
                         for name, values in statistics.items()
                     }
                 )
@@ -225,7 +223,7 @@ def main() -> None:
     print(pandas.DataFrame(rows).to_string(), table.to_string(), sep="\n\n")
 
     carried = carried_over(study)
-    write_table(asked.out / "carried_over.csv", carried, comment=f"recovered at {CRITERION:.0%}, limit {LIMIT:.0%}")
+    write_table(asked.out / "carried_over.csv", carried, comment=f"recovered at {PURITY:.0%}, limit {LIMIT:.0%}")
     write_table(asked.out / "carried_over_summary.csv", summary(carried))
     print(summary(carried).to_string())
 

@@ -12,8 +12,8 @@ from mmtjax.io.tables import write_table
 from mmtjax.plot.study_figures import save_study_figures
 from mmtjax.study.pool import pooled_samples, sample_values
 from mmtjax.study.read import Study, open_study
+from mmtjax.study.report_tables import StudyTables, study_tables
 from mmtjax.study.store import attributes_of
-from mmtjax.study.tables import StudyTables, study_tables
 
 
 def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:

@@ -17,11 +17,10 @@ from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
+from mmtjax.selection import LIMIT, SMALLER_IS_BETTER
 from mmtjax.study.interpolation import NotCovered, interpolate_threshold
 from mmtjax.study.read import Study, open_study
-from mmtjax.study.statistics import SMALLER_IS_BETTER
 from mmtjax.study.stored_shapes import shapes_fingerprint
-from mmtjax.study.strengths import LIMIT
 from mmtjax.study.threshold import ThresholdAnswer, find_threshold
 
 _IN_SAMPLE = Parameter(group=Group("The sample", sort_key=1))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.maps import plot_maps
 from mmtjax.plot.moments import plot_moment_volume
-from mmtjax.plot.ratios import plot_ratio_ssr
+from mmtjax.plot.ratio_strength import plot_ratio_ssr
 from mmtjax.plot.stereonet import plot_stereonet
 
 #: Names of the files, and what draws them.

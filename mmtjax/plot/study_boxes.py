@@ -24,7 +24,7 @@ def plot_ratio_boxes(ratios: pandas.DataFrame, *, intervals: Sequence[float]) ->
     Parameters
     ----------
     ratios
-        As `mmtjax.study.ratios.ratio_table` makes it.
+        As `mmtjax.study.ratio_table.ratio_table` makes it.
     intervals
         Sampling intervals of the columns, µm: 1 and 5 in Fig. 4, 2 and 4 in S1.
 

@@ -15,7 +15,7 @@ from mmtjax.plot.study_workflow import plot_confidence_sphere, plot_workflow
 from mmtjax.study.example import example_of
 from mmtjax.study.pool import pooled
 from mmtjax.study.read import Study
-from mmtjax.study.tables import StudyTables
+from mmtjax.study.report_tables import StudyTables
 
 _DOTS_PER_INCH = 300
 

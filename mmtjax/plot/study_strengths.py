@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours
 from mmtjax.plot.style import BLUE, GREEN, VERMILLION, percent
-from mmtjax.selection import ssr_threshold
+from mmtjax.selection import LIMIT, PURITIES, ssr_threshold
 from mmtjax.study.pool import Pool
-from mmtjax.study.strengths import LIMIT, PURITIES
 
 #: SSR of the curves of Fig. 3a, 1/µm.
 _CURVES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -151,14 +150,14 @@ def _draw_selections(axes: Axes, pool: Pool, ratio: np.ndarray) -> None:
     depth = np.linspace(0.3, float(pool.depth.max()) * 1.02, 300)
     for purity, dashes in zip(PURITIES, _DASHES, strict=True):
         found = ssr_threshold(pool.signal_strength_ratio, ratio, LIMIT, purity)
-        if np.isfinite(found.ssr):
+        if np.isfinite(found.value):
             axes.plot(
                 depth,
-                volume_of(found.ssr, depth),
+                volume_of(found.value, depth),
                 color="black",
                 linewidth=1.6,
                 linestyle=dashes,
-                label=f"{percent(purity)} pure: SSR ≥ {found.ssr:.2g}/µm, {found.selected} grains, "
+                label=f"{percent(purity)} pure: SSR ≥ {found.value:.2g}/µm, {found.selected} grains, "
                 f"{percent(round(found.recovered, 3))} of the good",
             )
         else:

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
 from mmtjax.plot.style import VERMILLION, percent
-from mmtjax.study.strengths import CRITERION
+from mmtjax.selection import PURITY
 
 #: Marks of the limits in the order of the paper: circle, triangle up, triangle down, cross, star.
 _MARKERS = ("o", "^", "v", "X", "*")
 
 #: Fewer selected grains than this have no violator among them: a single grain decides where the threshold lies.
-_FEW = round(1 / (1 - CRITERION))
+_FEW = round(1 / (1 - PURITY))
 
 
 def plot_resolved_strength(
@@ -43,7 +43,7 @@ def plot_resolved_strength(
     ValueError
         If no panel has a model.
     """
-    at_criterion = rows_of(thresholds, purity=CRITERION)
+    at_criterion = rows_of(thresholds, purity=PURITY)
     shown = pandas.concat([rows_of(at_criterion, **panel) for row in panels for panel in row], ignore_index=True)
     if shown.empty:
         raise ValueError("the table has no model of any of the panels")
@@ -72,7 +72,7 @@ def plot_resolved_strength(
         sample += f", {first['thickness']:g} µm thick"
     figure.suptitle(f"{sample}, {repeats_of(shown)}", fontsize="medium")
     caption = (
-        f"Smallest SSR above which {percent(CRITERION)} of the grains have at most the uncertainty ratio of the line, "
+        f"Smallest SSR above which {percent(PURITY)} of the grains have at most the uncertainty ratio of the line, "
         f"by grain density, {sample}. {repeats_of(shown).capitalize()} of each model; points are missing where "
         f"there is no such SSR, and hollow where they rest on fewer than {_FEW} selected grains."
     )

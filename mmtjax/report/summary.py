@@ -7,9 +7,15 @@ import numpy as np
 from rich.table import Table
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.ratios import ssr_thresholds, statistic_thresholds
 from mmtjax.plot.style import percent
-from mmtjax.selection import SsrThreshold, StatisticThreshold, probability_within_limit
+from mmtjax.selection import (
+    PURITIES,
+    SMALLER_IS_BETTER,
+    Threshold,
+    probability_within_limit,
+    thresholds_by_purity,
+    trusted_ratio,
+)
 from mmtjax.units import MAGNETITE_SATURATION
 
 _LIMITS = (0.01, 0.05, 0.10, 0.20, 1.00)
@@ -37,11 +43,13 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
     }
     chance = probability_within_limit(solution.expected_uncertainty_ratio, limit)
     rows[f"expected within {percent(limit)} before the scan"] = f"{float(np.sum(chance)):.1f} grains, by equation 1"
-    beside = statistic_thresholds(solution, limit=limit)
-    for purity, threshold in ssr_thresholds(solution, limit=limit).items():
+    statistics = {name: np.asarray(getattr(solution, name)) for name in SMALLER_IS_BETTER}
+    by_trust = trusted_ratio(ratio, reduced_chi_square=excess, beyond_saturation=solution.beyond_saturation)
+    found = thresholds_by_purity(statistics, by_trust, limit=limit)
+    for purity in reversed(PURITIES):
         trusted = f"{percent(purity)} are trusted"
-        rows[f"SSR above which {trusted}"] = _choice(threshold, f"{threshold.ssr:.3g} 1/µm")
-        crowded, expected = (beside[name][purity] for name in ("crowded_signal_strength", "expected_uncertainty_ratio"))
+        strength, crowded, expected = (found[name][purity] for name in SMALLER_IS_BETTER)
+        rows[f"SSR above which {trusted}"] = _choice(strength, f"{strength.value:.3g} 1/µm")
         rows[f"crowded, above which {trusted}"] = _choice(crowded, f"{crowded.value:.3g}")
         rows[f"expected, below which {trusted}"] = _choice(expected, f"{expected.value:.3g}")
     rows["computed on"] = f"{jax.default_backend()}, float64"
@@ -58,7 +66,7 @@ def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
     return table
 
 
-def _choice(found: SsrThreshold | StatisticThreshold, value: str) -> str:
+def _choice(found: Threshold, value: str) -> str:
     if not found.selected:
         return "none"
     return f"{value}: {found.selected} grains, {percent(round(found.recovered, 3))} of the trusted"

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas
 
-from mmtjax.selection import ssr_threshold
+from mmtjax.selection import LIMIT, PURITY, ssr_threshold
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool
-from mmtjax.study.ratios import order_statistic
-from mmtjax.study.strengths import CRITERION, LIMIT
+from mmtjax.study.ratio_table import order_statistic
 
 CONVERGENCE_UNITS = {
     **PARAMETERS,
@@ -35,7 +34,7 @@ def convergence_table(pool: Pool) -> pandas.DataFrame:
             first = pool.repeat <= last
             ratio, strength = pool.uncertainty_ratio[level, first], pool.signal_strength_ratio[first]
             before = median, ssr
-            median, ssr = order_statistic(ratio, 0.5), ssr_threshold(strength, ratio, LIMIT, CRITERION).ssr
+            median, ssr = order_statistic(ratio, 0.5), ssr_threshold(strength, ratio, LIMIT, PURITY).value
             finite = np.isfinite([median, before[0]]).all(), np.isfinite([ssr, before[1]]).all()
             rows.append(
                 model

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 
-from mmtjax.selection import ssr_threshold
+from mmtjax.selection import LIMIT, PURITIES, PURITY, ssr_threshold
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
 from mmtjax.study.pool import Pool, pooled
 from mmtjax.study.read import Study
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
 from mmtjax.study.stability import STABLE, judged
-from mmtjax.study.statistics import interpolated_statistics, statistic_table
-from mmtjax.study.strengths import CRITERION, LIMIT, PURITIES
+from mmtjax.study.statistic_table import interpolated_statistics, statistic_table
 from mmtjax.study.threshold import ThresholdAnswer, check_selection, in_words, pooled_thresholds, threshold_frame
 
 #: What thresholds are interpolated over.
@@ -42,7 +41,7 @@ def interpolate_threshold(
     purities: Sequence[float] = PURITIES,
     directions: str = "printed",
     level: float = 0.95,
-    purity: float = CRITERION,
+    purity: float = PURITY,
     stable: float = STABLE,
 ) -> ThresholdAnswer:
     """SSR thresholds for a sample and scan from a study: those of its model, or between its models.
@@ -227,7 +226,7 @@ class _Reader:
     def decades(self, model: _Model) -> np.ndarray:
         """Logarithms of the thresholds, (purity,)."""
         strength, ratio, _ = self.grains(model)
-        return np.log10([ssr_threshold(strength, ratio, self.limit, purity).ssr for purity in self.purities])
+        return np.log10([ssr_threshold(strength, ratio, self.limit, purity).value for purity in self.purities])
 
     def drawn(self, model: _Model) -> np.ndarray:
         """The same for other samples, (draw, purity); models of one density have the same samples in each draw."""

@@ -10,11 +10,11 @@ import pandas
 import xarray
 
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study.arrays import read_array
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
 from mmtjax.study.store import attributes_of, complete_cells, log_of, stored_config
 from mmtjax.study.stored_shapes import kept_shapes
+from mmtjax.study.zarr_groups import read_array
 
 _RECORD_UNITS = {
     **PARAMETERS,

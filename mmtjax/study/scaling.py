@@ -7,7 +7,7 @@ import pandas
 
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool
-from mmtjax.study.ratios import order_statistic
+from mmtjax.study.ratio_table import order_statistic
 
 #: Depths that divide the grains of `scan_table`, µm; shallow grains are those that coarse scans miss.
 DEPTHS = (0.0, 5.0, 10.0, 20.0, np.inf)

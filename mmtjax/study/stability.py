@@ -6,9 +6,8 @@ import numpy as np
 import pandas
 from jaxtyping import Float, Int
 
-from mmtjax.selection import ssr_threshold
+from mmtjax.selection import PURITY, ssr_threshold
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
-from mmtjax.study.strengths import CRITERION
 
 #: Decades of SSR within which a threshold is stable: the quarter of a log scale of section 4.3.
 STABLE = 0.25
@@ -41,7 +40,7 @@ class Stability:
 
     def add(self, strength: np.ndarray, ratio: np.ndarray, sample: np.ndarray) -> None:
         """Take note of the threshold of all samples so far, whose numbers count from 0."""
-        self.strengths.append(ssr_threshold(strength, ratio, self.limit, self.purity).ssr)
+        self.strengths.append(ssr_threshold(strength, ratio, self.limit, self.purity).value)
         self._latest, self._error = (strength, ratio, sample), None
 
     @property
@@ -102,7 +101,7 @@ def judged(
     sample: Int[np.ndarray, " grain"],
     *,
     limit: float,
-    purity: float = CRITERION,
+    purity: float = PURITY,
     stable: float = STABLE,
 ) -> tuple[bool, str, pandas.DataFrame]:
     """Whether the threshold of samples that are all there is stable, in words, and what each of them changed."""

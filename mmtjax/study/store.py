@@ -17,10 +17,10 @@ import zarr
 
 from mmtjax.files import LOCK, writing_alone
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study.arrays import remove_partial_groups, write_group
 from mmtjax.study.cell import Cell, cell_of_path
 from mmtjax.study.config import FREE, SYNTHETIC, StudyConfig
 from mmtjax.study.stored_shapes import SHAPES, keep_shapes, shapes_fingerprint
+from mmtjax.study.zarr_groups import remove_partial_groups, write_group
 
 _KIND = "mmtjax study"
 _LOG, _ROOT = "log.jsonl", "zarr.json"

@@ -7,8 +7,8 @@ import numpy as np
 import xarray
 
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study.arrays import read_array, write_group
 from mmtjax.study.config import SYNTHETIC, StudyConfig
+from mmtjax.study.zarr_groups import read_array, write_group
 
 #: Name of the group that holds them.
 SHAPES = "shapes"

@@ -11,6 +11,10 @@ from jaxtyping import Float, Int
 
 from mmtjax.precision import require_float64
 from mmtjax.selection import (
+    LIMIT,
+    PURITIES,
+    PURITY,
+    SMALLER_IS_BETTER,
     crowded_signal_strength,
     signal_strength_ratio,
     ssr_threshold,
@@ -21,8 +25,7 @@ from mmtjax.study.config import StudyConfig
 from mmtjax.study.geometry import solved_maps
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
 from mmtjax.study.stability import STABLE, Stability
-from mmtjax.study.statistics import SMALLER_IS_BETTER, statistic_table
-from mmtjax.study.strengths import CRITERION, LIMIT, PURITIES
+from mmtjax.study.statistic_table import statistic_table
 
 _UNITS = {
     "purity": "1",
@@ -52,7 +55,7 @@ class ThresholdAnswer:
         study that it rests on, whose ``density``, ``interval`` and ``noise`` come first.
     statistics
         SSR beside the other statistics that are known without a scan, one row for each purity and statistic, see
-        `mmtjax.study.statistics.statistic_table`.
+        `mmtjax.study.statistic_table.statistic_table`.
     source
         ``"models"`` that were run, ``"study"`` for a model of a study, ``"interpolation"`` between models of a study.
     models
@@ -111,7 +114,7 @@ def find_threshold(
     library: ShapeLibrary | None = None,
     directions: str = "printed",
     level: float = 0.95,
-    purity: float = CRITERION,
+    purity: float = PURITY,
     stable: float = STABLE,
     minimum: int = 5,
     maximum: int = 60,
@@ -297,8 +300,8 @@ def pooled_thresholds(
         rows.append(
             {
                 "purity": purity,
-                "ssr": chosen.ssr,
-                "sampling_error": error if np.isfinite(chosen.ssr) else np.nan,
+                "ssr": chosen.value,
+                "sampling_error": error if np.isfinite(chosen.value) else np.nan,
                 "interpolation_error": 0.0,
                 "selected": chosen.selected,
                 "violators": chosen.violators,

@@ -9,7 +9,7 @@ import pandas
 
 from mmtjax.study.convergence import CONVERGENCE_UNITS, convergence_table
 from mmtjax.study.pool import Pool
-from mmtjax.study.ratios import RATIO_UNITS, ratio_table
+from mmtjax.study.ratio_table import RATIO_UNITS, ratio_table
 from mmtjax.study.scaling import NOISE_UNITS, SCAN_UNITS, noise_table, scan_table
 from mmtjax.study.strengths import DISTRIBUTION_UNITS, THRESHOLD_UNITS, distribution_table, threshold_table
 
@@ -20,7 +20,7 @@ class StudyTables(NamedTuple):
     Attributes
     ----------
     ratios
-        Quartiles of the uncertainty ratio of every model, see `mmtjax.study.ratios.ratio_table`.
+        Quartiles of the uncertainty ratio of every model, see `mmtjax.study.ratio_table.ratio_table`.
     thresholds
         SSR thresholds, see `mmtjax.study.strengths.threshold_table`.
     distribution
