@@ -19,6 +19,7 @@ from mmtjax.selection import probability_within_limit as probability_within_limi
 from mmtjax.selection import signal_strength_ratio as signal_strength_ratio
 from mmtjax.selection import ssr_threshold as ssr_threshold
 from mmtjax.selection import statistic_threshold as statistic_threshold
+from mmtjax.simulation import SampleSpec as SampleSpec
 from mmtjax.simulation import Simulation as Simulation
 from mmtjax.simulation import simulate as simulate
 from mmtjax.sources.grains import Grains as Grains

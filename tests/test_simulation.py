@@ -8,7 +8,7 @@ import pytest
 import xarray
 from scipy import stats
 
-from mmtjax import Grains, Simulation, cli, simulate
+from mmtjax import Grains, SampleSpec, Simulation, cli, simulate
 from mmtjax.io import read_cuboids, read_results, read_scan
 from mmtjax.io.tables import read_table
 from mmtjax.sources.magnetization import draw_magnetization, magnetization_of_volume
@@ -58,11 +58,25 @@ def test_directions_are_as_printed_or_isotropic(directions: str) -> None:
         (lambda: simulate(jax.random.key(0), spacing=1.5), "spacing must be a whole number of µm up to 200"),
         (lambda: simulate(jax.random.key(0), noise=-1), "noise must be a standard deviation in nT"),
         (lambda: simulate(jax.random.key(0), thickness=8), "clearance must be from 0 to less than the thickness"),
+        (lambda: SampleSpec(side=-5), r"side and thickness must be positive, in µm; got \[-5.0, -5.0\] and 50.0"),
+        (lambda: SampleSpec(density=0.1), "density of 0.1 grains per mm³ puts no grain into 200 × 200 × 50 µm"),
+        (lambda: SampleSpec(clearance=50), "less than the thickness of 50 µm: .*; got 50"),
+        (lambda: SampleSpec(height=-1), "height must be a height in µm, 0 or more; got -1"),
+        (lambda: SampleSpec(directions="up"), "'printed' or 'isotropic'; got 'up'"),
     ],
 )
 def test_what_cannot_be_is_told(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_sample_is_described_by_a_value_or_its_fields(sample: Simulation) -> None:
+    spec = SampleSpec(**OPTIONS)
+    assert len(sample.grains) == spec.grain_count
+    described = simulate(jax.random.key(3), spec, noise=20)
+    np.testing.assert_array_equal(described.scan.field, sample.scan.field)
+    with pytest.raises(TypeError, match="give either a SampleSpec or its fields, not both; got side too"):
+        simulate(jax.random.key(3), spec, side=50)
 
 
 def test_sensors_reach_from_edge_to_edge(sample: Simulation) -> None:
