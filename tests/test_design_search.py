@@ -125,7 +125,7 @@ def test_what_an_objective_gives_is_checked_in_the_search():
     def count_within(outcome):
         return jnp.sum(outcome.uncertainty_ratio() < 0.1)
 
-    with pytest.raises(TypeError, match="objective 'count_within' must give a real number"):
+    with pytest.raises(TypeError, match="objective 'count_within' must return a real number"):
         optimize(with_objective(count_within), starts=1, steps=1)
 
 

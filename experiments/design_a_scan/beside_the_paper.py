@@ -96,7 +96,7 @@ def last_trials(
     """Trials of ours and of the best of the paper's in a table, on other samples."""
     options = options_of(plan, problem, progress) | {"repeats": _MORE * plan.repeats, "seed": _SEEDS[1]}
     for setting in (OURS, PAPERS):
-        best = best_of(table, setting, problem.objective)
+        best = best_of(table, setting, problem.criterion)
         chosen = {name: float(best[name]) for name in problem.free}
         yield setting + AGAIN, try_setting(problem, chosen, **options)
 
@@ -122,7 +122,7 @@ def row_of(problem: DesignProblem, setting: str, trial: Trial) -> dict[str, obje
         "setting": setting,
         **trial.chosen,
         "dwell": float(problem.setting(**trial.chosen).dwell),
-        problem.objective.name: trial.mean,
+        problem.criterion.name: trial.mean,
         "standard_error": trial.standard_error,
         "samples": len(trial.values),
     }
@@ -214,7 +214,7 @@ def main() -> None:
             if not holds(table, problem, OURS + AGAIN):
                 known = rows_of(table, density=density, hours=hours)
                 add(problem, last_trials(plan, problem, known, stages))
-    print(summary(table, plan.problem.objective).to_string(index=False))
+    print(summary(table, plan.problem.criterion).to_string(index=False))
 
 
 if __name__ == "__main__":

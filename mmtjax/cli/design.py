@@ -14,7 +14,8 @@ from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.design.discrete import Trial, nearest_trials
 from mmtjax.design.objectives import Objective
 from mmtjax.design.optimize import Optimum, optimize, pareto_front, sensitivities
-from mmtjax.design.profile import UNITS, path_of, profiles, surface
+from mmtjax.design.profile import path_of, profiles, surface
+from mmtjax.design.setting import UNITS
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
@@ -58,7 +59,7 @@ def design(
             write_table(place / f"{name}.csv", figure.data, comment=figure.caption)
         write_table(place / "starts.csv", path_of(optimum), comment=f"{plan.name}: every step of every start")
         settings, slopes = setting_table(optimum, trials), sensitivity_table(optimum)
-        write_table(place / "settings.csv", settings, comment=f"{plan.name}: {plan.problem.objective.meaning}")
+        write_table(place / "settings.csv", settings, comment=f"{plan.name}: {plan.problem.criterion.meaning}")
         write_table(place / "sensitivities.csv", slopes, comment=f"{plan.name}: at the optimum, by one unit more")
         write_provenance(place, provenance([config], asked) | {"warnings": warned})
     _show(plan, optimum, settings, slopes, warned)
@@ -103,7 +104,7 @@ def sensitivity_table(optimum: Optimum) -> pandas.DataFrame:
 
     Both are per cent, or in the unit of an objective whose zero means nothing.
     """
-    factor = 100.0 if optimum.problem.objective.relative else 1.0
+    factor = 100.0 if optimum.problem.criterion.relative else 1.0
     rows = [
         {
             "knob": name,
@@ -115,7 +116,7 @@ def sensitivity_table(optimum: Optimum) -> pandas.DataFrame:
         for name, (change, spread) in sensitivities(optimum).items()
     ]
     table = pandas.DataFrame(rows)
-    unit = f"{change_unit(optimum.problem.objective)} per µm, or s"
+    unit = f"{change_unit(optimum.problem.criterion)} per µm, or s"
     table.attrs["units"] = {"change": unit, "spread": unit}
     return table
 
@@ -132,7 +133,7 @@ def _dwell(optimum: Optimum, chosen: dict[str, float]) -> float:
 def _show(
     plan: DesignConfig, optimum: Optimum, settings: pandas.DataFrame, slopes: pandas.DataFrame, warned: list[str]
 ) -> None:
-    screen, objective = Console(), plan.problem.objective
+    screen, objective = Console(), plan.problem.criterion
     table = Table(title=f"{plan.name}: {objective.meaning or objective.name}", title_justify="left")
     names = [name for name in (*plan.problem.free, "dwell")]
     for heading in ("setting", *(f"{name.replace('_', ' ')} ({UNITS[name]})" for name in dict.fromkeys(names))):

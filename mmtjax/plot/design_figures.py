@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mmtjax.design.discrete import Trial
 from mmtjax.design.optimize import Optimum
-from mmtjax.design.profile import UNITS
+from mmtjax.design.setting import UNITS
 from mmtjax.plot.study_style import StudyFigure, letter
 from mmtjax.plot.style import VERMILLION
 
@@ -161,7 +161,7 @@ def pareto_table(front: list[Optimum], trials: list[Trial]) -> pandas.DataFrame:
 
 def axis_label(optimum: Optimum) -> str:
     """The objective, short, with its unit."""
-    objective = optimum.problem.objective
+    objective = optimum.problem.criterion
     name = objective.name.replace("_", " ")
     return f"{name} ({objective.unit})" if objective.unit and objective.unit != name else name
 
@@ -172,4 +172,4 @@ def _varies_much(values: pandas.Series) -> bool:
 
 
 def _what(optimum: Optimum) -> str:
-    return optimum.problem.objective.meaning or optimum.problem.objective.name
+    return optimum.problem.criterion.meaning or optimum.problem.criterion.name
