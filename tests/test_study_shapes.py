@@ -5,15 +5,15 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from mmtjax import Grains, cli
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study import StudyConfig, open_study, run_study
+from mmtjax.study import StudyConfig, ThresholdCase, open_study, run_study
 from mmtjax.study.example import example_of
 from mmtjax.study.geometry import sample_of
-from mmtjax.study.interpolation import NotCovered
 from mmtjax.study.store import write_cell, writing
 from mmtjax.study.stored_shapes import shapes_fingerprint
 from tests.study_process import SMALL, files_of, made_up
@@ -163,15 +163,11 @@ def test_a_threshold_is_of_the_grains_of_the_study(
     """A study answers for its own shapes only; what it does not cover is run with them."""
     drawn: list[str] = []
 
-    def refuse(*_: object, library: ShapeLibrary | None, **__: object) -> None:
-        drawn.append(shapes_fingerprint(library))
+    def refuse(key: jax.Array, case: ThresholdCase, **_: object) -> None:
+        drawn.append(shapes_fingerprint(case.sample.library))
         raise ValueError("enough")
 
-    def not_covered(*_: object, **__: object) -> None:
-        raise NotCovered("the study mine does not cover this")
-
     monkeypatch.setattr("mmtjax.cli.threshold.find_threshold", refuse)
-    monkeypatch.setattr("mmtjax.cli.threshold.interpolate_threshold", not_covered)
     with writing(folder / "store.zarr", MINE, library=mine()):
         pass
     np.savetxt(folder / "others.txt", PLATE)
@@ -182,7 +178,7 @@ def test_a_threshold_is_of_the_grains_of_the_study(
     told = capsys.readouterr().err
     others = ShapeLibrary.from_grains(Grains.from_cuboids(PLATE))
     assert drawn == [shapes_fingerprint(others if given == "others" else mine())]
-    reason = "grains of other shapes than its own" if given == "others" else "does not cover this"
+    reason = "grains of other shapes than its own" if given == "others" else "has 0 complete repeats"
     assert reason in " ".join(told.split())
 
 
