@@ -76,14 +76,14 @@ class SimulateOptions:
 
 
 def simulate(*, options: SimulateOptions) -> None:
-    """Make up a sample and the map that a scan of it gives, as Out et al. (2022), and write both as files.
+    r"""Make up a sample and the map that a scan of it gives, as Out et al. (2022), and write both as files.
 
     Ragged grains of 1 to 20 µm at random places, magnetized as natural grains are, under a map of sensors of 1 µm with
     noise. It shows what a scan would resolve before it is made.
 
     **A sample of the paper, and its inversion:**
 
-        mmtjax simulate --out sample --side 200 --thickness 50 \\
+        mmtjax simulate --out sample --side 200 --thickness 50 \
           --density 25e3 --noise 20 --spacing 2
         mmtjax invert --scan sample/map.nc --grains sample/grains.txt --out results
     """

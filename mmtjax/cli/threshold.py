@@ -110,16 +110,16 @@ class ThresholdOptions:
 
 
 def threshold(*, options: ThresholdOptions) -> None:
-    """Signal strength ratio above which grains may be believed, for a sample and scan of yours.
+    r"""Find the signal strength ratio above which grains may be believed, for a sample and scan of yours.
 
-    Beside it two better statistics: the signal strength among neighbours, and the uncertainty ratio to expect.
+    It also finds thresholds on two better statistics: the signal strength among neighbours, and the expected ratio.
 
     Samples are made up and inverted until the threshold is stable, as in section 4.4 of Out et al. (2022); or the
     answer is taken from a study that was run, if it covers the case. The command says which.
 
-        mmtjax threshold --side 200 --thickness 50 --density 25e3 \\
+        mmtjax threshold --side 200 --thickness 50 --density 25e3 \
           --interval 2 --noise 20
-        mmtjax threshold --side 200 --thickness 50 --density 2e4 \\
+        mmtjax threshold --side 200 --thickness 50 --density 2e4 \
           --interval 1 --noise 10 --study study.zarr --out threshold
     """
     out, limit = options.out, options.limit

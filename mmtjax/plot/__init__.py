@@ -1,4 +1,4 @@
-"""Figures of a solution, as matplotlib figures without global state; SI prefixes and units stand on every axis."""
+"""Draw a solution as matplotlib figures without global state, with SI prefixes and units on every axis."""
 
 from mmtjax.plot.maps import plot_maps as plot_maps
 from mmtjax.plot.moments import plot_moment_volume as plot_moment_volume

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import GREEN, classes, colours_of, logarithmic, new_axes, percent
+from mmtjax.plot.style import GREEN, classes, draw_class, figure_of, logarithmic, new_axes, percent
 from mmtjax.selection import PURITIES, ssr_threshold, trusted_ratio
 
 #: Line styles of the thresholds, the least strict purity first.
@@ -18,7 +18,7 @@ def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     Parameters
     ----------
     solution
-        What `mmtjax.invert` returns.
+        Result of `mmtjax.invert`.
     limit
         Uncertainty ratio up to which a grain may be trusted.
     axes
@@ -37,7 +37,7 @@ def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     logarithmic(axes, x=strength, y=np.r_[ratio[finite], limit, limit / widening])
     for kind in classes(solution, limit):
         shown = kind.members & finite
-        axes.scatter(strength[shown], ratio[shown], s=24, label=kind.label, zorder=3, **colours_of(kind))
+        draw_class(axes, kind, strength[shown], ratio[shown], size=24)
     if not finite.all():
         top = np.full(int((~finite).sum()), 0.985)
         axes.scatter(
@@ -64,7 +64,7 @@ def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     axes.set_ylabel("uncertainty ratio (1)")
     axes.set_title(f"reduced χ² = {float(solution.reduced_chi_square):.3g}", fontsize="medium")
     _legend(axes)
-    return axes.figure
+    return figure_of(axes)
 
 
 def _draw_thresholds(axes: Axes, solution: Solution, *, limit: float) -> None:
