@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -213,7 +214,7 @@ def _statistic_table(statistics: pandas.DataFrame) -> Table:
     return table
 
 
-def _counts(row: dict[Any, Any]) -> list[str]:
+def _counts(row: Mapping[Hashable, Any]) -> list[str]:
     """Return the cells of the columns `_COUNTS` for a row of a table of thresholds."""
     counts = ["" if pandas.isna(row[name]) else str(row[name]) for name in ("selected", "violators")]
     return [*counts, f"{row['selected_share']:.3f}", f"{row['recovered']:.3f}"]

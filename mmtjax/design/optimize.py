@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
+from scipy.stats import qmc
 
 from mmtjax.design.chain import Value, evaluate_with_gradient, path_between
 from mmtjax.design.problem import DesignProblem, require_whole
@@ -244,9 +245,6 @@ def _expected_gain(point: Float[Array, " knob"], gradient: Float[Array, " knob"]
 def _start_points(
     problem: DesignProblem, starts: int, first: Mapping[str, float] | None
 ) -> Float[np.ndarray, "start knob"]:
-    # Importing scipy.stats takes as long as all of mmtjax.
-    from scipy.stats import qmc
-
     middle = np.full(len(problem.free), 0.5) if first is None else _point_of(problem, first)
     drawn = qmc.Sobol(len(problem.free), rng=np.random.default_rng(problem.seed)).random(starts - 1)
     return np.concatenate([middle[None], 0.05 + 0.9 * drawn])
