@@ -108,7 +108,7 @@ def nothing(outcome):
     ],
 )
 @pytest.mark.parametrize("use", [jax.jit, lambda value: jax.jit(jax.grad(value))])
-def test_objectives_that_are_no_number_in_jax_are_told(outcome, use, objective, error, message):
+def test_objectives_that_are_no_number_in_jax_are_refused(outcome, use, objective, error, message):
     made = objective_of(objective)
 
     def value(factor):

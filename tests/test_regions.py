@@ -93,7 +93,7 @@ def even(problem):
         ({"steps": 0}, "steps must be a whole number, 1 or more; got 0"),
     ],
 )
-def test_what_cannot_be_is_told(changed, message):
+def test_invalid_values_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         divide_dwell(PROBLEM, CHOSEN, GRAINS, GRID, **changed)
 
@@ -113,8 +113,10 @@ def test_a_camera_cannot_divide_its_dwell():
 
 def test_a_division_that_has_not_converged_says_so(monkeypatch):
     monkeypatch.setattr(regions, "_CONVERGED", 1e-12)
-    told = []
+    reported = []
     with pytest.warns(DesignWarning, match="after 2 steps a second is still worth"):
-        divide_dwell(PROBLEM, CHOSEN, GRAINS, GRID, regions=(1, 2), steps=2, progress=lambda *part: told.append(part))
-    assert told[:2] == [("regions", 1, 2), ("regions", 2, 2)]
-    assert told[-1] == ("dividing the dwell", 3, 3)
+        divide_dwell(
+            PROBLEM, CHOSEN, GRAINS, GRID, regions=(1, 2), steps=2, progress=lambda *part: reported.append(part)
+        )
+    assert reported[:2] == [("regions", 1, 2), ("regions", 2, 2)]
+    assert reported[-1] == ("dividing the dwell", 3, 3)

@@ -102,7 +102,7 @@ def test_the_sampling_error_is_the_scatter_of_answers(samples: int) -> None:
 
 
 def test_models_are_run_until_the_threshold_is_stable_and_no_longer() -> None:
-    calls, told = [], []
+    calls, reported = [], []
 
     def jumping(key: jax.Array) -> ModelGrains:
         """Five samples, each resolved a decade less far than the one before; then many of the last kind."""
@@ -112,11 +112,11 @@ def test_models_are_run_until_the_threshold_is_stable_and_no_longer() -> None:
         return ModelGrains(10**decades, np.where(decades >= edge, 0.01, 10.0))
 
     answer = find_threshold(
-        jax.random.key(0), **CASE, model=jumping, progress=lambda *words: told.append(words), maximum=40
+        jax.random.key(0), **CASE, model=jumping, progress=lambda *words: reported.append(words), maximum=40
     )
     table = answer.convergence
     assert answer.models == len(calls) == len(table)
-    assert told == [("models", number, 40) for number in range(1, len(calls) + 1)]
+    assert reported == [("models", number, 40) for number in range(1, len(calls) + 1)]
     assert answer.converged
     assert answer.models >= 7
     assert (table["ssr_change"].iloc[-3:] < 0.25).all()
@@ -201,7 +201,7 @@ def test_the_error_of_a_mean_is_what_statistics_say() -> None:
         sampling_error(means[:, None], 1)
 
 
-def test_values_that_cannot_be_are_refused_before_a_model_is_run() -> None:
+def test_invalid_values_are_refused_before_a_model_is_run() -> None:
     def never(key: jax.Array) -> ModelGrains:
         raise AssertionError("a model was run")
 
@@ -349,7 +349,7 @@ def test_what_the_study_does_not_cover_is_refused(law_store: Path, tmp_path: Pat
     write_law_study(tmp_path / "young.zarr", repeats=2, lacking=2500.0)
     with pytest.raises(NotCovered, match="0 complete repeats with 2500 grains per mm³ and intervals of 1 µm"):
         interpolate_threshold(open_study(tmp_path / "young.zarr"), **(CASE | {"density": 5e3}))
-    # What the third value would tell of the curvature is not known where it is not there yet.
+    # The curvature is not known as long as the third value is missing.
     beside = interpolate_threshold(open_study(tmp_path / "young.zarr"), **(CASE | {"density": 2e4}), purities=(1.0,))
     assert beside.table["ssr"][0] == pytest.approx(law(2e4, 1, 5))
     assert np.isnan(beside.table["interpolation_error"][0])
@@ -435,12 +435,12 @@ def test_the_command_takes_a_study_where_it_covers_the_case(
     law_store: Path, capsys: pytest.CaptureFixture[str], cases: list[ThresholdCase]
 ) -> None:
     assert cli.main(arguments(**(CASE | {"density": 5e3, "study": law_store}))) == 0
-    told = capsys.readouterr()
-    assert "interpolated for 200 × 200 × 50 µm with 5000 grains per mm³" in told.out
+    output = capsys.readouterr()
+    assert "interpolated for 200 × 200 × 50 µm with 5000 grains per mm³" in output.out
     assert cases == []
     assert cli.main(arguments(**(CASE | {"thickness": 40, "study": law_store}))) == 0
-    told = capsys.readouterr()
-    assert "models are run, for the study law does not cover a thickness of 40 µm" in told.err
-    assert "samples were made up and inverted" in told.out
+    output = capsys.readouterr()
+    assert "models are run, for the study law does not cover a thickness of 40 µm" in output.err
+    assert "samples were made up and inverted" in output.out
     assert cases
     assert cli.main(arguments(**CASE, study=law_store.parent / "none.zarr")) == 1
