@@ -20,14 +20,14 @@ from mmtjax.registration.registration import Registration as Registration
 from mmtjax.registration.registration import fit_registration as fit_registration
 from mmtjax.scan.grid import SensorGrid as SensorGrid
 from mmtjax.scan.scan import Scan as Scan
-from mmtjax.selection import SsrThreshold as SsrThreshold
-from mmtjax.selection import StatisticThreshold as StatisticThreshold
+from mmtjax.selection import Threshold as Threshold
 from mmtjax.selection import crowded_signal_strength as crowded_signal_strength
 from mmtjax.selection import expected_uncertainty_ratio as expected_uncertainty_ratio
 from mmtjax.selection import probability_within_limit as probability_within_limit
 from mmtjax.selection import signal_strength_ratio as signal_strength_ratio
 from mmtjax.selection import ssr_threshold as ssr_threshold
 from mmtjax.selection import statistic_threshold as statistic_threshold
+from mmtjax.simulation import SampleSpec as SampleSpec
 from mmtjax.simulation import Simulation as Simulation
 from mmtjax.simulation import simulate as simulate
 from mmtjax.sources.grains import Grains as Grains

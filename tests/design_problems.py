@@ -13,7 +13,7 @@ PROBLEM = DesignProblem(
 
 
 def with_objective(objective, problem=PROBLEM):
-    """The same problem, its samples included, with another objective."""
+    """Return the same problem, with the same samples, for another objective."""
     changed = dataclasses.replace(problem, objective=objective)
     changed.__dict__["populations"] = problem.populations
     return changed
@@ -24,7 +24,7 @@ CENTRAL = {4: (2 / 3, -1 / 12), 8: (4 / 5, -1 / 5, 4 / 105, -1 / 280)}
 
 
 def difference(problem, chosen, name, step, *, order=4):
-    """Central difference of the objective."""
+    """Return a central difference of the objective."""
 
     def at(steps):
         return evaluate(problem, chosen | {name: chosen[name] + steps * step}).mean

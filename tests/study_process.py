@@ -1,4 +1,4 @@
-"""A small study as a process of its own, which a test may kill; results that are made up, and work that goes wrong."""
+"""A small study as a process of its own, which a test may kill; made-up results, and workers that fail."""
 
 import dataclasses
 import os
@@ -32,7 +32,7 @@ LONGER = dataclasses.replace(SMALL, repeats=30)
 
 
 def made_up(cell: Cell, *, noise: Sequence[float] = (5, 20), grains: int = 7, failure: str = "") -> xarray.Dataset:
-    """Results as they are stored, of random numbers that belong to the cell."""
+    """Return results as they are stored, of random numbers that depend on the cell."""
     rng = np.random.default_rng([int(cell.side), cell.repeat, int(cell.interval)])
     shapes = {
         "position": (("grain", "axis"), (grains, 3)),
@@ -54,21 +54,21 @@ def made_up(cell: Cell, *, noise: Sequence[float] = (5, 20), grains: int = 7, fa
 
 
 def files_of(store: Path) -> dict[str, bytes]:
-    """All of the cells and groups, without the root and the log, which hold times."""
+    """Return the files of all cells and groups, without the root and the log, which contain times."""
     return {str(file.relative_to(store)): file.read_bytes() for file in store.glob("side=*/**/*") if file.is_file()}
 
 
 def run_made_up(
     config: StudyConfig, geometry: Geometry, intervals: Sequence[float], *, library: ShapeLibrary | None = None
 ) -> Iterator[tuple[float, xarray.Dataset]]:
-    """In place of `run_geometry`: nothing is computed, but it takes a moment."""
+    """Replace `run_geometry`: take a moment, and return made-up results."""
     for interval in intervals:
         time.sleep(0.03)
         yield interval, made_up(Cell(*geometry, interval), noise=config.noise)
 
 
 def work_made_up(config: StudyConfig, batch: Batch, library: ShapeLibrary | None, version: str) -> list[object]:
-    """In place of what a worker does; the second repeat takes long enough to be killed over."""
+    """Replace the work of a worker; the second repeat takes long enough for a test to kill it."""
     if os.environ["NPROC"] != "1":
         raise RuntimeError("a worker has more than one thread")
     time.sleep(0.5 if batch.geometries[0].repeat == 1 else 0.0)
@@ -77,7 +77,7 @@ def work_made_up(config: StudyConfig, batch: Batch, library: ShapeLibrary | None
 
 
 def work_noted(config: StudyConfig, batch: Batch, library: ShapeLibrary | None, version: str) -> list[object]:
-    """In place of what a worker does: a file in the directory that the study is named after tells when it was done."""
+    """Replace the work of a worker, and write its times to a file in the directory that the study is named after."""
     [geometry], intervals = batch
     start = time.time()
     time.sleep(0.3)
@@ -88,12 +88,12 @@ def work_noted(config: StudyConfig, batch: Batch, library: ShapeLibrary | None, 
 
 
 def die(*_: object) -> None:
-    """In place of what a worker does: the end of the worker, as for want of memory."""
+    """Replace the work of a worker by its end, as if it lacked memory."""
     os._exit(1)
 
 
-def tell(progress: StudyProgress) -> None:
-    """Print what was completed."""
+def report(progress: StudyProgress) -> None:
+    """Print the number of complete cells."""
     print(progress.done, flush=True)
 
 
@@ -101,4 +101,4 @@ if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     if sys.argv[2] == "made up":
         run.run_geometry = run_made_up
-    run_study(LONGER, sys.argv[1], workers=int(sys.argv[3]), progress=tell)
+    run_study(LONGER, sys.argv[1], workers=int(sys.argv[3]), progress=report)

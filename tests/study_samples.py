@@ -1,4 +1,4 @@
-"""A study that is made up: grains with ratios of a plain law in the five parameters, so that all is known of it."""
+"""A made-up study, whose ratios follow a simple known law in the five parameters."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ DENSITIES = (2500.0, 10000.0, 25000.0, 100000.0)
 def made_up_pools(
     *, side: float, thickness: float, density: float, repeats: int = 3, seed: int = 0
 ) -> dict[float, Pool]:
-    """Pools of one sample by interval: radius = noise · interval · c(grain), ratio = radius / magnetization."""
+    """Return pools of one sample by interval: radius = noise · interval · c(grain), ratio = radius / magnetization."""
     rng = np.random.default_rng([seed, int(side), int(thickness), int(density)])
     count = max(4, round(density * side**2 * thickness / 1e9)) * repeats
     diameter = np.exp(rng.uniform(np.log(1.0), np.log(20.0), count))
@@ -46,7 +46,7 @@ def made_up_pools(
 
 
 def made_up_samples(*, repeats: int = 3, densities: tuple[float, ...] = DENSITIES) -> Iterator[dict[float, Pool]]:
-    """Samples of two sides, two thicknesses and some densities."""
+    """Yield samples of two sides, two thicknesses and some densities."""
     for side in (200.0, 500.0):
         for thickness in (50.0, 75.0):
             for density in densities:

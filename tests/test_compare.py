@@ -9,14 +9,14 @@ import pytest
 
 from experiments.limits_of_mmt.compare import Row, compare, filled, table_of
 from experiments.limits_of_mmt.previous_study import LOUD, QUIET, nearest, page
-from experiments.limits_of_mmt.statements import CHECKS, judged
+from experiments.limits_of_mmt.statements import CHECKS, verdict_of_check
 from experiments.limits_of_mmt.what_if import other_ratio
 from experiments.limits_of_mmt.what_if import rows as what_if_rows
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.selection import ssr_threshold
 from mmtjax.sources.magnetization import magnetization_of_volume
+from mmtjax.study.report_tables import StudyTables, study_tables
 from mmtjax.study.strengths import distribution_table
-from mmtjax.study.tables import StudyTables, study_tables
 from tests.study_samples import made_up_samples
 
 TABLE_1 = [
@@ -121,7 +121,7 @@ def sentence_with(part: str) -> str:
 
 @pytest.mark.parametrize("sentence", [text for text, check in CHECKS.items() if check.table == "ratios"])
 def test_sentences_hold_where_they_are_true(sentence: str) -> None:
-    verdict = judged(CHECKS[sentence].verdict_of, agreeing())
+    verdict = verdict_of_check(CHECKS[sentence].verdict_of, agreeing())
     assert verdict.holds is True, verdict.ours
 
 
@@ -143,13 +143,13 @@ def test_every_sentence_has_a_case_that_is_false() -> None:
 def test_the_threshold_of_the_previous_study(ssr: float, selected: int, holds: bool) -> None:
     model = {"side": 200.0, "thickness": 50.0, "density": 2.5e3, "interval": 1.0, "noise": 100.0}
     table = pandas.DataFrame([model | {"limit": 0.01, "purity": 0.99, "ssr": ssr, "selected": selected, "total": 100}])
-    assert judged(CHECKS[sentence_with("SSR > 9.7e-4")].verdict_of, table).holds is holds
+    assert verdict_of_check(CHECKS[sentence_with("SSR > 9.7e-4")].verdict_of, table).holds is holds
 
 
 def test_a_study_without_the_models_does_not_judge() -> None:
     small = agreeing()
     small = small[small["side"] == 200].reset_index(drop=True)
-    verdict = judged(CHECKS[sentence_with("density < 2.5e4")].verdict_of, small)
+    verdict = verdict_of_check(CHECKS[sentence_with("density < 2.5e4")].verdict_of, small)
     assert verdict.holds is None
     assert "no model with side 500, thickness 75" in verdict.ours
 
@@ -248,7 +248,7 @@ def test_convergence_is_judged_after_fifteen_repeats(tables: StudyTables) -> Non
 def test_a_sentence_without_a_check_is_an_error(tables: StudyTables) -> None:
     targets = targets_of(tables)
     targets["fig4"]["rows"].append("grains are blue")
-    with pytest.raises(ValueError, match="no check is written for: 'grains are blue'"):
+    with pytest.raises(ValueError, match="has a sentence without a check: 'grains are blue'"):
         compare(targets, tables._asdict())
 
 

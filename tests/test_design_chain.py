@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import betainc
 
-from mmtjax import SensorGrid, greens_matrix
+from mmtjax import SampleSpec, SensorGrid, greens_matrix
 from mmtjax.design import OBJECTIVES, DesignProblem, QuantumDiamondMicroscope, evaluate, evaluate_with_gradient
-from mmtjax.design.population import draw_population
-from mmtjax.sources.shape_library import synthetic_library
+from mmtjax.design.population import Population, cell_edge, draw_population
 from tests.design_problems import CHOSEN, KNOBS, PROBLEM, difference, with_objective
 
 #: Steps of differences, as shares of a knob, and their orders. Long steps are wrong where sensors fade in, whose third
@@ -68,9 +67,15 @@ def test_gradient_of_a_camera(place):
     )
 
 
+def rock_of(count: int, thickness: float) -> Population:
+    """A cell with so many grains at 5e4 per mm³."""
+    edge = cell_edge(count, density=5e4, thickness=thickness)
+    return draw_population(jax.random.key(3), SampleSpec(side=edge, thickness=thickness, density=5e4))
+
+
 def test_the_model_is_a_map_whose_far_edges_fade():
     """The regularized incomplete beta function is the fade, over four of the longest intervals about the edge."""
-    rock = draw_population(jax.random.key(3), synthetic_library(), count=6, density=5e4, thickness=40.0)
+    rock = rock_of(count=6, thickness=40.0)
     edge, frame = float(rock.edge(40.0)), 4 * 6.0
     problem = dataclasses.replace(PROBLEM, knobs=KNOBS | {"thickness": 40.0}, objective="information")
     problem.__dict__["populations"] = [rock]
@@ -95,7 +100,7 @@ def test_derivatives_by_the_interval_are_those_of_its_trend():
 
 
 def test_population_keeps_its_density_and_stays_inside():
-    rock = draw_population(jax.random.key(3), synthetic_library(), count=30, density=5e4, thickness=45.0)
+    rock = rock_of(count=30, thickness=45.0)
     np.testing.assert_allclose(rock.positions(45.0), rock.grains.position, rtol=1e-12)
     for thickness in (30.0, 70.0):
         edge = float(rock.edge(thickness))

@@ -9,7 +9,7 @@ import pytest
 
 from mmtjax.design import OBJECTIVES, c_criterion
 from mmtjax.design.objectives import objective_of, value_of
-from mmtjax.design.outcome import outcome_of
+from mmtjax.design.outcome import OutcomeConstants, outcome_of
 
 #: Magnetizations of the four grains of `outcome`, A/m.
 MEDIAN = np.array([2e4, 4e4, 1e4, 8e4])
@@ -23,13 +23,9 @@ def outcome():
         jnp.asarray(rows.T @ rows),
         1.6e5,
         magnetization=MEDIAN,
-        prior=4.8e5,
-        level=0.95,
-        limit=0.1,
         seconds=1800.0,
-        area=5e4,
-        density=2e4,
         thickness=50.0,
+        constants=OutcomeConstants(prior=4.8e5, level=0.95, limit=0.1, area=5e4, density=2e4),
     )
 
 
@@ -96,15 +92,23 @@ def nothing(outcome):
 @pytest.mark.parametrize(
     ("objective", "error", "message"),
     [
-        (count_within, TypeError, "objective 'count_within' must give a real number, .*; got int64. A count has steps"),
-        (with_numpy, TypeError, "objective 'with_numpy' asks JAX for the value .*: write it with jax.numpy"),
-        (with_if, TypeError, "objective 'with_if' asks JAX for the value .*: write it with jax.numpy"),
-        (ratio_of_each, ValueError, r"objective 'ratio_of_each' must give one number; got an array of shape \(4,\)"),
-        (nothing, TypeError, "objective 'nothing' must give one real number, as an array of jax.numpy; got a NoneType"),
+        (
+            count_within,
+            TypeError,
+            "objective 'count_within' must return a real number, .*; got int64. A count has",
+        ),
+        (with_numpy, TypeError, "objective 'with_numpy' needs the value .*: write it with jax.numpy"),
+        (with_if, TypeError, "objective 'with_if' needs the value .*: write it with jax.numpy"),
+        (ratio_of_each, ValueError, r"objective 'ratio_of_each' must return one number; got an array of shape \(4,\)"),
+        (
+            nothing,
+            TypeError,
+            "objective 'nothing' must return one real number, as an array .*; got a NoneType",
+        ),
     ],
 )
 @pytest.mark.parametrize("use", [jax.jit, lambda value: jax.jit(jax.grad(value))])
-def test_objectives_that_are_no_number_in_jax_are_told(outcome, use, objective, error, message):
+def test_objectives_that_are_no_number_in_jax_are_refused(outcome, use, objective, error, message):
     made = objective_of(objective)
 
     def value(factor):

@@ -74,7 +74,7 @@ def test_sensitivities_keep_the_sign_of_the_change(size, relative):
 
 
 @pytest.mark.parametrize(("objective", "unit"), [("d", "nat"), ("share", "%")])
-def test_sensitivities_are_told_with_their_unit(objective, unit):
+def test_sensitivities_are_reported_with_their_unit(objective, unit):
     problem, chosen = with_objective(objective, TIMED), {"interval": 3.0}
     table = sensitivity_table(Optimum(problem, chosen, evaluate_with_gradient(problem, chosen), []))
     assert table.attrs["units"]["change"] == f"{unit} per µm, or s"
@@ -125,7 +125,7 @@ def test_what_an_objective_gives_is_checked_in_the_search():
     def count_within(outcome):
         return jnp.sum(outcome.uncertainty_ratio() < 0.1)
 
-    with pytest.raises(TypeError, match="objective 'count_within' must give a real number"):
+    with pytest.raises(TypeError, match="objective 'count_within' must return a real number"):
         optimize(with_objective(count_within), starts=1, steps=1)
 
 
@@ -161,7 +161,7 @@ def test_steps_are_found_along_every_knob():
     assert knobs_with_steps(optimum_at(with_objective(count_below(median)), CHOSEN)) == list(PROBLEM.free)
 
 
-def test_steps_beside_something_smooth_are_told():
+def test_steps_beside_something_smooth_are_reported():
     """The time of the scan drives the interval to its end, 6 µm, next to a step at 5.83 µm."""
     median = evaluate(with_objective("median_ratio", TIMED), {"interval": 5.83}).mean
     problem = with_objective(count_below(median), TIMED)

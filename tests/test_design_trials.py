@@ -36,6 +36,6 @@ def test_trials_scan_whole_samples(monkeypatch, interval):
         ({"repeats": 0}, "repeats must be a whole number, 1 or more; got 0"),
     ],
 )
-def test_trials_that_cannot_be_are_refused(options, message):
+def test_invalid_trials_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         try_setting(PROBLEM, CHOSEN, **options)

@@ -1,4 +1,4 @@
-"""Placed grains lie inside the sample and apart from each other, as many as were asked for."""
+"""Placed grains lie inside the sample and apart from each other, in the requested number."""
 
 import jax
 import numpy as np
@@ -145,24 +145,23 @@ def test_large_shapes_are_drawn_until_they_fit_no_more() -> None:
         ({"side": 0}, "side and thickness must be positive"),
         ({"thickness": -50}, "side and thickness must be positive"),
         ({"clearance": 100}, "clearance must be from 0 to less than the thickness of 100 µm"),
-        ({"tries": 0}, "tries must be 1 or more"),
         ({"side": (7, 100)}, "none of the 1 shapes fits into 7 × 100 × 100 µm"),
     ],
 )
-def test_what_cannot_be_is_told(changed: dict[str, object], message: str) -> None:
+def test_invalid_values_are_refused(changed: dict[str, object], message: str) -> None:
     options = {"side": 100, "thickness": 100, "density": 1e4} | changed
     with pytest.raises(ValueError, match=message):
         place_grains(jax.random.key(0), cubes(10.0), **options)
 
 
-def test_progress_is_told() -> None:
-    heard: list[tuple[str, int, int]] = []
+def test_progress_is_reported() -> None:
+    reported: list[tuple[str, int, int]] = []
     place_grains(
         jax.random.key(0),
         cubes(1.0),
         side=100,
         thickness=100,
         density=1.2e6,
-        progress=lambda *told: heard.append(told),
+        progress=lambda *values: reported.append(values),
     )
-    assert heard == [("placing grains", 500, 1200), ("placing grains", 1000, 1200), ("placing grains", 1200, 1200)]
+    assert reported == [("placing grains", 500, 1200), ("placing grains", 1000, 1200), ("placing grains", 1200, 1200)]

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from mmtjax import Grains, Scan, SensorGrid, forward
 from mmtjax.inversion.invert import invert
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot import directions, equal_area, plot_maps, plot_ratio_ssr, save_figures, ssr_thresholds
+from mmtjax.plot import directions, equal_area, plot_maps, plot_ratio_ssr, save_figures
 from mmtjax.plot.save import FIGURES
+from mmtjax.selection import PURITIES, SMALLER_IS_BETTER, thresholds_by_purity, trusted_ratio
 from tests.drawn import assert_nothing_is_cut_off
 from tests.inversions import with_magnetization
 
@@ -148,8 +149,17 @@ def test_maps_take_axes_of_the_caller(usual: Solution) -> None:
 
 def test_thresholds_count_a_grain_as_trusted_does(cases: dict[str, Solution]) -> None:
     for solution in cases.values():
-        resolved = {threshold.resolved for threshold in ssr_thresholds(solution).values()}
-        assert resolved == {int(solution.trusted().sum())}
+        ratio = trusted_ratio(
+            solution.uncertainty_ratio,
+            reduced_chi_square=solution.reduced_chi_square,
+            beyond_saturation=solution.beyond_saturation,
+        )
+        statistics = {name: getattr(solution, name) for name in SMALLER_IS_BETTER}
+        found = thresholds_by_purity(statistics, ratio)
+        assert set(found) == set(SMALLER_IS_BETTER)
+        for by_purity in found.values():
+            assert tuple(by_purity) == PURITIES
+            assert {threshold.resolved for threshold in by_purity.values()} == {int(solution.trusted().sum())}
 
 
 def test_all_figures_are_written_in_all_formats(usual: Solution, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from scipy.optimize import minimize
 
 from mmtjax import Grains, SensorGrid, greens_matrix
 from mmtjax.design import DesignWarning, QuantumDiamondMicroscope, ScanningSquid, divide_dwell, regions
-from mmtjax.design.chain import fixed_part, median_magnetization, objective_on
-from mmtjax.design.instrument import as_arrays
+from mmtjax.design.chain import constants_of, median_magnetization, objective_on
 from mmtjax.design.problem import DesignProblem
+from mmtjax.design.setting import as_arrays
 from mmtjax.greens.tiled import TiledGreen
 
 GRAINS = Grains.from_cuboids([[6, 6, -6, 1, 1, 1, 1], [24, 7, -14, 2, 1, 2, 2], [26, 20, -20, 2, 2, 1, 3]])
@@ -74,7 +74,7 @@ def test_worth_of_regions_against_central_differences():
     ]
     setting = as_arrays(problem.setting(**CHOSEN))
     arguments = jnp.asarray(relative.ravel()), jnp.stack(grams), median_magnetization(GRAINS)
-    value, slope = regions._worth(fixed_part(problem), setting, *arguments)
+    value, slope = regions._value_and_gradient(constants_of(problem), setting, *arguments)
     np.testing.assert_allclose(value, trace(relative), rtol=1e-9)
     steps = 1e-4 * np.eye(6).reshape(6, 2, 3)
     expected = [(trace(relative + step) - trace(relative - step)) / 2e-4 for step in steps]
@@ -93,7 +93,7 @@ def even(problem):
         ({"steps": 0}, "steps must be a whole number, 1 or more; got 0"),
     ],
 )
-def test_what_cannot_be_is_told(changed, message):
+def test_invalid_values_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         divide_dwell(PROBLEM, CHOSEN, GRAINS, GRID, **changed)
 
@@ -107,14 +107,16 @@ def test_an_objective_that_gains_nothing_from_dwell_is_refused():
 def test_a_camera_cannot_divide_its_dwell():
     knobs = {"interval": (1.2, 4.8), "standoff": 1, "thickness": 40, "dwell": 0.2}
     problem = DesignProblem(QuantumDiamondMicroscope(noise=8.0), density=2e4, area=1e4, knobs=knobs)
-    with pytest.raises(ValueError, match="a camera sees all regions at once"):
+    with pytest.raises(ValueError, match="a quantum-diamond-microscope sees all regions at once"):
         divide_dwell(problem, {"interval": 2.4}, GRAINS, GRID)
 
 
 def test_a_division_that_has_not_converged_says_so(monkeypatch):
     monkeypatch.setattr(regions, "_CONVERGED", 1e-12)
-    told = []
-    with pytest.warns(DesignWarning, match="after 2 steps a region is still worth"):
-        divide_dwell(PROBLEM, CHOSEN, GRAINS, GRID, regions=(1, 2), steps=2, progress=lambda *part: told.append(part))
-    assert told[:2] == [("regions", 1, 2), ("regions", 2, 2)]
-    assert told[-1] == ("dividing the dwell", 3, 3)
+    reported = []
+    with pytest.warns(DesignWarning, match="after 2 steps a second is still worth"):
+        divide_dwell(
+            PROBLEM, CHOSEN, GRAINS, GRID, regions=(1, 2), steps=2, progress=lambda *part: reported.append(part)
+        )
+    assert reported[:2] == [("regions", 1, 2), ("regions", 2, 2)]
+    assert reported[-1] == ("dividing the dwell", 3, 3)

@@ -67,8 +67,8 @@ def test_threshold_is_that_of_brute_force(seed: int) -> None:
     limit = float(rng.choice([0.1, 0.3, 1.0]))
     purity = str(rng.choice(["0.5", "0.9", "0.95", "0.99", "1.0"]))
     found = ssr_threshold(ssr, ratio, limit, float(purity))
-    assert float(found) == found.ssr == brute_force(ssr, ratio, limit, purity)
-    chosen, good = ssr >= found.ssr, ratio <= limit
+    assert float(found) == found.value == brute_force(ssr, ratio, limit, purity)
+    chosen, good = ssr >= found.value, ratio <= limit
     assert (found.selected, found.violators) == (np.sum(chosen), np.sum(chosen & ~good))
     assert (found.resolved, found.total) == (np.sum(good), size)
     if found.selected:
@@ -97,7 +97,7 @@ def test_counts_of_figure_6(purity: float) -> None:
     assert found.total == 18750
     found = ssr_threshold(ssr, ratio, purity=purity)
     assert (found.selected, found.violators) == (selected, violators)
-    assert found.ssr == ssr[selected - 1]
+    assert found.value == ssr[selected - 1]
     assert found.recovered == pytest.approx(recovered, abs=5e-4)
 
 
@@ -113,7 +113,7 @@ def test_purity_is_compared_exactly() -> None:
 
 def test_grains_of_one_ssr_stand_or_fall_together() -> None:
     found = ssr_threshold([2.0, 2.0, 3.0, 2.0], [0.01, 0.01, 0.01, 9.0], purity=0.8)
-    assert (found.ssr, found.selected) == (3.0, 1)
+    assert (found.value, found.selected) == (3.0, 1)
 
 
 def test_no_threshold_at_all() -> None:
@@ -153,7 +153,7 @@ def test_thresholds_on_other_statistics_are_those_on_the_ssr() -> None:
     smaller = statistic_threshold(1 / ssr, ratio, limit=0.5, purity=0.75, smaller_is_better=True)
     assert larger == tuple(expected)
     assert smaller[1:] == expected[1:]
-    assert smaller.value == 1 / expected.ssr
+    assert smaller.value == 1 / expected.value
 
 
 def test_grains_of_no_known_statistic_are_never_selected() -> None:

@@ -8,7 +8,7 @@ import pytest
 import xarray
 from scipy import stats
 
-from mmtjax import Grains, Simulation, cli, simulate
+from mmtjax import Grains, SampleSpec, Simulation, cli, simulate
 from mmtjax.io import read_cuboids, read_results, read_scan
 from mmtjax.io.tables import read_table
 from mmtjax.sources.magnetization import draw_magnetization, magnetization_of_volume
@@ -58,11 +58,25 @@ def test_directions_are_as_printed_or_isotropic(directions: str) -> None:
         (lambda: simulate(jax.random.key(0), spacing=1.5), "spacing must be a whole number of µm up to 200"),
         (lambda: simulate(jax.random.key(0), noise=-1), "noise must be a standard deviation in nT"),
         (lambda: simulate(jax.random.key(0), thickness=8), "clearance must be from 0 to less than the thickness"),
+        (lambda: SampleSpec(side=-5), r"side and thickness must be positive, in µm; got \[-5.0, -5.0\] and 50.0"),
+        (lambda: SampleSpec(density=0.1), "density of 0.1 grains per mm³ puts no grain into 200 × 200 × 50 µm"),
+        (lambda: SampleSpec(clearance=50), "less than the thickness of 50 µm: .*; got 50"),
+        (lambda: SampleSpec(height=-1), "height must be a height in µm, 0 or more; got -1"),
+        (lambda: SampleSpec(directions="up"), "'printed' or 'isotropic'; got 'up'"),
     ],
 )
-def test_what_cannot_be_is_told(call: object, message: str) -> None:
+def test_invalid_values_are_refused(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_sample_is_described_by_a_value_or_its_fields(sample: Simulation) -> None:
+    spec = SampleSpec(**OPTIONS)
+    assert len(sample.grains) == spec.grain_count
+    described = simulate(jax.random.key(3), spec, noise=20)
+    np.testing.assert_array_equal(described.scan.field, sample.scan.field)
+    with pytest.raises(TypeError, match="give either a SampleSpec or its fields, not both; got side too"):
+        simulate(jax.random.key(3), spec, side=50)
 
 
 def test_sensors_reach_from_edge_to_edge(sample: Simulation) -> None:
@@ -114,8 +128,21 @@ def test_a_sample_does_not_depend_on_the_map_that_is_asked_for(sample: Simulatio
 
 def test_the_command_writes_files_that_invert_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sample"
-    asked = ["--side", "40", "--thickness", "30", "--density", "2e5", "--seed", "3", "--noise", "20", "--spacing", "2"]
-    assert cli.main(["simulate", "--out", str(out), *asked]) == 0
+    requested = [
+        "--side",
+        "40",
+        "--thickness",
+        "30",
+        "--density",
+        "2e5",
+        "--seed",
+        "3",
+        "--noise",
+        "20",
+        "--spacing",
+        "2",
+    ]
+    assert cli.main(["simulate", "--out", str(out), *requested]) == 0
     assert "10 grains under a map of 21 × 21 sensors" in capsys.readouterr().out
     assert {file.name for file in out.iterdir()} == {"map.nc", "grains.txt", "truth.csv", "provenance.json"}
     expected = simulate(jax.random.key(3), noise=20, spacing=2, **OPTIONS)
@@ -136,20 +163,20 @@ def test_the_command_writes_files_that_invert_reads(tmp_path: Path, capsys: pyte
     assert "cannot explain" not in capsys.readouterr().err
 
 
-def test_the_command_takes_shapes_of_the_user_and_tells_what_cannot_be(
+def test_the_command_takes_shapes_of_the_user_and_refuses_invalid_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.txt").write_text("0 0 -9 1 1 1 4\n2 0 -9 1 0.5 1 4\n")
-    asked = ["--side", "12", "--thickness", "12", "--grains", str(tmp_path / "mine.txt")]
-    assert cli.main(["simulate", "--out", str(tmp_path / "out"), "--density", "2e6", *asked]) == 0
+    requested = ["--side", "12", "--thickness", "12", "--grains", str(tmp_path / "mine.txt")]
+    assert cli.main(["simulate", "--out", str(tmp_path / "out"), "--density", "2e6", *requested]) == 0
     np.testing.assert_allclose(read_cuboids(tmp_path / "out" / "grains.txt").volume, np.full(3, 12.0))
     stack = np.zeros((4, 4, 4), np.int32)
     stack[1, 1:3, 1:4] = 1
     np.save(tmp_path / "mine.npy", stack)
-    voxels = ["--grains", str(tmp_path / "mine.npy"), "--voxel-spacing", "0.75", "--grains-z", "up", *asked[:4]]
+    voxels = ["--grains", str(tmp_path / "mine.npy"), "--voxel-spacing", "0.75", "--grains-z", "up", *requested[:4]]
     assert cli.main(["simulate", "--out", str(tmp_path / "voxels"), "--density", "2e6", *voxels]) == 0
     np.testing.assert_allclose(read_cuboids(tmp_path / "voxels" / "grains.txt").volume, np.full(3, 6 * 0.75**3))
     capsys.readouterr()
-    assert cli.main(["simulate", "--out", str(tmp_path / "full"), "--density", "8e7", *asked]) == 1
+    assert cli.main(["simulate", "--out", str(tmp_path / "full"), "--density", "8e7", *requested]) == 1
     assert "cannot be reached" in capsys.readouterr().err
     assert not (tmp_path / "full").exists()

@@ -92,7 +92,7 @@ def test_values_are_sorted_numbers(write: Write) -> None:
         ("[study]", "[study", "study.toml: "),
     ],
 )
-def test_what_cannot_be_is_refused(write: Write, old: str, new: str, message: str) -> None:
+def test_invalid_values_are_refused(write: Write, old: str, new: str, message: str) -> None:
     assert old in SMALL
     with pytest.raises(ValueError, match=message):
         read_config(write("study.toml", SMALL.replace(old, new)))

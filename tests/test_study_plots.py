@@ -29,8 +29,8 @@ from mmtjax.study.config import StudyConfig
 from mmtjax.study.example import Example
 from mmtjax.study.pool import pooled_samples
 from mmtjax.study.read import open_study
+from mmtjax.study.report_tables import StudyTables, study_tables
 from mmtjax.study.store import write_cell, writing
-from mmtjax.study.tables import StudyTables, study_tables
 from tests.drawn import assert_nothing_is_cut_off
 from tests.study_samples import NOISES, made_up_pools, made_up_samples
 from tests.test_study_tables import CONFIG, cell_data
@@ -196,11 +196,11 @@ def test_the_selection_shows_every_grain_and_the_thresholds() -> None:
     figure, data, *_ = plot_selection(pool, noise=20.0)
     assert len(data) == pool.repeat.size == len(figure.axes[0].collections[0].get_offsets())
     found = ssr_threshold(pool.signal_strength_ratio, pool.uncertainty_ratio[1], 0.10, 0.90)
-    assert f"90 % pure: SSR ≥ {found.ssr:.2g}/µm, {found.selected} grains" in texts(figure)
+    assert f"90 % pure: SSR ≥ {found.value:.2g}/µm, {found.selected} grains" in texts(figure)
     assert f"3 repeats: {pool.repeat.size} grains" in texts(figure)
 
 
-def test_a_selection_that_nothing_makes_pure_is_told(tables: StudyTables) -> None:
+def test_a_selection_that_is_never_pure_is_reported(tables: StudyTables) -> None:
     pool = made_up_pools(side=200.0, thickness=75.0, density=1e5)[5.0]
     lost = dataclasses.replace(pool, uncertainty_ratio=np.full_like(pool.uncertainty_ratio, np.inf))
     assert "90 % pure: no such SSR" in texts(plot_selection(lost, noise=20.0).figure)
@@ -265,14 +265,14 @@ def test_an_incomplete_study_has_the_figures_it_can(
         write_cell(place, config.cells()[0], cell_data(config.cells()[0]))
     # The model of Fig. 1 is made in a test of its own.
     monkeypatch.setattr(study_figures, "example_of", lambda *_, **__: example)
-    heard, study = [], open_study(tmp_path / "part.zarr")
+    reported, study = [], open_study(tmp_path / "part.zarr")
     tables = study_tables(pooled_samples(study))
     files = save_study_figures(
-        study, tables, tmp_path / "figures", formats=("png",), progress=lambda *values: heard.append(values)
+        study, tables, tmp_path / "figures", formats=("png",), progress=lambda *values: reported.append(values)
     )
     names = {file.stem for file in files if file.suffix == ".png"}
     assert {name.split("_")[1] for name in names} == set("123456")
-    assert heard[-1] == ("figures", 6, 6)
+    assert reported[-1] == ("figures", 6, 6)
     tabled = {file.stem for file in files if file.suffix == ".csv"}
     assert tabled == names | {"figure_1_workflow_grains"}
     assert all(file.stat().st_size > 5000 for file in files if file.suffix == ".png")
@@ -295,21 +295,21 @@ def test_the_model_of_figure_1_is_the_nearest_of_the_study(example: Example, mon
         noise=(5.0, 90.0, 120.0),
         repeats=1,
     )
-    asked = []
+    requested = []
 
     class Sample:
         grains, magnetization = example.solution.grains, example.magnetization
 
         def sample(self, *, noise: float) -> Scan:
-            asked.append(noise)
+            requested.append(noise)
             return example.solution.scan
 
     def sample_of(study: StudyConfig, geometry: Geometry, *, library: None) -> Sample:
-        asked.append((study, geometry))
+        requested.append((study, geometry))
         return Sample()
 
     def solved(scan: Scan, grains: Grains, **others: float) -> Solution:
-        asked.append((scan is example.solution.scan, grains is example.solution.grains, others["noise"]))
+        requested.append((scan is example.solution.scan, grains is example.solution.grains, others["noise"]))
         return example.solution
 
     monkeypatch.setattr("mmtjax.study.example.sample_of", sample_of)
@@ -318,4 +318,4 @@ def test_the_model_of_figure_1_is_the_nearest_of_the_study(example: Example, mon
     assert found.geometry == Geometry(30.0, 25.0, 9e4, 0)
     assert found.magnetization is example.magnetization
     assert found.solution is example.solution
-    assert asked == [(config, Geometry(30.0, 25.0, 9e4, 0)), 90.0, (True, True, 90.0)]
+    assert requested == [(config, Geometry(30.0, 25.0, 9e4, 0)), 90.0, (True, True, 90.0)]

@@ -109,7 +109,7 @@ def _radius(covariance: np.ndarray) -> np.ndarray:
 def test_each_interval_is_factored_once_for_all_levels_of_noise(
     monkeypatch: pytest.MonkeyPatch, kind: type[AbstractSolver]
 ) -> None:
-    """By counting what the solver is asked: rows are reduced once for each interval; no more is factored for levels."""
+    """Rows are reduced once for each interval, and the number of factorizations does not depend on the noise levels."""
     calls: list[str] = []
 
     def counted(name: str) -> Callable[..., object]:
@@ -148,13 +148,13 @@ def test_radii_go_with_the_noise(undisturbed: Path) -> None:
 def test_spheres_hold_the_truth(undisturbed: Path) -> None:
     """Of 36 errors 95 % lie within their radius, if errors and radii are of one kind."""
     study = open_study(undisturbed)
-    held = []
+    inside = []
     for cell in study.cells():
         if cell.interval == 1:
             data = study.load(cell)
             error = np.linalg.norm(data["magnetization"] - data["magnetization_true"], axis=2)
-            held.append((error <= data["confidence_radius"].values).ravel())
-    share = np.concatenate(held)
+            inside.append((error <= data["confidence_radius"].values).ravel())
+    share = np.concatenate(inside)
     assert len(share) == 36
     assert abs(share.mean() - 0.95) < 4 * np.sqrt(0.95 * 0.05 / len(share))
 
@@ -220,21 +220,21 @@ def test_the_command_computes_with_one_thread_of_jax_whatever_the_environment_sa
         "sums() if sys.argv[1:] == [] else main(['study', 'run', *sys.argv[1:], '--workers', '0'])"
     )
 
-    def told(threads: str, *arguments: str) -> str:
+    def sums_of(threads: str, *arguments: str) -> str:
         command = [sys.executable, "-c", code, *arguments]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "NPROC": threads}
         out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         return next(line for line in out.splitlines() if line.startswith("sums "))
 
-    by_command = told("2", str(tmp_path / "small.toml"), "--out", str(tmp_path / "store.zarr"))
-    assert by_command == told("1")
+    by_command = sums_of("2", str(tmp_path / "small.toml"), "--out", str(tmp_path / "store.zarr"))
+    assert by_command == sums_of("1")
 
 
 def test_a_complete_study_is_not_computed_again(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "run_geometry", lambda *_, **__: pytest.fail("it was computed again"))
-    told: list[StudyProgress] = []
-    run_study(SMALL, undisturbed, progress=told.append)
-    assert told == [StudyProgress(CELLS, CELLS, 0.0, None, "")]
+    reported: list[StudyProgress] = []
+    run_study(SMALL, undisturbed, progress=reported.append)
+    assert reported == [StudyProgress(CELLS, CELLS, 0.0, None, "")]
 
 
 @pytest.fixture(scope="module")
@@ -252,21 +252,21 @@ def test_a_run_that_ends_early_is_continued_with_more_repeats(
 ) -> None:
     monkeypatch.setattr(run, "run_geometry", study_process.run_made_up)
     store = tmp_path / "store.zarr"
-    told: list[StudyProgress] = []
+    reported: list[StudyProgress] = []
 
     def stop(progress: StudyProgress) -> None:
-        told.append(progress)
+        reported.append(progress)
         if progress.done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_study(SMALL, store, workers=0, progress=stop)
-    assert [progress.done for progress in told] == [0, 1, 2, 3]
-    assert told[0].seconds_left is None
-    assert 0.01 < told[3].seconds_left < 1
+    assert [progress.done for progress in reported] == [0, 1, 2, 3]
+    assert reported[0].seconds_left is None
+    assert 0.01 < reported[3].seconds_left < 1
     assert open_study(store).cells() == sorted(SMALL.cells()[:3])
-    run_study(LONGER, store, workers=0, progress=told.append)
-    assert [progress.done for progress in told] == [*range(4), *range(3, len(LONGER.cells()) + 1)]
+    run_study(LONGER, store, workers=0, progress=reported.append)
+    assert [progress.done for progress in reported] == [*range(4), *range(3, len(LONGER.cells()) + 1)]
     assert files_of(store) == files_of(made_up_store)
 
 
@@ -421,7 +421,7 @@ def test_a_condition_beyond_trust_keeps_the_numbers_and_says_so(monkeypatch: pyt
     assert np.isfinite(data["uncertainty_ratio"]).all()
 
 
-def test_arguments_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="workers must be 0"):
         run_study(SMALL, tmp_path / "store.zarr", workers=-1)
     with pytest.raises(ValueError, match="not both"):

@@ -5,15 +5,15 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from mmtjax import Grains, cli
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study import StudyConfig, open_study, run_study
+from mmtjax.study import StudyConfig, ThresholdCase, open_study, run_study
 from mmtjax.study.example import example_of
 from mmtjax.study.geometry import sample_of
-from mmtjax.study.interpolation import NotCovered
 from mmtjax.study.store import write_cell, writing
 from mmtjax.study.stored_shapes import shapes_fingerprint
 from tests.study_process import SMALL, files_of, made_up
@@ -53,8 +53,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, **options: object) -> int:
-    asked = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
-    return cli.main(["study", "run", str(folder / "study.toml"), "--out", str(folder / "store.zarr"), *asked])
+    requested = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
+    return cli.main(["study", "run", str(folder / "study.toml"), "--out", str(folder / "store.zarr"), *requested])
 
 
 def test_grains_have_the_shapes_of_the_file_that_the_configuration_names(folder: Path) -> None:
@@ -148,8 +148,8 @@ def test_the_command_tells_what_is_wrong_with_the_file(folder: Path, capsys: pyt
     np.save(folder / "stack.npy", np.pad(np.ones((2, 2, 2), np.int32), 1))
     (folder / "study.toml").write_text(CONFIGURATION.replace("shapes/mine.txt", "stack.npy"))
     assert run(folder, workers=0) == 1
-    told = " ".join(capsys.readouterr().err.split())
-    assert "does not hold its scale. Pass library_voxel_spacing =, the edge of a voxel in µm" in told
+    error = " ".join(capsys.readouterr().err.split())
+    assert "does not hold its scale. Pass library_voxel_spacing =, the edge of a voxel in µm" in error
     (folder / "study.toml").write_text(CONFIGURATION.replace("shapes/mine.txt", "none.txt"))
     assert run(folder, workers=0) == 1
     assert "none.txt" in capsys.readouterr().err
@@ -163,15 +163,11 @@ def test_a_threshold_is_of_the_grains_of_the_study(
     """A study answers for its own shapes only; what it does not cover is run with them."""
     drawn: list[str] = []
 
-    def refuse(*_: object, library: ShapeLibrary | None, **__: object) -> None:
-        drawn.append(shapes_fingerprint(library))
+    def refuse(key: jax.Array, case: ThresholdCase, **_: object) -> None:
+        drawn.append(shapes_fingerprint(case.sample.library))
         raise ValueError("enough")
 
-    def not_covered(*_: object, **__: object) -> None:
-        raise NotCovered("the study mine does not cover this")
-
     monkeypatch.setattr("mmtjax.cli.threshold.find_threshold", refuse)
-    monkeypatch.setattr("mmtjax.cli.threshold.interpolate_threshold", not_covered)
     with writing(folder / "store.zarr", MINE, library=mine()):
         pass
     np.savetxt(folder / "others.txt", PLATE)
@@ -179,11 +175,11 @@ def test_a_threshold_is_of_the_grains_of_the_study(
     if given != "none":
         case["grains"] = folder / ("shapes/mine.txt" if given == "the same" else "others.txt")
     assert cli.main(["threshold", *(str(part) for name, value in case.items() for part in (f"--{name}", value))]) == 1
-    told = capsys.readouterr().err
+    error = capsys.readouterr().err
     others = ShapeLibrary.from_grains(Grains.from_cuboids(PLATE))
     assert drawn == [shapes_fingerprint(others if given == "others" else mine())]
-    reason = "grains of other shapes than its own" if given == "others" else "does not cover this"
-    assert reason in " ".join(told.split())
+    reason = "grains of other shapes than its own" if given == "others" else "has 0 complete repeats"
+    assert reason in " ".join(error.split())
 
 
 @pytest.mark.slow

@@ -143,7 +143,7 @@ def test_a_store_of_another_version_is_refused(store: Path) -> None:
         pytest.fail("it was opened")
 
 
-def test_cells_of_another_state_of_the_code_are_told_of(
+def test_cells_of_another_state_of_the_code_are_reported(
     store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record_code(store)
@@ -152,7 +152,7 @@ def test_cells_of_another_state_of_the_code_are_told_of(
     monkeypatch.setattr("mmtjax.study.store.code_fingerprint", lambda: "other")
     with pytest.warns(UserWarning, match=r"store\.zarr were computed: it will hold cells of 2 states of the code"):
         record_code(store)
-    # It is told once, and kept when the store goes on.
+    # The warning comes once, and the state is kept when the store is continued.
     record_code(store)
     with writing(store, dataclasses.replace(CONFIG, repeats=5)):
         pass
@@ -170,11 +170,11 @@ def test_the_fingerprint_is_of_the_source_that_numbers_come_from(
         (package / name).parent.mkdir(parents=True)
         (package / name).write_text(text)
     monkeypatch.setattr("mmtjax.study.store.__file__", str(package / "study" / "store.py"))
-    told = []
+    hashes = []
     for name, text in (("plot/style.py", "2"), ("plot/style.py", "other"), ("field/corner.py", "other")):
         (package / name).write_text(text)
-        told.append(code_fingerprint.__wrapped__())
-    assert told[0] == told[1] != told[2]
+        hashes.append(code_fingerprint.__wrapped__())
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_a_store_goes_on_with_more_repeats_and_keeps_them(store: Path) -> None:

@@ -13,12 +13,12 @@ from mmtjax.study.cell import Cell
 from mmtjax.study.config import StudyConfig
 from mmtjax.study.convergence import convergence_table, mean_changes
 from mmtjax.study.pool import Pool, pooled_samples, sample_values
-from mmtjax.study.ratios import order_statistic, ratio_table
+from mmtjax.study.ratio_table import order_statistic, ratio_table
 from mmtjax.study.read import open_study
+from mmtjax.study.report_tables import study_tables
 from mmtjax.study.scaling import noise_table, scan_table
 from mmtjax.study.store import write_cell, writing
 from mmtjax.study.strengths import distribution_table, share_above, threshold_table
-from mmtjax.study.tables import study_tables
 from tests.study_samples import INTERVALS, NOISES, made_up_pools, made_up_samples
 
 
@@ -211,7 +211,7 @@ CONFIG = StudyConfig(
 
 
 def cell_data(cell: Cell, *, failure: str = "") -> xarray.Dataset:
-    """Five grains whose volumes tell the cell."""
+    """Return five grains whose volumes depend on the cell."""
     number = 100 * cell.repeat + cell.density + np.arange(5.0)
     ratio = np.stack([number, 4 * number]) * cell.interval
     if failure:
@@ -258,10 +258,10 @@ def test_pools_hold_what_the_store_holds(store: Path) -> None:
 
 def test_tables_of_an_incomplete_store_tell_their_repeats(store: Path) -> None:
     study = open_study(store)
-    heard = []
-    tables = study_tables(pooled_samples(study), progress=lambda *values: heard.append(values), total=2)
+    reported = []
+    tables = study_tables(pooled_samples(study), progress=lambda *values: reported.append(values), total=2)
     repeats = tables.ratios.groupby(["density", "interval"])["repeats"].first()
     assert repeats.to_dict() == {(2500, 1): 3, (2500, 2): 3, (5000, 1): 3, (5000, 2): 2}
     assert tables.ratios.groupby(["density", "interval"])["unknown"].first().to_dict()[(2500, 1)] == 5
     assert tables.distribution["grains"].unique().tolist() == [30]
-    assert heard == [("tables", 1, 2), ("tables", 2, 2)]
+    assert reported == [("tables", 1, 2), ("tables", 2, 2)]

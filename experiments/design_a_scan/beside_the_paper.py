@@ -1,10 +1,10 @@
-"""Our best setting beside the thicknesses and intervals of Out et al. (2022), in the same time, for each of its rocks.
+"""Compare our best setting with the thicknesses and intervals of Out et al. (2022), in the same time, for each rock.
 
     python -m experiments.design_a_scan.beside_the_paper --out beside_the_paper.csv
 
-Ours and the best of the paper's are then tried once more, on four times as many other samples: what was chosen by its
-samples looks better on them than it is. What a table already holds is not computed again: a run that was ended goes on
-from there.
+Our setting and the best of the paper's are then tried once more, on four times as many other samples, because a setting
+looks too good on the samples that it was chosen by. Rows that are already in the table are not computed again, so that
+a run that was ended continues.
 """
 
 import argparse
@@ -33,22 +33,22 @@ THICKNESSES = (50.0, 75.0)
 INTERVALS = (1.0, 2.0, 4.0, 5.0)
 HOURS = (1.0, 3.0, 24.0)
 
-#: Grains that a fresh sample of 50 µm has at least; the seeds of the first samples and of those for the last word, and
-#: how many times as many these are.
+#: Least number of grains of a fresh sample of 50 µm; seeds of the first and of the last trials, and how many times as
+#: many samples the last trials have.
 _GRAINS = 16
 _SEEDS, _MORE = (7, 8), 4
 
 OURS, PAPERS, AGAIN = "ours", "the paper's", " again"
 
-#: Edge of the made-up samples of the search at most, µm, and what grains they have at least: where grains are few they
-#: lie apart, and more of them only take time.
+#: Largest edge of the made-up samples of the search, µm, and their least number of grains: in sparse rocks grains do
+#: not disturb each other, and more of them only take time.
 _CELL, _CELL_GRAINS = 150.0, 4
 
 UNITS = {"density": "1/mm³", "hours": "h", "thickness": "µm", "interval": "µm", "standoff": "µm", "dwell": "s"}
 
 
 def side_of(plan: DesignConfig, density: float) -> float:
-    """Edge of the fresh samples, µm: that of the plan, or what holds `_GRAINS`.
+    """Return the edge of the fresh samples, µm: that of the plan, or the edge for `_GRAINS` grains.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def side_of(plan: DesignConfig, density: float) -> float:
 
 
 def made_up_grains(plan: DesignConfig, density: float) -> int:
-    """Grains of each made-up sample of the search.
+    """Return the number of grains of each made-up sample of the search.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def made_up_grains(plan: DesignConfig, density: float) -> int:
 
 
 def paper_settings(problem: DesignProblem, standoff: float) -> Iterator[dict[str, float]]:
-    """The thicknesses and intervals of the paper that leave a dwell, at a standoff."""
+    """Yield the thicknesses and intervals of the paper for which the budget leaves a dwell, at a standoff."""
     shortest, _ = problem.bounds["interval"]
     for thickness in THICKNESSES:
         for interval in INTERVALS:
@@ -82,7 +82,7 @@ def paper_settings(problem: DesignProblem, standoff: float) -> Iterator[dict[str
 
 
 def first_trials(plan: DesignConfig, problem: DesignProblem, progress: Stages) -> Iterator[tuple[str, Trial]]:
-    """Trials of our best setting, and of those of the paper with the same standoff, on fresh samples."""
+    """Yield trials of our best setting, and of those of the paper with the same standoff, on fresh samples."""
     options = options_of(plan, problem, progress)
     optimum = optimize(problem, starts=plan.starts, steps=plan.steps, progress=progress)
     yield OURS, nearest_trials(optimum, **options)[0]
@@ -93,10 +93,10 @@ def first_trials(plan: DesignConfig, problem: DesignProblem, progress: Stages) -
 def last_trials(
     plan: DesignConfig, problem: DesignProblem, table: pandas.DataFrame, progress: Stages
 ) -> Iterator[tuple[str, Trial]]:
-    """Trials of ours and of the best of the paper's in a table, on other samples."""
+    """Yield trials of our setting and of the best of the paper's in a table, on other samples."""
     options = options_of(plan, problem, progress) | {"repeats": _MORE * plan.repeats, "seed": _SEEDS[1]}
     for setting in (OURS, PAPERS):
-        best = best_of(table, setting, problem.objective)
+        best = best_of(table, setting, problem.criterion)
         chosen = {name: float(best[name]) for name in problem.free}
         yield setting + AGAIN, try_setting(problem, chosen, **options)
 
@@ -108,28 +108,28 @@ def options_of(plan: DesignConfig, problem: DesignProblem, progress: Stages) -> 
 
 
 def best_of(table: pandas.DataFrame, setting: str, objective: Objective) -> pandas.Series:
-    """The best row of a setting."""
+    """Return the best row of a setting."""
     rows = table[table["setting"] == setting]
     values = rows[objective.name]
     return rows.loc[values.idxmax() if objective.maximize else values.idxmin()]
 
 
 def row_of(problem: DesignProblem, setting: str, trial: Trial) -> dict[str, object]:
-    """A trial as a row of the table."""
+    """Return a trial as a row of the table."""
     return {
         "density": problem.density,
         "hours": problem.budget / 3600,
         "setting": setting,
         **trial.chosen,
         "dwell": float(problem.setting(**trial.chosen).dwell),
-        problem.objective.name: trial.mean,
+        problem.criterion.name: trial.mean,
         "standard_error": trial.standard_error,
         "samples": len(trial.values),
     }
 
 
 def summary(table: pandas.DataFrame, objective: Objective) -> pandas.DataFrame:
-    """For each rock and time, ours beside the best of the paper's, and the gain with its standard error.
+    """Return our setting, the best of the paper's, and the gain with its standard error for each rock and time.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def summary(table: pandas.DataFrame, objective: Objective) -> pandas.DataFrame:
     rows = []
     for (density, hours), group in table.groupby(["density", "hours"], sort=True):
         if OURS + AGAIN not in set(group["setting"]):
-            # Of a run that was ended.
+            # A run that was ended has rows without the last trials.
             continue
         ours, best = (best_of(group, setting + AGAIN, objective) for setting in (OURS, PAPERS))
         difference = ours[objective.name] - best[objective.name]
@@ -160,13 +160,13 @@ def summary(table: pandas.DataFrame, objective: Objective) -> pandas.DataFrame:
 
 
 def comment_of(plan: DesignConfig, config: Path) -> str:
-    """What stands above a table: of which configuration it is."""
+    """Return the first line of a table, which names its configuration."""
     digest = hashlib.sha256(config.read_bytes()).hexdigest()[:12]
     return f"{plan.name}, ours and the settings of Out et al. (2022), on fresh samples; {config.name} {digest}"
 
 
 def earlier_table(out: Path, comment: str) -> pandas.DataFrame:
-    """The table of an earlier run, which may be empty; a `SystemExit` where it is of another configuration."""
+    """Return the table of an earlier run, which may be empty; raise a SystemExit for another configuration."""
     if not out.exists():
         return pandas.DataFrame()
     first = out.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
@@ -176,37 +176,38 @@ def earlier_table(out: Path, comment: str) -> pandas.DataFrame:
 
 
 def holds(table: pandas.DataFrame, problem: DesignProblem, setting: str) -> bool:
-    """Whether a table has a setting of a rock and a time."""
+    """Return whether a table has a setting for a rock and a time."""
     if table.empty:
         return False
     return setting in set(rows_of(table, density=problem.density, hours=problem.budget / 3600)["setting"])
 
 
 def main() -> None:
+    """Try all settings, and print the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "squid.toml", help="TOML file of a plan")
-    parser.add_argument("--out", type=Path, required=True, help="CSV file of all trials, which is gone on with")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file of all trials, to make or to continue")
     parser.add_argument("--density", type=float, nargs="+", default=DENSITIES, help="grains per mm³")
     parser.add_argument("--hours", type=float, nargs="+", default=HOURS, help="time of the scan")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    plan = read_design(asked.config)
-    comment = comment_of(plan, asked.config)
-    table = earlier_table(asked.out, comment)
+    plan = read_design(arguments.config)
+    comment = comment_of(plan, arguments.config)
+    table = earlier_table(arguments.out, comment)
 
     def add(problem: DesignProblem, trials: Iterator[tuple[str, Trial]]) -> None:
         nonlocal table
-        with collect_warnings() as heard:
+        with collect_warnings() as messages:
             rows = [row_of(problem, name, trial) for name, trial in trials]
-        for message in heard:
+        for message in messages:
             print(f"{problem.density:g} grains/mm³, {problem.budget / 3600:g} h: {message}")
         table = pandas.concat([table, pandas.DataFrame(rows)], ignore_index=True)
         table.attrs["units"] = UNITS
-        with beside(asked.out) as partial:
+        with beside(arguments.out) as partial:
             write_table(partial, table, comment=comment)
 
     with Stages(Console(stderr=True)) as stages:
-        for density, hours in itertools.product(asked.density, asked.hours):
+        for density, hours in itertools.product(arguments.density, arguments.hours):
             grains = made_up_grains(plan, density)
             problem = dataclasses.replace(plan.problem, density=density, budget=hours * 3600, grains=grains)
             if not holds(table, problem, OURS):
@@ -214,7 +215,7 @@ def main() -> None:
             if not holds(table, problem, OURS + AGAIN):
                 known = rows_of(table, density=density, hours=hours)
                 add(problem, last_trials(plan, problem, known, stages))
-    print(summary(table, plan.problem.objective).to_string(index=False))
+    print(summary(table, plan.problem.criterion).to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Learns a formula for the signal strength of a grain from some samples of a study, and tests it on others.
+"""Learn a formula for the signal strength of a grain from some samples of a study, and test it on others.
 
 python -m experiments.design_a_scan.learn_a_formula STORE --out DIR
 """
@@ -12,32 +12,30 @@ import numpy as np
 import pandas
 
 from mmtjax.io.tables import write_table
-from mmtjax.selection import LEARNED_FORMULA, StrengthFormula, statistic_threshold
+from mmtjax.selection import LEARNED_FORMULA, LIMIT, PURITY, SMALLER_IS_BETTER, StrengthFormula, statistic_threshold
 from mmtjax.selection.learned import SampleGrains, decades_of, learn_formula
 from mmtjax.study import Study, open_study
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool, pooled, pooled_samples
-from mmtjax.study.statistics import SMALLER_IS_BETTER
-from mmtjax.study.strengths import CRITERION, LIMIT
 
-#: Fig. 6 of the paper.
+#: The model of Fig. 6 of the paper.
 CASE = {"side": 500.0, "thickness": 50.0, "density": 1e5, "interval": 1.0, "noise": 5.0}
 
 #: Shares of the selected grains that must be resolved.
 _PURITIES = (0.99, 0.95)
 
-#: Draws of the bootstrap, its seed, and the quantiles that are given.
+#: Number of draws of the bootstrap, its seed, and the quantiles that are reported.
 _DRAWS, _SEED, _QUANTILES = 400, 5, (0.025, 0.975)
 
-#: Least grains of either kind for a regression of three exponents.
+#: Least number of grains, resolved and not, for a regression of three exponents.
 _LEAST = 20
 
 Statistics = Mapping[str, np.ndarray]
 
 
 def samples_of(study: Study, cells: Sequence[Cell], noise: float) -> dict[int, SampleGrains]:
-    """Grains of cells at a noise level, by the number of the repeat; failed inversions are left out."""
+    """Return the grains of cells at a noise level, by the number of the repeat, without failed inversions."""
     samples = {}
     for cell in cells:
         part = study.load(cell)
@@ -53,24 +51,24 @@ def samples_of(study: Study, cells: Sequence[Cell], noise: float) -> dict[int, S
 
 
 def learned(samples: Sequence[SampleGrains]) -> dict[str, StrengthFormula]:
-    """Formulas by how they were learned."""
+    """Return formulas by the name of their loss."""
     return {
-        "recovery": learn_formula(samples, purity=CRITERION),
-        "ranking": learn_formula(samples, purity=CRITERION, loss="ranking"),
-        "recovery, without neighbours": learn_formula(samples, purity=CRITERION, crowded=False),
-        "ranking, without neighbours": learn_formula(samples, purity=CRITERION, loss="ranking", crowded=False),
+        "recovery": learn_formula(samples, purity=PURITY),
+        "ranking": learn_formula(samples, purity=PURITY, loss="ranking"),
+        "recovery, without neighbours": learn_formula(samples, purity=PURITY, crowded=False),
+        "ranking, without neighbours": learn_formula(samples, purity=PURITY, loss="ranking", crowded=False),
     }
 
 
 def recovered(values: np.ndarray, ratio: np.ndarray, purity: float, *, smaller: bool = False) -> float:
-    """Share of the resolved grains that the best threshold on a statistic recovers."""
+    """Return the share of the resolved grains that the best threshold on a statistic recovers."""
     return statistic_threshold(values, ratio, limit=LIMIT, purity=purity, smaller_is_better=smaller).recovered
 
 
 def bootstrap(
     statistics: Statistics, ratio: np.ndarray, repeat: np.ndarray, *, purities: Sequence[float]
 ) -> dict[tuple[str, float], np.ndarray]:
-    """Recovered shares of draws of repeats with replacement, and of grains of each with replacement."""
+    """Return the recovered shares for draws, with replacement, of repeats and of the grains of each."""
     rng = np.random.default_rng(_SEED)
     members = [np.flatnonzero(repeat == number) for number in np.unique(repeat)]
     draws: dict[tuple[str, float], list[float]] = {(name, purity): [] for name in statistics for purity in purities}
@@ -84,9 +82,9 @@ def bootstrap(
 
 
 def tested(pool: Pool, level: int, formulas: Mapping[str, np.ndarray], unseen: np.ndarray) -> pandas.DataFrame:
-    """What every statistic recovers of the grains of unseen repeats, and how much more than SSR, with intervals.
+    """Return what every statistic recovers of the grains of unseen repeats, and how much more than SSR, with intervals.
 
-    ``carried_purity`` and ``carried_recovered`` are those of the threshold of the repeats that were learned from.
+    ``carried_purity`` and ``carried_recovered`` are for the threshold of the repeats that were learned from.
     """
     statistics = pool.statistics(level) | dict(formulas)
     ratio, test = pool.uncertainty_ratio[level], np.isin(pool.repeat, unseen)
@@ -122,10 +120,10 @@ def tested(pool: Pool, level: int, formulas: Mapping[str, np.ndarray], unseen: n
 
 
 def regressed(pool: Pool, resolved: np.ndarray, train: np.ndarray) -> np.ndarray | None:
-    """Log strengths with exponents of the model's own, by logistic regression; None where there is too little to learn.
+    """Return log strengths with exponents learned for the model by logistic regression; None for too few grains.
 
-    The exponents of volume, depth and crowding are free, since the published formula is a product of powers of them;
-    the reach is not.
+    The exponents of volume, depth and crowding are free, as the published formula is a product of powers of them; the
+    reach is not.
     """
     if min(resolved[train].sum(), (~resolved[train]).sum()) < _LEAST:
         return None
@@ -133,7 +131,7 @@ def regressed(pool: Pool, resolved: np.ndarray, train: np.ndarray) -> np.ndarray
     features = np.stack([(part - part.mean()) / max(part.std(), 1e-12) for part in parts], axis=1)
     design = np.column_stack([features, np.ones(len(features))])
     weights = np.zeros(4)
-    # A small ridge keeps grains that can be told apart without error from driving the exponents to infinity.
+    # Where the two classes can be separated without error, a small ridge keeps the exponents finite.
     ridge = 1e-3 * np.diag([1.0, 1.0, 1.0, 0.0]) * train.sum()
     for _ in range(30):
         chance = 1 / (1 + np.exp(-np.clip(design[train] @ weights, -500, 500)))
@@ -144,9 +142,9 @@ def regressed(pool: Pool, resolved: np.ndarray, train: np.ndarray) -> np.ndarray
 
 
 def carried_over(study: Study) -> pandas.DataFrame:
-    """What the published formula recovers in every model at 99 %, beside SSR, own exponents and the expected ratio.
+    """Return what the published formula recovers in every model at 99 %, beside SSR, own exponents and expected ratio.
 
-    Exponents of a model's own are learned from the first half of its repeats. All are tested on the second half.
+    The exponents of each model are learned from the first half of its repeats. All are tested on the second half.
     """
     rows = []
     for pools in pooled_samples(study):
@@ -161,7 +159,7 @@ def carried_over(study: Study) -> pandas.DataFrame:
                     model
                     | {"repeats": len(unseen), "grains": int(test.sum()), "resolved": float(np.mean(ratio <= LIMIT))}
                     | {
-                        name: recovered(values[test], ratio[test], CRITERION, smaller=_smaller(name))
+                        name: recovered(values[test], ratio[test], PURITY, smaller=_smaller(name))
                         for name, values in statistics.items()
                     }
                 )
@@ -171,7 +169,7 @@ def carried_over(study: Study) -> pandas.DataFrame:
 
 
 def summary(carried: pandas.DataFrame) -> pandas.DataFrame:
-    """Median over side and noise of what is recovered, for each thickness, density and interval, and of all models."""
+    """Return medians of the recovered share for each value of each parameter, and for all models."""
     shown = [name for name in (*SMALLER_IS_BETTER, "own_exponents") if name in carried]
     tellable = carried[(carried["resolved"] > 0) & (carried["resolved"] < 1)].copy()
     tellable["models"] = 1
@@ -192,41 +190,41 @@ def _smaller(name: str) -> bool:
 
 
 def main() -> None:
-    """Learn, test, and carry over to all models of the store."""
+    """Learn formulas, test them, and apply the published one to all models of the store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("store", type=Path, help="store of `mmtjax study run`")
     parser.add_argument("--out", type=Path, required=True, help="directory for the tables")
     parser.add_argument("--learn", type=int, default=5, help="repeats to learn from; all others are for the test")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    study = open_study(asked.store)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    study = open_study(arguments.store)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     place = {name: value for name, value in CASE.items() if name != "noise"}
     cells = [cell for cell in study.cells() if all(getattr(cell, name) == value for name, value in place.items())]
     samples = samples_of(study, cells, CASE["noise"])
-    if not 1 <= asked.learn <= len(samples) - 2:
+    if not 1 <= arguments.learn <= len(samples) - 2:
         raise SystemExit(
-            f"--learn {asked.learn}: {asked.store} has {len(samples)} repeats of {CASE}; it takes 1 or more to learn "
-            "from and 2 for the test, so let it run on"
+            f"--learn {arguments.learn}: {arguments.store} has {len(samples)} repeats of {CASE}; 1 or more are needed "
+            "to learn from and 2 for the test, so let it run on"
         )
-    seen = sorted(samples)[: asked.learn]
+    seen = sorted(samples)[: arguments.learn]
     formulas = learned([samples[number] for number in seen])
     rows = [{"learned_by": name, **formula._asdict()} for name, formula in formulas.items()]
     rows.append({"learned_by": "published", **LEARNED_FORMULA._asdict()})
     comment = f"learned from repeats {seen} of {CASE}"
-    write_table(asked.out / "formulas.csv", pandas.DataFrame(rows), comment=comment)
+    write_table(arguments.out / "formulas.csv", pandas.DataFrame(rows), comment=comment)
 
     pool = pooled(study, [cell for cell in cells if cell.repeat in samples])[CASE["interval"]]
     level = int(np.flatnonzero(pool.noise == CASE["noise"])[0])
     everything = [samples[number] for number in sorted(samples)]
     decades = {name: np.asarray(decades_of(everything, formula)) for name, formula in formulas.items()}
     table = tested(pool, level, decades, np.array(sorted(set(samples) - set(seen))))
-    write_table(asked.out / "unseen_samples.csv", table, comment=f"{comment}, tested on the others")
+    write_table(arguments.out / "unseen_samples.csv", table, comment=f"{comment}, tested on the others")
     print(pandas.DataFrame(rows).to_string(), table.to_string(), sep="\n\n")
 
     carried = carried_over(study)
-    write_table(asked.out / "carried_over.csv", carried, comment=f"recovered at {CRITERION:.0%}, limit {LIMIT:.0%}")
-    write_table(asked.out / "carried_over_summary.csv", summary(carried))
+    write_table(arguments.out / "carried_over.csv", carried, comment=f"recovered at {PURITY:.0%}, limit {LIMIT:.0%}")
+    write_table(arguments.out / "carried_over_summary.csv", summary(carried))
     print(summary(carried).to_string())
 
 

@@ -1,4 +1,4 @@
-"""Sets the tables of a study beside the numbers that Out et al. (2022) print.
+"""Compare the tables of a study with the numbers that Out et al. (2022) print.
 
 python -m experiments.limits_of_mmt.compare TARGETS.toml --tables DIR --out comparison.csv --readme README.md
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas
 
-from experiments.limits_of_mmt.statements import CHECKS, Missing, judged, models, share
+from experiments.limits_of_mmt.statements import CHECKS, Missing, models, share, verdict_of_check
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.plot.study_style import rows_of
 from mmtjax.study.convergence import mean_changes
@@ -22,10 +22,10 @@ from mmtjax.study.strengths import share_above
 #: Tolerances of the comparison: shares of the SSR distribution, of resolved and of selected grains, decades of SSR.
 DISTRIBUTION, RESOLVED, SELECTED, DECADES = 0.02, 0.02, 0.06, 0.25
 
-#: Radii scale with the noise up to rounding; scans are alike where 95 % of the grains agree to 5 %.
+#: Radii scale with the noise up to rounding; scans agree if 95 % of the grains agree to 5 %.
 EXACT, ALIKE, MOST = 1e-9, 0.05, 0.95
 
-#: What no table of the study tells, as measured when it was run; the README says how.
+#: Measurements of the run that are in no table of the study; the README says how they were made.
 _MACHINE = "2 cores, 24 GB: the largest model in 56 s and 3.8 GiB, the whole study in 2.5 hours and 5.4 GiB"
 _GOAL = (
     "so many placed in 22 s of one core; 16,000 inverted by windows in 24 minutes of one, 1e5 reckoned 6.1 to 6.5 hours"
@@ -37,7 +37,7 @@ Tables = Mapping[str, pandas.DataFrame]
 
 
 class Row(NamedTuple):
-    """A number or sentence of the paper beside ours; `holds` is None where nothing is claimed or nothing is known."""
+    """A number or sentence of the paper and of the study; `holds` is None where nothing is claimed or known."""
 
     target: str
     paper: str
@@ -47,12 +47,12 @@ class Row(NamedTuple):
 
 
 def compare(targets: Mapping[str, Mapping[str, object]], tables: Tables) -> list[Row]:
-    """One row for each number and sentence of the targets.
+    """Return one row for each number and sentence of the targets.
 
     Raises
     ------
     ValueError
-        For a sentence that no check is written for.
+        For a sentence without a check.
     """
     rows = [
         *_distribution(targets["ssr_distribution"], tables),
@@ -68,12 +68,12 @@ def compare(targets: Mapping[str, Mapping[str, object]], tables: Tables) -> list
 
 
 def near(value: float, target: float, tolerance: float) -> bool:
-    """Whether two numbers differ by `tolerance` at most, rounding aside."""
+    """Return whether two numbers differ by `tolerance` at most, except for rounding."""
     return bool(abs(value - target) <= tolerance * (1 + 1e-9))
 
 
 def decades(value: float, target: float) -> float:
-    """Distance of two numbers in decades."""
+    """Return the distance of two numbers in decades."""
     return float(abs(np.log10(value / target)))
 
 
@@ -141,16 +141,16 @@ def _fig5(targets: Mapping[str, object], tables: Tables) -> Iterator[Row]:
             yield Row(name, f"{stated:.2g}", str(missing), f"{DECADES:g} decade", None)
             continue
         ours, every = float(at["ssr"].iloc[0]), bool((at["selected"] == at["total"]).iloc[0])
-        told = f"{ours:.2g}" + (", the smallest SSR of all grains: all are selected" if every else "")
-        yield Row(name, f"{stated:.2g}", told, f"{DECADES:g} decade", decades(ours, stated) <= DECADES)
+        found = f"{ours:.2g}" + (", the smallest SSR of all grains: all are selected" if every else "")
+        yield Row(name, f"{stated:.2g}", found, f"{DECADES:g} decade", decades(ours, stated) <= DECADES)
 
 
 def _sentences(section: str, sentences: list[str], tables: Tables) -> Iterator[Row]:
     for sentence in sentences:
         if sentence not in CHECKS:
-            raise ValueError(f"[{section}] has a sentence that no check is written for: {sentence!r}")
+            raise ValueError(f"[{section}] has a sentence without a check: {sentence!r}")
         check = CHECKS[sentence]
-        verdict = judged(check.verdict_of, tables[check.table])
+        verdict = verdict_of_check(check.verdict_of, tables[check.table])
         yield Row(section, sentence, verdict.ours, check.rule, verdict.holds)
 
 
@@ -205,8 +205,8 @@ def _scaling(tables: Tables) -> Iterator[Row]:
         )
     scans = tables["coarse_scans"]
     whole = scans[(scans["depth_from"] == 0) & np.isinf(scans["depth_to"])]
-    for (fine, coarse), models_ in whole.groupby(["fine_interval", "interval"]):
-        alike = float(np.average(models_["within_5"], weights=models_["grains"]))
+    for (fine, coarse), group in whole.groupby(["fine_interval", "interval"]):
+        alike = float(np.average(group["within_5"], weights=group["grains"]))
         number = (coarse / fine) ** 2
         deep = scans[(scans["interval"] == coarse) & (scans["depth_from"] >= 10)]
         of_deep = float(np.average(deep["within_5"], weights=deep["grains"])) if len(deep) else np.nan
@@ -214,8 +214,8 @@ def _scaling(tables: Tables) -> Iterator[Row]:
             f"section 3.1.3: {number:g} scans at {coarse:g} um",
             f"the same ratio as once at {fine:g} um" if coarse == 2 else "(not stated)",
             f"radii alike to {share(ALIKE)} for {share(alike)} of the grains, of those deeper than 10 µm for "
-            f"{share(of_deep)}; median factor of the models {models_['median'].min():.3g} to "
-            f"{models_['median'].max():.3g}, of a grain up to {models_['maximum'].max():.3g}",
+            f"{share(of_deep)}; median factor of the models {group['median'].min():.3g} to "
+            f"{group['median'].max():.3g}, of a grain up to {group['maximum'].max():.3g}",
             f"{share(MOST)} of the grains to {share(ALIKE)}",
             alike >= MOST if coarse == 2 else None,
         )
@@ -236,13 +236,13 @@ def _limits(targets: Mapping[str, str], tables: Tables) -> Iterator[Row]:
 
 
 def table_of(rows: list[Row]) -> pandas.DataFrame:
-    """The rows as a table; `holds` is ``true``, ``false`` or empty."""
+    """Return the rows as a table; `holds` is ``true``, ``false`` or empty."""
     words = {True: "true", False: "false", None: ""}
     return pandas.DataFrame([row._replace(holds=words[row.holds]) for row in rows])
 
 
 def filled(readme: str, rows: list[Row]) -> str:
-    """Text of a README with the comparison between its two marks.
+    """Return the text of a README with the comparison between its two marks.
 
     Raises
     ------
@@ -254,29 +254,28 @@ def filled(readme: str, rows: list[Row]) -> str:
     table = table_of(rows).replace({"holds": {"true": "yes", "false": "**no**"}})
     cells = [[str(value).replace("|", r"\|") for value in row] for row in table.itertuples(index=False)]
     lines = [f"| {' | '.join(row)} |" for row in [list(table.columns), ["---"] * len(table.columns), *cells]]
-    judged_ = [row.holds for row in rows if row.holds is not None]
-    head = f"{sum(judged_)} of {len(judged_)} rows hold; {len(rows) - len(judged_)} are reported without a claim."
+    claims = [row.holds for row in rows if row.holds is not None]
+    head = f"{sum(claims)} of {len(claims)} rows hold; {len(rows) - len(claims)} are reported without a claim."
     text = "\n".join([_BEGIN, "", head, "", *lines, "", _END])
     return re.sub(f"{re.escape(_BEGIN)}.*{re.escape(_END)}", lambda _: text, readme, flags=re.DOTALL)
 
 
 def main() -> None:
-    """Read the targets and the tables, write the comparison."""
+    """Read the targets and the tables, and write the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", type=Path, help="TOML file of the numbers of the paper")
     parser.add_argument("--tables", type=Path, required=True, help="directory that `mmtjax study table` made")
     parser.add_argument("--out", type=Path, required=True, help="comparison.csv")
     parser.add_argument("--readme", type=Path, help="README to fill in")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     names = ("ratios", "thresholds", "distribution", "convergence", "noise_scaling", "coarse_scans")
-    tables = {name: read_table(asked.tables / f"{name}.csv") for name in names}
-    rows = compare(tomllib.loads(asked.targets.read_text(encoding="utf-8")), tables)
-    write_table(asked.out, table_of(rows))
-    if asked.readme is not None:
-        asked.readme.write_text(filled(asked.readme.read_text(encoding="utf-8"), rows), encoding="utf-8")
-    print(
-        f"{asked.out}: {sum(row.holds is True for row in rows)} hold, {sum(row.holds is False for row in rows)} do not"
-    )
+    tables = {name: read_table(arguments.tables / f"{name}.csv") for name in names}
+    rows = compare(tomllib.loads(arguments.targets.read_text(encoding="utf-8")), tables)
+    write_table(arguments.out, table_of(rows))
+    if arguments.readme is not None:
+        arguments.readme.write_text(filled(arguments.readme.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    holding, failing = (sum(row.holds is value for row in rows) for value in (True, False))
+    print(f"{arguments.out}: {holding} hold, {failing} do not")
 
 
 if __name__ == "__main__":

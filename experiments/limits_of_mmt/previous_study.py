@@ -1,8 +1,8 @@
-"""How uncertain the results of a previous study are, from its five parameters alone (Out et al. 2022, section 4.2).
+"""Estimate how uncertain a previous study is from its five parameters alone (Out et al. 2022, section 4.2).
 
     python -m experiments.limits_of_mmt.previous_study --tables DIR --out previous_study.md
 
-De Groot et al. (2018) inverted scans without giving uncertainties. The models nearest to its five parameters tell them.
+De Groot et al. (2018) inverted scans without giving uncertainties. The models nearest to its parameters give them.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from mmtjax.plot.study_style import rows_of
 from mmtjax.study.config import PARAMETERS
 
 #: De Groot et al. (2018): three areas of about 300 × 300 µm, 50 µm thick, about 2,500 grains/mm³, scanned every 1 µm
-#: at much less than 5 nT; 100 nT is what errors of position would do at the very worst.
+#: at much less than 5 nT; errors of position would add 100 nT in the worst case.
 QUIET = {"side": 300.0, "thickness": 50.0, "density": 2500.0, "interval": 1.0, "noise": 5.0}
 LOUD = QUIET | {"noise": 100.0}
 
 
 def nearest(ratios: pandas.DataFrame, parameters: dict[str, float]) -> dict[str, float]:
-    """Parameters of the model of a study that is nearest to these in decades; the smaller side where two are as near.
+    """Return the parameters of the model of a study that is nearest in decades, with the smaller side of two as near.
 
     Examples
     --------
@@ -37,14 +37,14 @@ def nearest(ratios: pandas.DataFrame, parameters: dict[str, float]) -> dict[str,
 
 
 def section(title: str, parameters: dict[str, float], ratios: pandas.DataFrame, thresholds: pandas.DataFrame) -> str:
-    """What the nearest model tells, as Markdown."""
+    """Return the uncertainties of the nearest model, as Markdown."""
     model = nearest(ratios, parameters)
     ratio = rows_of(ratios, **model).iloc[0]
-    told = ", ".join(f"{name} {value:g} {PARAMETERS[name]}" for name, value in model.items())
+    parameters_of_model = ", ".join(f"{name} {value:g} {PARAMETERS[name]}" for name, value in model.items())
     lines = [
         f"## {title}",
         "",
-        f"Nearest model: {told}; {ratio['grains']:.0f} grains of {ratio['repeats']:.0f} repeats.",
+        f"Nearest model: {parameters_of_model}; {ratio['grains']:.0f} grains of {ratio['repeats']:.0f} repeats.",
         "",
         f"Uncertainty ratio: a quarter of the grains are below {share(ratio['first_quartile'])}, half below "
         f"{share(ratio['median'])}, three quarters below {share(ratio['third_quartile'])}, all below "
@@ -62,7 +62,7 @@ def section(title: str, parameters: dict[str, float], ratios: pandas.DataFrame, 
 
 
 def page(ratios: pandas.DataFrame, thresholds: pandas.DataFrame) -> str:
-    """The worked example, as Markdown."""
+    """Return the worked example, as Markdown."""
     return (
         "\n\n".join(
             [
@@ -82,13 +82,13 @@ def page(ratios: pandas.DataFrame, thresholds: pandas.DataFrame) -> str:
 
 
 def main() -> None:
-    """Read the tables, write the page."""
+    """Read the tables, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=Path, required=True, help="directory that `mmtjax study table` made")
     parser.add_argument("--out", type=Path, required=True, help="previous_study.md")
-    asked = parser.parse_args()
-    ratios, thresholds = (read_table(asked.tables / f"{name}.csv") for name in ("ratios", "thresholds"))
-    asked.out.write_text(page(ratios, thresholds), encoding="utf-8")
+    arguments = parser.parse_args()
+    ratios, thresholds = (read_table(arguments.tables / f"{name}.csv") for name in ("ratios", "thresholds"))
+    arguments.out.write_text(page(ratios, thresholds), encoding="utf-8")
 
 
 if __name__ == "__main__":

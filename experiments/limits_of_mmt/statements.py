@@ -1,7 +1,7 @@
-"""The sentences of Out et al. (2022) on uncertainty ratios, each as a check of the tables of a study.
+"""Check the sentences of Out et al. (2022) on uncertainty ratios with the tables of a study.
 
-A check takes the tables and answers with whether the sentence holds, and with our numbers. The keys are the sentences
-as the file of targets has them.
+A check takes a table and returns whether the sentence holds, with the numbers of the study. The keys of the checks are
+the sentences in the file of targets.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,44 +12,44 @@ import pandas
 
 from mmtjax.plot.study_style import rows_of
 
-#: What "about" and "the same" mean here: a factor of two for numbers that are read off a figure with a logarithmic
-#: axis, the paper's own spread of a quarter of a decade for quartiles, and ten points for shares of grains.
+#: Meaning of "about" and "the same": a factor of two for numbers from a figure with a logarithmic axis, the spread of a
+#: quarter of a decade that the paper gives for quartiles, and ten percentage points for shares of grains.
 FACTOR, DECADES, POINTS = 2.0, 0.25, 0.10
 
 
 class Verdict(NamedTuple):
-    """Whether a sentence holds, None if the study lacks its models, and our numbers."""
+    """Whether a sentence holds (None if the study lacks its models), and the numbers of the study."""
 
     holds: bool | None
     ours: str
 
 
 class Missing(LookupError):
-    """The study has no model that a sentence is about."""
+    """A study without the models that a sentence is about."""
 
 
 def models(table: pandas.DataFrame, *, low: float = 0.0, high: float = np.inf, **values: float) -> pandas.DataFrame:
-    """Models with these parameters and a density above `low` and up to `high`."""
+    """Return the models with given parameters and a density above `low` and up to `high`."""
     found = rows_of(table, **values)
     found = found[(found["density"] > low) & (found["density"] <= high)]
     if found.empty:
-        asked = ", ".join(f"{name} {value:g}" for name, value in values.items())
-        raise Missing(f"the study has no model with {asked}" + (f", density above {low:g}" if low else ""))
+        parameters = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        raise Missing(f"the study has no model with {parameters}" + (f", density above {low:g}" if low else ""))
     return found
 
 
 def name_of(model: pandas.Series) -> str:
-    """The parameters of a model that vary within a figure."""
+    """Return the parameters of a model that vary within a figure, in words."""
     return f"{model['density']:g}/mm³, {model['noise']:g} nT, {model['interval']:g} µm"
 
 
 def share(value: float) -> str:
-    """A share in percent, with two digits at least."""
+    """Return a share in percent, with three digits."""
     return f"{100 * value:.3g} %"
 
 
-def judged(check: Callable[[pandas.DataFrame], Verdict], table: pandas.DataFrame) -> Verdict:
-    """The verdict of a check, or that the study cannot tell."""
+def verdict_of_check(check: Callable[[pandas.DataFrame], Verdict], table: pandas.DataFrame) -> Verdict:
+    """Return the verdict of a check, or that the study lacks its models."""
     try:
         return check(table)
     except Missing as missing:
@@ -57,20 +57,20 @@ def judged(check: Callable[[pandas.DataFrame], Verdict], table: pandas.DataFrame
 
 
 def _sparse_resolved(ratios: pandas.DataFrame) -> Verdict:
-    of_it = models(ratios, side=500, thickness=50, high=1e4)
-    worst = of_it.loc[of_it["within_10"].idxmin()]
-    good = int((of_it["within_10"] >= 0.75).sum())
+    chosen = models(ratios, side=500, thickness=50, high=1e4)
+    worst = chosen.loc[chosen["within_10"].idxmin()]
+    good = int((chosen["within_10"] >= 0.75).sum())
     return Verdict(
-        good == len(of_it),
-        f"{good} of {len(of_it)} models; lowest share {share(worst['within_10'])} ({name_of(worst)})",
+        good == len(chosen),
+        f"{good} of {len(chosen)} models; lowest share {share(worst['within_10'])} ({name_of(worst)})",
     )
 
 
 def _quarter_unresolved(ratios: pandas.DataFrame) -> Verdict:
-    of_it = models(ratios, side=500, thickness=50, low=2.5e4)
-    above = 1 - of_it["within_100"]
-    about = of_it[np.abs(above - 0.25) <= POINTS]
-    holds = set(about["density"]) == set(of_it["density"])
+    chosen = models(ratios, side=500, thickness=50, low=2.5e4)
+    above = 1 - chosen["within_100"]
+    about = chosen[np.abs(above - 0.25) <= POINTS]
+    holds = set(about["density"]) == set(chosen["density"])
     places = "; ".join(name_of(model) for _, model in about.iterrows()) or "none"
     return Verdict(
         holds,
@@ -79,9 +79,9 @@ def _quarter_unresolved(ratios: pandas.DataFrame) -> Verdict:
 
 
 def _half_below_one(ratios: pandas.DataFrame) -> Verdict:
-    of_it = models(ratios, side=500, thickness=50, noise=5, interval=1)
-    shares = ", ".join(f"{share(row.within_1)} at {row.density:g}" for row in of_it.itertuples())
-    return Verdict(bool((of_it["within_1"] > 0.5).all()), shares)
+    chosen = models(ratios, side=500, thickness=50, noise=5, interval=1)
+    shares = ", ".join(f"{share(row.within_1)} at {row.density:g}" for row in chosen.itertuples())
+    return Verdict(bool((chosen["within_1"] > 0.5).all()), shares)
 
 
 def _medians(ratios: pandas.DataFrame, density: float, stated: Mapping[float, float]) -> Verdict:
@@ -94,8 +94,8 @@ def _medians(ratios: pandas.DataFrame, density: float, stated: Mapping[float, fl
 
 
 def _worst_median(ratios: pandas.DataFrame) -> Verdict:
-    of_it = models(ratios, side=500, thickness=50, noise=100, interval=5, density=1e5)
-    median = float(of_it["median"].iloc[0])
+    chosen = models(ratios, side=500, thickness=50, noise=100, interval=5, density=1e5)
+    median = float(chosen["median"].iloc[0])
     return Verdict(median > 0.10, f"median {share(median)}")
 
 
@@ -117,7 +117,7 @@ def _first_quartile(ratios: pandas.DataFrame) -> Verdict:
     thin, thick = (models(ratios, side=500, thickness=value, density=2.5e4) for value in (50, 75))
     over = thick[thick["first_quartile"] > 0.10]
     holds = bool((thin["first_quartile"] < 0.10).all()) and len(over) > 0
-    # "This range" may also be meant as the box of Fig. 4.
+    # "This range" may also mean the box of Fig. 4.
     box = (thick["first_quartile"] <= 0.10) & (thick["third_quartile"] > 0.10)
     ours = f"50 µm: up to {share(thin['first_quartile'].max())}; 75 µm: {share(thick['first_quartile'].min())} to "
     return Verdict(
@@ -129,12 +129,12 @@ def _first_quartile(ratios: pandas.DataFrame) -> Verdict:
 
 
 def _thick_dense(ratios: pandas.DataFrame) -> Verdict:
-    of_it = models(ratios, side=500, thickness=75, low=2.5e4)
+    chosen = models(ratios, side=500, thickness=75, low=2.5e4)
     loud = models(ratios, side=500, thickness=75, low=2.5e4, noise=100)
-    half, most = of_it["within_10"] < 0.5, 1 - loud["within_100"] >= 0.5
+    half, most = chosen["within_10"] < 0.5, 1 - loud["within_100"] >= 0.5
     ours = (
-        f"at or above 10 %: {share(1 - of_it['within_10'].max())} to {share(1 - of_it['within_10'].min())} of the "
-        f"grains, more than half in {int(half.sum())} of {len(of_it)} models; above 100 % at 100 nT: "
+        f"at or above 10 %: {share(1 - chosen['within_10'].max())} to {share(1 - chosen['within_10'].min())} of the "
+        f"grains, more than half in {int(half.sum())} of {len(chosen)} models; above 100 % at 100 nT: "
         f"{share(1 - loud['within_100'].max())} to {share(1 - loud['within_100'].min())}, at least half in "
         f"{int(most.sum())} of {len(loud)}"
     )
@@ -142,12 +142,12 @@ def _thick_dense(ratios: pandas.DataFrame) -> Verdict:
 
 
 def _thick_sparse(ratios: pandas.DataFrame) -> Verdict:
-    of_it = models(ratios, side=500, thickness=75, high=2.4999e4)
-    worst = of_it.loc[of_it["within_10"].idxmin()]
-    good = int((of_it["within_10"] > 0.5).sum())
+    chosen = models(ratios, side=500, thickness=75, high=2.4999e4)
+    worst = chosen.loc[chosen["within_10"].idxmin()]
+    good = int((chosen["within_10"] > 0.5).sum())
     return Verdict(
-        good == len(of_it),
-        f"{good} of {len(of_it)} models; lowest share {share(worst['within_10'])} ({name_of(worst)})",
+        good == len(chosen),
+        f"{good} of {len(chosen)} models; lowest share {share(worst['within_10'])} ({name_of(worst)})",
     )
 
 
@@ -168,25 +168,35 @@ def _side(ratios: pandas.DataFrame) -> Verdict:
 
 
 def _previous_quiet(ratios: pandas.DataFrame) -> Verdict:
-    of_it = models(ratios, side=200, thickness=50, noise=5, interval=1, density=2.5e3).iloc[0]
-    holds = of_it["within_1"] >= 0.95 and of_it["median"] < 1e-3
+    chosen = models(ratios, side=200, thickness=50, noise=5, interval=1, density=2.5e3).iloc[0]
+    holds = chosen["within_1"] >= 0.95 and chosen["median"] < 1e-3
     return Verdict(
         bool(holds),
-        f"median {share(of_it['median'])}, third quartile {share(of_it['third_quartile'])}, largest "
-        f"{share(of_it['maximum'])}; {share(of_it['within_1'])} of the grains within 1 %",
+        f"median {share(chosen['median'])}, third quartile {share(chosen['third_quartile'])}, largest "
+        f"{share(chosen['maximum'])}; {share(chosen['within_1'])} of the grains within 1 %",
     )
 
 
 def _previous_loud(thresholds: pandas.DataFrame) -> Verdict:
-    chosen = rows_of(thresholds, limit=0.01, purity=0.99)
-    of_it = models(chosen, side=200, thickness=50, noise=100, interval=1, density=2.5e3).iloc[0]
-    selected = of_it["selected"] / of_it["total"]
-    holds = abs(np.log10(of_it["ssr"] / 9.7e-4)) <= DECADES and abs(selected - 0.70) <= POINTS
-    return Verdict(bool(holds), f"SSR > {of_it['ssr']:.2g}, {share(selected)} of the grains")
+    at_limit = rows_of(thresholds, limit=0.01, purity=0.99)
+    chosen = models(at_limit, side=200, thickness=50, noise=100, interval=1, density=2.5e3).iloc[0]
+    selected = chosen["selected"] / chosen["total"]
+    holds = abs(np.log10(chosen["ssr"] / 9.7e-4)) <= DECADES and abs(selected - 0.70) <= POINTS
+    return Verdict(bool(holds), f"SSR > {chosen['ssr']:.2g}, {share(selected)} of the grains")
 
 
 class Check(NamedTuple):
-    """A sentence as a rule, in words, and as the function that judges one of the tables by it."""
+    """A check of a sentence.
+
+    Attributes
+    ----------
+    rule
+        The rule in words.
+    table
+        Name of the table that it needs.
+    verdict_of
+        Function that checks the table.
+    """
 
     rule: str
     table: str

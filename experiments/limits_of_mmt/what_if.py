@@ -2,7 +2,7 @@
 
     python -m experiments.limits_of_mmt.what_if STORE --out what_if.csv
 
-Neither needs an inversion: radii do not depend on the magnetization, so that ratios are known for any other.
+Neither needs an inversion: radii do not depend on the magnetization, so that ratios follow for any magnetization.
 """
 
 import argparse
@@ -20,15 +20,15 @@ from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.read import Study, open_study
 
-#: Of log10 |M|: that of the study, and the root of 0.52, which "0.5²" may have been before its exponent was lost.
+#: Standard deviations of log10 |M|: that of the study, and the root of 0.52, as the printed "0.5²" may be a misprint.
 SPREADS = (MAGNETIZATION_SPREAD, 0.52**0.5)
 
-#: Of the radius: as it is, and the interval of one component (1.96 σ) in place of the sphere of three (2.80 σ).
+#: Factors of the radius: 1, and the interval of one component (1.96 σ) instead of the sphere of three (2.80 σ).
 FACTORS = (1.0, 1.96 / 2.80)
 
 _BEST = {"side": 500.0, "thickness": 50.0, "density": 1e5, "interval": 1.0, "noise": 5.0}
 
-#: Models of which the paper prints numbers, with the limit of the ratio and the purities that they are for.
+#: Models for which the paper prints numbers, with the limit of the ratio and the purities.
 CASES = [
     (_BEST, 0.10, (0.999, 0.99, 0.95, 0.90)),
     (_BEST | {"interval": 5.0, "noise": 100.0}, 0.10, (0.99,)),
@@ -40,9 +40,18 @@ CASES = [
 def other_ratio(
     grains: pandas.DataFrame, *, spread: float = MAGNETIZATION_SPREAD, factor: float = 1.0
 ) -> Float[np.ndarray, " grain"]:
-    """Uncertainty ratios of the grains of a study, had log10 |M| that spread about equation 1, and radii that factor.
+    """Return the uncertainty ratios of a study for another spread of log10 |M| about equation 1 and another radius.
 
     The error of a solved magnetization is scaled with it, which does not matter where a ratio is far below 1.
+
+    Parameters
+    ----------
+    grains
+        Records of the study.
+    spread
+        Standard deviation of log10 |M|.
+    factor
+        Factor of the radii.
 
     Examples
     --------
@@ -58,7 +67,7 @@ def other_ratio(
 
 
 def rows(study: Study) -> Iterator[dict[str, float]]:
-    """What the paper prints of some models, for each spread and factor."""
+    """Yield the numbers that the paper prints for some models, for each spread and factor."""
     for model, limit, purities in CASES:
         grains = study.records(**model)
         ssr = grains["signal_strength_ratio"].to_numpy()
@@ -81,14 +90,14 @@ def rows(study: Study) -> Iterator[dict[str, float]]:
 
 
 def main() -> None:
-    """Read the store, write the table."""
+    """Read the store, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("store", type=Path, help="store of the whole study")
     parser.add_argument("--out", type=Path, required=True, help="what_if.csv")
-    asked = parser.parse_args()
-    table = pandas.DataFrame(rows(open_study(asked.store)))
+    arguments = parser.parse_args()
+    table = pandas.DataFrame(rows(open_study(arguments.store)))
     table.attrs["units"] = dict(PARAMETERS) | {"ssr": "1/µm"}
-    write_table(asked.out, table, comment=__doc__.splitlines()[0], digits=4)
+    write_table(arguments.out, table, comment=__doc__.splitlines()[0], digits=4)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.design.discrete import Trial, nearest_trials
 from mmtjax.design.objectives import Objective
 from mmtjax.design.optimize import Optimum, optimize, pareto_front, sensitivities
-from mmtjax.design.profile import UNITS, path_of, profiles, surface
+from mmtjax.design.profile import path_of, profiles, surface
+from mmtjax.design.setting import UNITS
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
@@ -30,25 +31,24 @@ def design(
     out: Path,
     overwrite: Annotated[bool, Parameter(show_default=False)] = False,
 ) -> None:
-    """Best setting of a scan before it is made: sampling interval, standoff, thickness, sensor size and dwell.
+    """Find the best setting of a scan before it is made: interval, standoff, thickness, sensor size and dwell.
 
-    The setting is found by gradients on made-up samples, then tried on fresh ones with the sensors the scan would have.
+    The setting is found by gradients on made-up samples, then tried on fresh ones with the sensors of a real scan.
 
         mmtjax design experiments/design_a_scan/squid.toml --out plan
 
     Parameters
     ----------
     config
-        TOML file of the rock, the instrument, what may be chosen and what is wanted.
+        TOML file of the rock, the instrument, what may be chosen and the objective.
     out
         Directory to make for tables and figures.
     overwrite
         Replace the directory, with all that is in it.
     """
-    asked, voice = {"config": config, "out": out}, Console(stderr=True)
     plan = read_design(config)
     with output_directory(out, overwrite=overwrite, inputs=[config]) as place:
-        with collect_warnings() as warned, Stages(voice) as stages:
+        with collect_warnings() as messages, Stages(Console(stderr=True)) as stages:
             optimum = optimize(plan.problem, starts=plan.starts, steps=plan.steps, progress=stages)
             trials = nearest_trials(optimum, side=plan.side, repeats=plan.repeats, progress=stages)
             figures = _figures(plan, optimum, trials, stages)
@@ -58,10 +58,11 @@ def design(
             write_table(place / f"{name}.csv", figure.data, comment=figure.caption)
         write_table(place / "starts.csv", path_of(optimum), comment=f"{plan.name}: every step of every start")
         settings, slopes = setting_table(optimum, trials), sensitivity_table(optimum)
-        write_table(place / "settings.csv", settings, comment=f"{plan.name}: {plan.problem.objective.meaning}")
+        write_table(place / "settings.csv", settings, comment=f"{plan.name}: {plan.problem.criterion.meaning}")
         write_table(place / "sensitivities.csv", slopes, comment=f"{plan.name}: at the optimum, by one unit more")
-        write_provenance(place, provenance([config], asked) | {"warnings": warned})
-    _show(plan, optimum, settings, slopes, warned)
+        record = provenance([config], {"config": config, "out": out}) | {"warnings": messages}
+        write_provenance(place, record)
+    _show(plan, settings, slopes, messages)
     files = ", ".join(sorted(file.name for file in out.iterdir()))
     Console().print(f"In {out}: {files}", highlight=False, markup=False, soft_wrap=True)
 
@@ -70,17 +71,20 @@ def _figures(plan: DesignConfig, optimum: Optimum, trials: list[Trial], stages: 
     figures = {"profiles": plot_profiles(optimum, profiles(optimum, progress=stages), trials)}
     if len(plan.problem.free) > 1:
         figures["surface"] = plot_surface(optimum, surface(optimum, progress=stages), path_of(optimum))
-    if plan.pareto:
-        others = [plan.problem.budget * factor for factor in plan.pareto if factor != 1]
+    budget = plan.problem.budget
+    if plan.pareto and budget is not None:
+        others = [budget * factor for factor in plan.pareto if factor != 1]
         front = pareto_front(plan.problem, others, starts=plan.starts, steps=plan.steps, progress=stages)
         best = [nearest_trials(each, side=plan.side, repeats=plan.repeats, progress=stages)[0] for each in front]
-        pairs = sorted([*zip(front, best, strict=True), (optimum, trials[0])], key=lambda pair: pair[0].problem.budget)
-        figures["pareto"] = plot_pareto(*map(list, zip(*pairs, strict=True)))
+        shorter = sum(other < budget for other in others)
+        front.insert(shorter, optimum)
+        best.insert(shorter, trials[0])
+        figures["pareto"] = plot_pareto(front, best)
     return figures
 
 
 def setting_table(optimum: Optimum, trials: list[Trial]) -> pandas.DataFrame:
-    """The optimum of the smooth model, and the settings tried on fresh samples with what they gave."""
+    """Return the optimum of the smooth model, and the settings tried on fresh samples with their objectives."""
     chosen = optimum.chosen
     rows = [{"setting": "optimum", **chosen, "dwell": _dwell(optimum, chosen), "objective": optimum.value.mean}]
     for number, trial in enumerate(trials):
@@ -99,11 +103,11 @@ def setting_table(optimum: Optimum, trials: list[Trial]) -> pandas.DataFrame:
 
 
 def sensitivity_table(optimum: Optimum) -> pandas.DataFrame:
-    """Change of the objective by one unit more of each knob, with its spread over the samples.
+    """Return the change of the objective by one unit more of each knob, with its spread over the samples.
 
-    Both are per cent, or in the unit of an objective whose zero means nothing.
+    Both are in per cent, or in the unit of an objective whose zero has no meaning.
     """
-    factor = 100.0 if optimum.problem.objective.relative else 1.0
+    factor = 100.0 if optimum.problem.criterion.relative else 1.0
     rows = [
         {
             "knob": name,
@@ -115,13 +119,13 @@ def sensitivity_table(optimum: Optimum) -> pandas.DataFrame:
         for name, (change, spread) in sensitivities(optimum).items()
     ]
     table = pandas.DataFrame(rows)
-    unit = f"{change_unit(optimum.problem.objective)} per µm, or s"
+    unit = f"{change_unit(optimum.problem.criterion)} per µm, or s"
     table.attrs["units"] = {"change": unit, "spread": unit}
     return table
 
 
 def change_unit(objective: Objective) -> str:
-    """Unit in which changes of an objective are told."""
+    """Return the unit in which changes of an objective are reported."""
     return "%" if objective.relative else objective.unit or "1"
 
 
@@ -129,26 +133,25 @@ def _dwell(optimum: Optimum, chosen: dict[str, float]) -> float:
     return float(optimum.problem.setting(**chosen).dwell)
 
 
-def _show(
-    plan: DesignConfig, optimum: Optimum, settings: pandas.DataFrame, slopes: pandas.DataFrame, warned: list[str]
-) -> None:
-    screen, objective = Console(), plan.problem.objective
+def _show(plan: DesignConfig, settings: pandas.DataFrame, slopes: pandas.DataFrame, messages: list[str]) -> None:
+    """Print settings, sensitivities and warnings."""
+    screen, objective = Console(), plan.problem.criterion
     table = Table(title=f"{plan.name}: {objective.meaning or objective.name}", title_justify="left")
-    names = [name for name in (*plan.problem.free, "dwell")]
-    for heading in ("setting", *(f"{name.replace('_', ' ')} ({UNITS[name]})" for name in dict.fromkeys(names))):
+    names = tuple(dict.fromkeys((*plan.problem.free, "dwell")))
+    for heading in ("setting", *(f"{name.replace('_', ' ')} ({UNITS[name]})" for name in names)):
         table.add_column(heading, justify="left" if heading == "setting" else "right")
     table.add_column("smooth model or fresh samples", justify="right")
     for row in settings.to_dict("records"):
         error = row.get("standard_error", np.nan)
         value = f"{row['objective']:.4g}" + (f" ± {error:.2g}" if np.isfinite(error) else "")
-        table.add_row(row["setting"], *(f"{row[name]:.3g}" for name in dict.fromkeys(names)), value)
+        table.add_row(row["setting"], *(f"{row[name]:.3g}" for name in names), value)
     screen.print(table)
     unit = f" {change_unit(objective)}" if objective.relative or objective.unit else ""
     for row in slopes.to_dict("records"):
         spread = f" ± {row['spread']:.1g}" if np.isfinite(row["spread"]) else ""
-        end = "; the optimum lies at the end of what is allowed" if row["at_bound"] else ""
+        end = "; the optimum lies at the end of its bounds" if row["at_bound"] else ""
         step = f"+1 {UNITS[row['knob']]} of {row['knob'].replace('_', ' ')}"
         change = f"{row['change']:+.2g}{spread}{unit}{end}"
         screen.print(f"{step} changes it by {change}", highlight=False, markup=False)
-    for message in warned:
+    for message in messages:
         screen.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)

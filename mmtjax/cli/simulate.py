@@ -1,5 +1,6 @@
 """The command ``mmtjax simulate``."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,40 +13,18 @@ from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.samples import fill_sample
+from mmtjax.simulation import SampleSpec
 from mmtjax.simulation import simulate as make_sample
 
-_IN_SAMPLE = Parameter(group=Group("The sample", sort_key=1))
-_IN_MAP = Parameter(group=Group("The map", sort_key=2))
-_IN_RESULTS = Parameter(group=Group("The files", sort_key=3))
+_SAMPLE = Parameter(group=Group("The sample", sort_key=1))
+_MAP = Parameter(group=Group("The map", sort_key=2))
+_FILES = Parameter(group=Group("The files", sort_key=3))
 
 
-def simulate(
-    *,
-    out: Annotated[Path, _IN_RESULTS],
-    side: Annotated[float, _IN_SAMPLE] = 200.0,
-    thickness: Annotated[float, _IN_SAMPLE] = 50.0,
-    density: Annotated[float, _IN_SAMPLE] = 2.5e4,
-    clearance: Annotated[float, _IN_SAMPLE] = 10.0,
-    directions: Annotated[Literal["printed", "isotropic"], _IN_SAMPLE] = "printed",
-    grains: Annotated[Path | None, _IN_SAMPLE] = None,
-    grains_z: Annotated[Literal["up", "down"] | None, _IN_SAMPLE] = None,
-    voxel_spacing: Annotated[float | None, _IN_SAMPLE] = None,
-    seed: Annotated[int, _IN_SAMPLE] = 0,
-    noise: Annotated[float, _IN_MAP] = 5.0,
-    spacing: Annotated[float, _IN_MAP] = 1.0,
-    height: Annotated[float, _IN_MAP] = 0.0,
-    overwrite: Annotated[bool, Parameter(group=_IN_RESULTS.group, show_default=False)] = False,
-) -> None:
-    """Make up a sample and the map that a scan of it gives, as Out et al. (2022), and write both as files.
-
-    Ragged grains of 1 to 20 µm at random places, magnetized as natural grains are, under a map of sensors of 1 µm with
-    noise. It is the way to learn what a scan would resolve before it is made.
-
-    **A sample of the paper, and what an inversion makes of it:**
-
-        mmtjax simulate --out sample --side 200 --thickness 50 \\
-          --density 25e3 --noise 20 --spacing 2
-        mmtjax invert --scan sample/map.nc --grains sample/grains.txt --out results
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimulateOptions:
+    """Options of ``mmtjax simulate``.
 
     Parameters
     ----------
@@ -58,52 +37,80 @@ def simulate(
     density
         Grains per mm³.
     clearance
-        Height above the bottom that the top side of every grain reaches, µm.
+        Least height of the top side of every grain above the bottom of the sample, µm.
     directions
         Whether the angle of the magnetization from z is uniform, as the paper prints it, or no direction is favoured.
     grains
-        File with grains whose shapes to draw from, of any format that `mmtjax invert` reads: those of your microCT.
+        File with grains whose shapes to draw from, of any format that `mmtjax invert` reads, such as your microCT.
         Synthetic shapes by default.
     grains_z
         Whether z of that file is a height (up) or a depth (down).
     voxel_spacing
         Edge of a voxel of that file, µm.
     seed
-        Number that the random numbers come from; the same one gives the same sample.
+        Seed of the random numbers; the same seed gives the same sample.
     noise
         Standard deviation of the noise of a sensor, nT; 0 for none.
     spacing
-        Sampling interval, a whole number of µm: every so many sensors of the map of 1 µm.
+        Sampling interval, a whole number n of µm: every n-th sensor of the map of 1 µm.
     height
         z of the scanning plane above the surface of the sample, µm.
     overwrite
         Replace the directory, with all that is in it.
     """
-    asked = {name: value for name, value in locals().items() if value is not None}
-    inputs = [] if grains is None else [grains]
-    with output_directory(out, overwrite=overwrite, inputs=inputs) as place:
-        record = provenance(inputs, asked)
-        library = shape_library(grains, z=grains_z, voxel_spacing=voxel_spacing)
+
+    out: Annotated[Path, _FILES]
+    side: Annotated[float, _SAMPLE] = 200.0
+    thickness: Annotated[float, _SAMPLE] = 50.0
+    density: Annotated[float, _SAMPLE] = 2.5e4
+    clearance: Annotated[float, _SAMPLE] = 10.0
+    directions: Annotated[Literal["printed", "isotropic"], _SAMPLE] = "printed"
+    grains: Annotated[Path | None, _SAMPLE] = None
+    grains_z: Annotated[Literal["up", "down"] | None, _SAMPLE] = None
+    voxel_spacing: Annotated[float | None, _SAMPLE] = None
+    seed: Annotated[int, _SAMPLE] = 0
+    noise: Annotated[float, _MAP] = 5.0
+    spacing: Annotated[float, _MAP] = 1.0
+    height: Annotated[float, _MAP] = 0.0
+    overwrite: Annotated[bool, Parameter(group=_FILES.group, show_default=False)] = False
+
+
+def simulate(*, options: SimulateOptions) -> None:
+    r"""Make up a sample and the map that a scan of it gives, as Out et al. (2022), and write both as files.
+
+    Ragged grains of 1 to 20 µm at random places, magnetized as natural grains are, under a map of sensors of 1 µm with
+    noise. It shows what a scan would resolve before it is made.
+
+    **A sample of the paper, and its inversion:**
+
+        mmtjax simulate --out sample --side 200 --thickness 50 \
+          --density 25e3 --noise 20 --spacing 2
+        mmtjax invert --scan sample/map.nc --grains sample/grains.txt --out results
+    """
+    out, noise = options.out, options.noise
+    inputs = [] if options.grains is None else [options.grains]
+    with output_directory(out, overwrite=options.overwrite, inputs=inputs) as place:
+        record = provenance(inputs, {name: value for name, value in vars(options).items() if value is not None})
+        library = shape_library(options.grains, z=options.grains_z, voxel_spacing=options.voxel_spacing)
         with translate_errors(OPTIONS), Stages(Console(stderr=True)) as stages:
-            sample = make_sample(
-                jax.random.key(seed),
-                side=side,
-                thickness=thickness,
-                density=density,
-                noise=noise,
-                spacing=spacing,
-                height=height,
+            spec = SampleSpec(
+                side=options.side,
+                thickness=options.thickness,
+                density=options.density,
+                clearance=options.clearance,
+                directions=options.directions,
+                height=options.height,
                 library=library,
-                directions=directions,
-                clearance=clearance,
-                progress=stages,
             )
+            key = jax.random.key(options.seed)
+            sample = make_sample(key, spec, noise=noise, spacing=options.spacing, progress=stages)
             fill_sample(place, sample, provenance=record)
     rows, columns = sample.scan.grid.shape
-    told = f" --scan {out / 'map.nc'} --grains {out / 'grains.txt'}" + ("" if noise else " --noise NT")
+    inversion = f"mmtjax invert --scan {out / 'map.nc'} --grains {out / 'grains.txt'}"
+    inversion += ("" if noise else " --noise NT") + f" --out {out.with_name(out.name + '-results')}"
     Console().print(
-        f"{len(sample.grains)} grains under a map of {columns} × {rows} sensors are in {out}. What an inversion makes "
-        f"of them:\n$ mmtjax invert{told} --out {out.with_name(out.name + '-results')}",
+        f"{len(sample.grains)} grains under a map of {columns} × {rows} sensors are in {out}. To invert it:\n"
+        f"$ {inversion}",
         highlight=False,
         markup=False,
         soft_wrap=True,

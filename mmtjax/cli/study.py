@@ -1,8 +1,8 @@
-"""The commands ``mmtjax study``: run a study, and how far it is."""
+"""The commands ``mmtjax study``: run a study, and report its progress."""
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -21,18 +21,19 @@ from mmtjax.study.config import SYNTHETIC, read_config
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.read import open_study
 from mmtjax.study.run import StudyProgress, run_study
+from mmtjax.study.run_options import RunOptions
 
 study = App(
     name="study",
     help="""The limits of micromagnetic tomography from many synthetic samples, as in Out et al. (2022).
 
-`run` computes a study, hours at its full size; it may be ended at any time and started again. `status` tells how far
-it is, `table` and `figures` show what came out.""",
+`run` computes a study, which takes hours at its full size; it may be ended at any time and started again. `status`
+reports its progress, `table` and `figures` its results.""",
     help_format="markdown",
     default_parameter=Parameter(negative=()),
 )
 
-#: How the configuration names what readers of grains take.
+#: Keys of the configuration for the arguments of readers of grains.
 _LIBRARY_KEYS = {"z": "library_z =", "spacing": "library_voxel_spacing ="}
 
 for command in (table, figures):
@@ -58,55 +59,47 @@ def run(
     Parameters
     ----------
     config
-        TOML file of the study. A file of grains that it names lies relative to it.
+        TOML file of the study. The path of a file of grains in it is relative to it.
     out
-        Zarr store to make, or to go on with.
+        Zarr store to make, or to continue.
     workers
-        Local processes of one thread; 0 computes in this process. By default one for each core, as far as the
-        memory goes; with fewer, cores idle.
+        Number of local processes of one thread; 0 computes in this process. By default one for each core, as far as
+        the memory goes; with fewer, cores idle.
     scheduler
         Address of the scheduler of a Dask cluster that computes instead, `tcp://host:8786`; its workers need the
         environment variables `JAX_ENABLE_X64=1` and `NPROC=1`.
     batch
-        Small samples of a model that are solved at once: by default several on an accelerator, where this process
-        computes then, and one elsewhere.
+        Number of small samples of a model that are solved at once: by default several on an accelerator, where this
+        process computes then, and one elsewhere.
     memory_limit
-        GiB that local workers and this process may use together: large samples then have small ones beside them.
+        GiB that local workers and this process may use together: large samples then run beside small ones.
     """
-    voice, screen = Console(stderr=True), Console()
-    wanted = read_config(config)
-    limit = bytes_of(memory_limit)
-    shapes = None if wanted.library == SYNTHETIC else config.parent / wanted.library
+    console = Console(stderr=True)
+    study_config = read_config(config)
+    options = RunOptions(workers=workers, scheduler=scheduler, batch=batch, memory_limit=bytes_of(memory_limit))
+    shapes = None if study_config.library == SYNTHETIC else config.parent / study_config.library
     if workers == 0:
-        # Before the record asks JAX for its devices.
+        # This must come before the record asks JAX for its devices.
         start_jax_with_one_thread()
     record = provenance(
         [config, *filter(None, [shapes])],
         {"workers": workers, "scheduler": scheduler, "batch": batch, "memory_limit": memory_limit},
     )
-    library = shape_library(shapes, z=wanted.library_z, voxel_spacing=wanted.library_voxel_spacing, words=_LIBRARY_KEYS)
+    library = shape_library(
+        shapes, z=study_config.library_z, voxel_spacing=study_config.library_voxel_spacing, options=_LIBRARY_KEYS
+    )
     try:
-        with _bar(voice) as progress:
-            run_study(
-                wanted,
-                out,
-                library=library,
-                workers=workers,
-                scheduler=scheduler,
-                batch=batch,
-                memory_limit=limit,
-                provenance=record,
-                progress=progress,
-            )
+        with _progress_bar(console) as progress:
+            run_study(study_config, out, options, library=library, provenance=record, progress=progress)
     except KeyboardInterrupt:
-        voice.print("complete cells are kept; the same command continues", highlight=False)
+        console.print("complete cells are kept; the same command continues", highlight=False)
         raise
-    _report(out, screen)
+    _report(out)
 
 
 @study.command
 def status(store: Path) -> None:
-    """How far a study is: cells done and missing, failures, time left.
+    """Report the progress of a study: cells done and missing, failures, time left.
 
         mmtjax study status study.zarr
 
@@ -115,10 +108,11 @@ def status(store: Path) -> None:
     store
         The store of the study.
     """
-    _report(store, Console())
+    _report(store)
 
 
-def _report(store: Path, screen: Console) -> None:
+def _report(store: Path) -> None:
+    """Print the progress of a study."""
     opened = open_study(store)
     found = opened.status()
     config = opened.config
@@ -137,8 +131,8 @@ def _report(store: Path, screen: Console) -> None:
     if found.states > 1:
         rows["code"] = f"cells of {found.states} states of the source; they may differ beyond the last digits"
     for cell, reason in list(found.failures.items())[:5]:
-        rows[cell.words] = reason
-    screen.print(listing(rows, title=f"Study in {store}"))
+        rows[cell.description] = reason
+    Console().print(listing(rows, title=f"Study in {store}"))
 
 
 def _duration(seconds: float | None) -> str:
@@ -146,14 +140,14 @@ def _duration(seconds: float | None) -> str:
 
 
 @contextlib.contextmanager
-def _bar(voice: Console) -> Iterator[object]:
-    """Bar of cells with the time left; lines of text where there is no terminal."""
-    if not voice.is_terminal:
+def _progress_bar(console: Console) -> Iterator[Callable[[StudyProgress], None]]:
+    """Context with a bar of cells and the time left, or lines of text if there is no terminal."""
+    if not console.is_terminal:
 
-        def line(told: StudyProgress) -> None:
-            name = "start" if told.cell is None else str(told.cell)
-            voice.print(
-                f"{told.done}/{told.total} {name}, left {_duration(told.seconds_left)}",
+        def line(progress: StudyProgress) -> None:
+            name = "start" if progress.cell is None else str(progress.cell)
+            console.print(
+                f"{progress.done}/{progress.total} {name}, left {_duration(progress.seconds_left)}",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,
@@ -168,12 +162,13 @@ def _bar(voice: Console) -> Iterator[object]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=voice) as bars:
+    with Progress(*columns, console=console) as bars:
         task = bars.add_task("cells", total=None, left="")
 
-        def update(told: StudyProgress) -> None:
-            bars.update(task, completed=told.done, total=told.total, left=f"left {_duration(told.seconds_left)}")
-            if told.failure:
-                voice.print(f"{told.cell.words}: {told.failure}", highlight=False, soft_wrap=True)
+        def update(progress: StudyProgress) -> None:
+            left = f"left {_duration(progress.seconds_left)}"
+            bars.update(task, completed=progress.done, total=progress.total, left=left)
+            if progress.cell is not None and progress.failure:
+                console.print(f"{progress.cell.description}: {progress.failure}", highlight=False, soft_wrap=True)
 
         yield update

@@ -12,16 +12,16 @@ from mmtjax.io.tables import write_table
 from mmtjax.plot.study_figures import save_study_figures
 from mmtjax.study.pool import pooled_samples, sample_values
 from mmtjax.study.read import Study, open_study
+from mmtjax.study.report_tables import StudyTables, study_tables
 from mmtjax.study.store import attributes_of
-from mmtjax.study.tables import StudyTables, study_tables
 
 
 def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
-    """Tables of a study: ratios and SSR thresholds of every model, SSR distribution, convergence, scaling.
+    """Make tables of a study: ratios and SSR thresholds of every model, SSR distribution, convergence, scaling.
 
         mmtjax study table study.zarr --out tables
 
-    The study may be incomplete; every row tells how many repeats it is made of.
+    The study may be incomplete; every row says how many repeats it is made of.
 
     Parameters
     ----------
@@ -32,21 +32,21 @@ def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_d
     overwrite
         Replace the directory, with all that is in it.
     """
-    opened, voice = open_study(store), Console(stderr=True)
+    opened = open_study(store)
     with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite, inputs=[store]) as place:
-        with Stages(voice) as stages:
+        with Stages(Console(stderr=True)) as stages:
             tables = _tables(opened, stages)
         for name, values in tables._asdict().items():
             write_table(place / f"{name}.csv", values, comment=_origin(opened))
-    _say(out)
+    _list_files(out)
 
 
 def figures(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
-    """Figures of a study: those of the paper, PNG and PDF, each with a CSV of what it shows.
+    """Draw the figures of the paper from a study, as PNG and PDF, each with a CSV of what it shows.
 
         mmtjax study figures study.zarr --out figures
 
-    The study may be incomplete; figures that need models that are not there are left out.
+    The study may be incomplete; figures whose models are missing are left out.
 
     Parameters
     ----------
@@ -57,14 +57,14 @@ def figures(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show
     overwrite
         Replace the directory, with all that is in it.
     """
-    opened, voice = open_study(store), Console(stderr=True)
+    opened = open_study(store)
     with (
         translate_errors(OPTIONS),
         output_directory(out, overwrite=overwrite, inputs=[store]) as place,
-        Stages(voice) as stages,
+        Stages(Console(stderr=True)) as stages,
     ):
         save_study_figures(opened, _tables(opened, stages), place, progress=stages)
-    _say(out)
+    _list_files(out)
 
 
 def _tables(opened: Study, stages: Stages) -> StudyTables:
@@ -72,7 +72,7 @@ def _tables(opened: Study, stages: Stages) -> StudyTables:
 
 
 def _origin(opened: Study) -> str:
-    """What the tables are of, without anything that differs from one computer to the next."""
+    """Return what the tables are made from, without anything that differs from one computer to the next."""
     status, attributes = opened.status(), attributes_of(opened.path)
     text = (
         f"study {opened.config.name}, seed {opened.config.seed}, mmtjax {attributes['version']}: "
@@ -82,6 +82,6 @@ def _origin(opened: Study) -> str:
     return text + (f", {len(status.failures)} of them with inversions that failed" if status.failures else "")
 
 
-def _say(out: Path) -> None:
+def _list_files(out: Path) -> None:
     files = sorted(file.name for file in out.iterdir())
     Console().print(f"In {out}: {', '.join(files)}", highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""From a setting to the objective and its derivatives: grains and sensors, normal equations, outcome."""
+"""Compute the objective at a setting and its derivatives: grains and sensors, normal equations, outcome."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,27 +10,28 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from mmtjax.design.instrument import KNOBS, AbstractInstrument, Setting, as_arrays, as_numbers
+from mmtjax.design.instruments import AbstractInstrument
 from mmtjax.design.objectives import Objective, value_of
-from mmtjax.design.outcome import Outcome, outcome_of
+from mmtjax.design.outcome import OutcomeConstants, outcome_of
 from mmtjax.design.population import Population
 from mmtjax.design.problem import DesignProblem
+from mmtjax.design.setting import KNOBS, Setting, as_arrays, as_numbers
 from mmtjax.greens.gram_vjp import vjp_gram
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.magnetization import magnetization_of_volume
 
-#: Places on the way between two settings at which `path_between` takes derivatives.
+#: Number of points on the path between two settings at which `path_between` takes derivatives.
 _PLACES = 8
 
-#: Width of the frame at the far edges of a cell in which sensors fade out, in sampling intervals of the longest kind. A
-#: frame of one interval, whose width follows the interval, is no more than a step: derivatives by the interval then
-#: swing by ten times what they are on average.
+#: Width of the frame at the far edges of a cell in which sensors fade out, in longest sampling intervals. A frame of
+#: one interval, whose width follows the interval, is no better than a step: derivatives by the interval then swing by
+#: ten times their average.
 _FRAME = 4.0
 
-#: Lines of sensors are padded to a multiple of this.
-_ROOM = 128
+#: Lines of sensors are padded to a multiple of this number.
+_MULTIPLE = 128
 
 
 class Value(NamedTuple):
@@ -41,7 +42,7 @@ class Value(NamedTuple):
     values
         (sample,).
     slopes
-        Derivative with respect to each free knob, (sample,), per µm or s; empty where only values were asked for.
+        Derivative with respect to each free knob, (sample,), per µm or s; empty where only values were requested.
     """
 
     values: Float[np.ndarray, " sample"]
@@ -58,8 +59,8 @@ class Value(NamedTuple):
         return {name: float(slope.mean()) for name, slope in self.slopes.items()}
 
 
-class _Scene(eqx.Module):
-    """Where grains and sensors are; the precision of a sensor is the product of its row's and its column's."""
+class _Layout(eqx.Module):
+    """Positions of grains and sensors; the precision of a sensor is the product of `line` at its row and its column."""
 
     position: Float[Array, "grain 3"]
     spacing: Float[Array, ""]
@@ -69,7 +70,7 @@ class _Scene(eqx.Module):
 
 
 def evaluate(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
-    """The objective of a problem at a setting, without derivatives.
+    """Return the objective of a problem at a setting, without derivatives.
 
     Parameters
     ----------
@@ -83,11 +84,11 @@ def evaluate(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
     FloatingPointError
         If the objective is not finite; the message names the setting.
     ValueError
-        If a free knob has no value, or there is a value for what is none.
+        If a free knob has no value, or there is a value for a knob that is not free.
 
     Examples
     --------
-    >>> from mmtjax.design.instrument import ScanningSquid
+    >>> from mmtjax.design import ScanningSquid
     >>> knobs = {"interval": (2, 6), "standoff": 1, "thickness": 40, "sensor_side": 1, "dwell": 0.1}
     >>> squid = ScanningSquid(noise=5.0)
     >>> problem = DesignProblem(squid, density=2e4, area=1e4, knobs=knobs, objective="share", samples=1, grains=6)
@@ -96,19 +97,31 @@ def evaluate(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
     """
     setting = as_numbers(problem.setting(**chosen))
     values = [
-        float(_objective_value(fixed_part(problem), *_sample(problem, population, setting)[1]))
+        float(_objective_value(constants_of(problem), *_sample(problem, population, setting)[1]))
         for population in problem.populations
     ]
     return _checked(Value(np.array(values), {}), problem, chosen)
 
 
 def evaluate_with_gradient(problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
-    """The objective of a problem and its derivatives with respect to the free knobs, by reverse mode.
+    """Return the objective of a problem and its derivatives with respect to the free knobs, by reverse mode.
 
-    The normal equations are made tile by tile. The derivative of the objective with respect to them, by JAX, is pulled
-    back through the tiles, which are made anew: no columns are held.
+    The normal equations are made tile by tile. JAX gives the derivative of the objective with respect to them, whose
+    vector-Jacobian product with the tiles is taken while these are made again: no columns are stored.
 
-    Parameters and errors are those of `evaluate`.
+    Parameters
+    ----------
+    problem
+        The scan to be planned.
+    chosen
+        A value for each free knob.
+
+    Raises
+    ------
+    FloatingPointError
+        If the objective or a derivative is not finite; the message names the setting.
+    ValueError
+        As `evaluate`.
     """
     setting = as_numbers(problem.setting(**chosen))
     found = [_sample_with_gradient(problem, population, setting, chosen) for population in problem.populations]
@@ -118,29 +131,28 @@ def evaluate_with_gradient(problem: DesignProblem, chosen: Mapping[str, float]) 
 
 
 class GeodesicPath(NamedTuple):
-    """The objective on a way between two settings, its mean over samples.
+    """The objective on a path between two settings, averaged over samples.
 
     Attributes
     ----------
     change
-        From the first setting to the second.
+        Change from the first setting to the second.
     slopes
-        Derivatives at even distances, (place,), per way.
+        Derivatives at equal distances, (point,), per length of the path.
     rounding
-        How far the ends of the way are from the settings.
+        Difference of the objective at the ends of the path from that at the settings.
     """
 
     change: float
-    slopes: Float[np.ndarray, " place"]
+    slopes: Float[np.ndarray, " point"]
     rounding: float
 
 
 def path_between(problem: DesignProblem, low: Mapping[str, float], high: Mapping[str, float]) -> GeodesicPath:
-    """Change of the objective between two settings, and its derivatives on a way from one to the other.
+    """Return the change of the objective between two settings, and its derivatives on a path between them.
 
-    The way leads straight from the normal equations of one setting to those of the other and leaves out how sensors
-    fade in between, so that the derivatives change little along it, and their mean is the change, for an objective
-    without steps.
+    The path is the geodesic between the normal equations of the two settings. It leaves out how sensors fade in
+    between, so that the derivatives change little along it; for an objective without steps their mean is the change.
 
     Parameters
     ----------
@@ -149,45 +161,50 @@ def path_between(problem: DesignProblem, low: Mapping[str, float], high: Mapping
     low, high
         A value for each free knob.
     """
-    fixed, ways = fixed_part(problem), []
+    constants, paths = constants_of(problem), []
     for population in problem.populations:
         ends = [_sample(problem, population, as_numbers(problem.setting(**chosen)))[1] for chosen in (low, high)]
-        first, last, slopes = _along_path(fixed, *(end[:2] for end in ends), ends[0][2])
+        (setting, gram, magnetization), (other_setting, other_gram, _) = ends
+        first, last, slopes = _along_path(constants, (setting, gram), (other_setting, other_gram), magnetization)
         rounding = sum(
-            abs(_objective_value(fixed, *end) - value) for end, value in zip(ends, (first, last), strict=True)
+            abs(_objective_value(constants, *end) - value) for end, value in zip(ends, (first, last), strict=True)
         )
-        ways.append((float(last - first), np.asarray(slopes), float(rounding)))
-    return GeodesicPath(*(np.mean(part, axis=0) for part in zip(*ways, strict=True)))
+        paths.append(GeodesicPath(float(last - first), np.asarray(slopes), float(rounding)))
+    return GeodesicPath(
+        change=np.mean([path.change for path in paths], axis=0),
+        slopes=np.mean([path.slopes for path in paths], axis=0),
+        rounding=np.mean([path.rounding for path in paths], axis=0),
+    )
 
 
 def objective_on(problem: DesignProblem, setting: Setting, grains: Grains, grid: SensorGrid) -> Float[Array, ""]:
-    """The objective of a problem at a setting, for given grains and sensors."""
+    """Return the objective of a problem at a setting, for given grains and sensors."""
     gram = jnp.asarray(TiledGreen(grains, grid, tolerance=problem.tolerance).gram())
-    return _objective_value(fixed_part(problem), as_arrays(setting), gram, median_magnetization(grains))
+    return _objective_value(constants_of(problem), as_arrays(setting), gram, median_magnetization(grains))
 
 
 def median_magnetization(grains: Grains) -> Float[Array, " grain"]:
-    """Magnetization that grains of these volumes have in the median, A/m."""
+    """Return the median magnetization of grains of these volumes, A/m."""
     return jnp.asarray(magnetization_of_volume(np.asarray(grains.volume)))
 
 
 def _sample(
     problem: DesignProblem, population: Population, setting: Setting
 ) -> tuple[TiledGreen, tuple[Setting, Array, Array]]:
-    """The operator of one sample, and what the objective depends on beyond the constants of the problem."""
-    scene = _scene(problem, population, setting)
+    """Return the operator of one sample, and what the objective depends on beyond the constants of the problem."""
+    layout = _layout(problem, population, setting)
     green = TiledGreen(
-        population.at(np.asarray(scene.position)),
+        population.at(np.asarray(layout.position)),
         SensorGrid(
             origin=(0.0, 0.0),
-            spacing=float(scene.spacing),
+            spacing=float(layout.spacing),
             shape=(_count(problem, population, setting),) * 2,
-            height=float(scene.height),
-            side=float(scene.side),
+            height=float(layout.height),
+            side=float(layout.side),
         ),
         tolerance=problem.tolerance,
     )
-    gram = jnp.asarray(green.gram(jnp.sqrt(_precision(scene, green))))
+    gram = jnp.asarray(green.gram(jnp.sqrt(_precision(layout, green))))
     return green, (as_arrays(setting), gram, median_magnetization(population.grains))
 
 
@@ -197,38 +214,37 @@ def _sample_with_gradient(
     green, arguments = _sample(problem, population, setting)
     free = {name: jnp.asarray(float(chosen[name])) for name in problem.free}
 
-    def places(free: dict[str, Array]) -> tuple[_Scene, Setting]:
+    def layout_of(free: dict[str, Array]) -> tuple[_Layout, Setting]:
         traced = as_arrays(problem.setting(**free))
-        return _scene(problem, population, traced, room=_room(problem, population, setting)), traced
+        return _layout(problem, population, traced, length=_padded(problem, population, setting)), traced
 
-    (scene, _), back = jax.vjp(places, free)
-    value, (by_setting, by_gram) = _objective_slopes(fixed_part(problem), *arguments)
-    geometry, by_precision = vjp_gram(green, _precision(scene, green), by_gram)
-    line, count = np.asarray(scene.line), len(by_precision)
+    (layout, _), vjp = jax.vjp(layout_of, free)
+    value, (by_setting, by_gram) = _objective_slopes(constants_of(problem), *arguments)
+    geometry, by_precision = vjp_gram(green, _precision(layout, green), by_gram)
+    line, count = np.asarray(layout.line), len(by_precision)
     by_line = np.zeros(len(line))
     by_line[:count] = (by_precision + by_precision.T) @ line[:count]
-    pulled = _Scene(
+    cotangent = _Layout(
         position=jnp.asarray(geometry.position),
         spacing=jnp.asarray(geometry.spacing.sum()),
         height=jnp.asarray(geometry.height),
         side=jnp.asarray(geometry.side),
         line=jnp.asarray(by_line),
     )
-    (slopes,) = back((pulled, by_setting))
+    (slopes,) = vjp((cotangent, by_setting))
     return float(value), {name: float(slope) for name, slope in slopes.items()}
 
 
-def _scene(problem: DesignProblem, population: Population, setting: Setting, *, room: int | None = None) -> _Scene:
-    """Grains and sensors of one sample; sensors fade out in a frame about the far edges of the cell.
+def _layout(problem: DesignProblem, population: Population, setting: Setting, *, length: int | None = None) -> _Layout:
+    """Return grains and sensors of one sample; sensors fade out in a frame about the far edges of the cell.
 
-    The frame is where it is whatever the interval, and several intervals wide: sensors pass through it as the interval
-    changes, and their precisions add up to the same for each µm. The line of sensors has `room` for more than there
-    are.
+    The frame has the same place at every interval and is several intervals wide. Sensors pass through it as the
+    interval changes, and their precisions add up to the same for each µm. The line of sensors is padded to `length`.
     """
     edge, frame = population.edge(setting.thickness), _frame(problem)
-    places = setting.interval * jnp.arange(_room(problem, population, setting) if room is None else room)
-    inside = jnp.clip((edge - places) / frame + 0.5, 0, 1)
-    return _Scene(
+    place = setting.interval * jnp.arange(_padded(problem, population, setting) if length is None else length)
+    inside = jnp.clip((edge - place) / frame + 0.5, 0, 1)
+    return _Layout(
         position=population.positions(setting.thickness),
         spacing=jnp.asarray(setting.interval, jnp.float64),
         height=jnp.asarray(setting.standoff, jnp.float64),
@@ -238,69 +254,54 @@ def _scene(problem: DesignProblem, population: Population, setting: Setting, *, 
 
 
 def _frame(problem: DesignProblem) -> float:
-    """Width of the frame in which sensors fade out, µm."""
+    """Return the width of the frame in which sensors fade out, µm."""
     return _FRAME * float(np.max(problem.knobs["interval"]))
 
 
 def _count(problem: DesignProblem, population: Population, setting: Setting) -> int:
-    """Sensors along a line to where none is left."""
+    """Return the number of sensors along a line up to the end of the frame."""
     reach = float(population.edge(setting.thickness)) + _frame(problem) / 2
-    return int(np.floor(reach / setting.interval)) + 1
+    return int(np.floor(reach / float(setting.interval))) + 1
 
 
-def _room(problem: DesignProblem, population: Population, setting: Setting) -> int:
-    """Their number rounded up, so that few lengths occur for which JAX compiles."""
-    return _ROOM * -(-_count(problem, population, setting) // _ROOM)
+def _padded(problem: DesignProblem, population: Population, setting: Setting) -> int:
+    """Return the number of sensors along a line rounded up, so that JAX compiles for few lengths."""
+    return _MULTIPLE * -(-_count(problem, population, setting) // _MULTIPLE)
 
 
-def _precision(scene: _Scene, green: TiledGreen) -> Float[np.ndarray, "ny nx"]:
-    line = np.asarray(scene.line)[: green.grid.shape[0]]
+def _precision(layout: _Layout, green: TiledGreen) -> Float[np.ndarray, "ny nx"]:
+    """Return the precision of each sensor relative to one inside the cell."""
+    line = np.asarray(layout.line)[: green.grid.shape[0]]
     return line[:, None] * line
 
 
-class Fixed(NamedTuple):
-    """What of a problem the objective depends on beyond the setting: compiled code is kept for it."""
+class ProblemConstants(NamedTuple):
+    """What the objective depends on that is the same at every setting: compiled code is reused where it is equal."""
 
     instrument: AbstractInstrument
     objective: Objective
-    area: float
-    density: float
-    prior: float
-    level: float
-    limit: float
+    outcome: OutcomeConstants
 
 
-def fixed_part(problem: DesignProblem) -> Fixed:
-    """The constants of the objective."""
-    return Fixed(
-        problem.instrument,
-        problem.objective,
-        problem.area,
-        problem.density,
-        problem.prior,
-        problem.level,
-        problem.limit,
-    )
+def constants_of(problem: DesignProblem) -> ProblemConstants:
+    """Return the constants of a problem."""
+    outcome = OutcomeConstants(problem.prior, problem.level, problem.limit, problem.area, problem.density)
+    return ProblemConstants(problem.instrument, problem.criterion, outcome)
 
 
-def _outcome(fixed: Fixed, setting: Setting, gram: Array, magnetization: Array) -> Outcome:
-    return outcome_of(
+def objective_value(
+    constants: ProblemConstants, setting: Setting, gram: Array, magnetization: Array
+) -> Float[Array, ""]:
+    """Return the objective from the normal equations of one sample."""
+    outcome = outcome_of(
         gram,
-        fixed.instrument.noise_variance(setting),
+        constants.instrument.noise_variance(setting),
         magnetization=magnetization,
-        prior=fixed.prior,
-        level=fixed.level,
-        limit=fixed.limit,
-        seconds=fixed.instrument.seconds(setting, area=fixed.area),
-        area=fixed.area,
-        density=fixed.density,
+        seconds=constants.instrument.seconds(setting, area=constants.outcome.area),
         thickness=setting.thickness,
+        constants=constants.outcome,
     )
-
-
-def objective_value(fixed: Fixed, setting: Setting, gram: Array, magnetization: Array) -> Float[Array, ""]:
-    """The objective from the normal equations of one sample."""
-    return value_of(fixed.objective, _outcome(fixed, setting, gram, magnetization))
+    return value_of(constants.objective, outcome)
 
 
 _objective_value = eqx.filter_jit(objective_value)
@@ -308,19 +309,22 @@ _objective_value = eqx.filter_jit(objective_value)
 
 @eqx.filter_jit
 def _objective_slopes(
-    fixed: Fixed, setting: Setting, gram: Array, magnetization: Array
+    constants: ProblemConstants, setting: Setting, gram: Array, magnetization: Array
 ) -> tuple[Array, tuple[Setting, Array]]:
-    return jax.value_and_grad(lambda moved: objective_value(fixed, moved[0], moved[1], magnetization))((setting, gram))
+    def value(varied: tuple[Setting, Array]) -> Array:
+        return objective_value(constants, *varied, magnetization)
+
+    return jax.value_and_grad(value)((setting, gram))
 
 
 @eqx.filter_jit
 def _along_path(
-    fixed: Fixed, low: tuple[Setting, Array], high: tuple[Setting, Array], magnetization: Array
+    constants: ProblemConstants, low: tuple[Setting, Array], high: tuple[Setting, Array], magnetization: Array
 ) -> tuple[Array, Array, Array]:
-    """The objective at both ends of the way, and its derivatives between."""
+    """Return the objective at both ends of the path, and its derivatives between."""
     (setting, gram), (_, other) = low, high
-    prior = jnp.eye(len(gram)) * fixed.instrument.noise_variance(setting) / fixed.prior**2
-    # The way is the geodesic of positive matrices. On a straight one what is between two ill-conditioned matrices is
+    prior = jnp.eye(len(gram)) * constants.instrument.noise_variance(setting) / constants.outcome.prior**2
+    # The path is the geodesic of positive matrices. On a straight line, a matrix between two ill-conditioned ones is
     # better determined than both, and the objective dips so steeply near the ends that derivatives miss it.
     scale = jnp.sqrt(jnp.diagonal(gram + prior))
     factor = scale[:, None] * jnp.linalg.cholesky((gram + prior) / scale[:, None] / scale)
@@ -330,24 +334,25 @@ def _along_path(
 
     def value(share: Array) -> Array:
         there = jax.tree.map(lambda one, other: one + share * (other - one), low[0], high[0])
-        return objective_value(fixed, there, (basis * growth**share) @ basis.T - prior, magnetization)
+        return objective_value(constants, there, (basis * growth**share) @ basis.T - prior, magnetization)
 
     middles = (jnp.arange(_PLACES) + 0.5) / _PLACES
     return value(jnp.asarray(0.0)), value(jnp.asarray(1.0)), jax.lax.map(jax.grad(value), middles)
 
 
 def _checked(value: Value, problem: DesignProblem, chosen: Mapping[str, float]) -> Value:
+    """Return a value after a check that it and its derivatives are finite."""
     where = ", ".join(f"{name} = {chosen[name]:.6g}" for name in KNOBS if name in chosen)
     if not np.all(np.isfinite(value.values)):
         bad = value.values[~np.isfinite(value.values)][0]
         raise FloatingPointError(
-            f"the objective {problem.objective.name!r} is {bad} at {where}: is it defined there? A smaller prior= "
+            f"the objective {problem.criterion.name!r} is {bad} at {where}: is it defined there? A smaller prior= "
             "keeps what the scan does not determine from spoiling the rest"
         )
     for name, slopes in value.slopes.items():
         if not np.all(np.isfinite(slopes)):
             raise FloatingPointError(
-                f"the derivative of the objective {problem.objective.name!r} with respect to {name} is not finite at "
+                f"the derivative of the objective {problem.criterion.name!r} with respect to {name} is not finite at "
                 f"{where}: an objective has to be differentiable, without steps and roots of zero"
             )
     return value

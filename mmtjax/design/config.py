@@ -1,17 +1,17 @@
-"""The configuration of a scan to be planned, a TOML file."""
+"""Read the configuration of a scan to be planned from a TOML file."""
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mmtjax.design.instrument import AbstractInstrument, QuantumDiamondMicroscope, ScanningSquid
+from mmtjax.design.instruments import INSTRUMENTS, AbstractInstrument
 from mmtjax.design.problem import DesignProblem
+from mmtjax.design.setting import SECONDS_PER_HOUR
 
-_INSTRUMENTS: dict[str, type[AbstractInstrument]] = {
-    "scanning-squid": ScanningSquid,
-    "quantum-diamond-microscope": QuantumDiamondMicroscope,
-}
+#: A table of a TOML file, whose values may be anything until they are checked.
+Table = Mapping[str, Any]
 
 #: Keys of the table [scan], which are arguments of `DesignProblem`.
 _SCAN = (
@@ -27,25 +27,24 @@ _SCAN = (
     "clearance",
     "tolerance",
 )
-_SECONDS_PER_HOUR = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
 class DesignConfig:
-    """What ``mmtjax design`` is asked.
+    """The configuration of ``mmtjax design``.
 
     Attributes
     ----------
     name
-        For headings.
+        Name for headings.
     problem
         The scan to be planned.
     starts, steps
-        Of the optimization.
+        Number of starts of the optimization, and of the steps of each.
     side, repeats
         Edge (µm) and number of the fresh samples on which the optimum is tried.
     pareto
-        Factors of the budget for which the optimum is found, too.
+        Factors of the budget for which the optimum is found as well.
     """
 
     name: str
@@ -64,12 +63,17 @@ def read_design(path: str | Path) -> DesignConfig:
     and other arguments of `DesignProblem`; ``[instrument]`` its ``kind`` and arguments; ``[knobs]`` a number or two
     ends for each; ``[search]``, which may be missing, fields of `DesignConfig`.
 
+    Parameters
+    ----------
+    path
+        The file.
+
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no TOML, a key is missing or unknown, or a value cannot be.
+        If it is no TOML, a key is missing or unknown, or a value is invalid.
 
     Examples
     --------
@@ -78,23 +82,23 @@ def read_design(path: str | Path) -> DesignConfig:
     """
     place = Path(path)
     if not place.is_file():
-        raise FileNotFoundError(f"{path} is not there; give the TOML file of a scan to be planned")
+        raise FileNotFoundError(f"{path} does not exist; give the TOML file of a scan to be planned")
     try:
         return _from_tables(tomllib.loads(place.read_text(encoding="utf-8")), place.stem)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _from_tables(content: Mapping[str, object], stem: str) -> DesignConfig:
+def _from_tables(content: Table, stem: str) -> DesignConfig:
     tables = ("scan", "instrument", "knobs", "search")
     if unknown := sorted(set(content) - {*tables, "name"}):
-        raise ValueError(f"unknown table or key {unknown[0]!r}; there are name and [{'], ['.join(tables)}]")
+        raise ValueError(f"unknown table or key {unknown[0]!r}; expected name and [{'], ['.join(tables)}]")
     scan, instrument, knobs = (_table(content, name) for name in tables[:3])
     search = _table(content, "search") if "search" in content else {}
     _refuse_unknown(scan, (*_SCAN, "hours"), "scan")
     fields = [field.name for field in dataclasses.fields(DesignConfig)]
     _refuse_unknown(search, [name for name in fields if name not in ("name", "problem")], "search")
-    budget = {} if "hours" not in scan else {"budget": float(scan.pop("hours")) * _SECONDS_PER_HOUR}
+    budget = {} if "hours" not in scan else {"budget": float(scan.pop("hours")) * SECONDS_PER_HOUR}
     for needed in ("density", "area"):
         if needed not in scan:
             raise ValueError(f"{needed} is missing in [scan]")
@@ -107,24 +111,23 @@ def _from_tables(content: Mapping[str, object], stem: str) -> DesignConfig:
     return DesignConfig(str(content.get("name", stem)), problem, **search)
 
 
-def _instrument(values: dict[str, object]) -> AbstractInstrument:
+def _instrument(values: dict[str, Any]) -> AbstractInstrument:
     kind = values.pop("kind", None)
-    if kind not in _INSTRUMENTS:
-        raise ValueError(f"kind in [instrument] must be one of {', '.join(_INSTRUMENTS)}; got {kind!r}")
-    form = _INSTRUMENTS[kind]
-    _refuse_unknown(values, [field.name for field in dataclasses.fields(form)], "instrument")
-    if "binning" in values:
-        values["binning"] = tuple(values["binning"])
-    return form(**values)
+    if kind not in INSTRUMENTS:
+        raise ValueError(f"kind in [instrument] must be one of {', '.join(INSTRUMENTS)}; got {kind!r}")
+    instrument = INSTRUMENTS[kind]
+    _refuse_unknown(values, [field.name for field in dataclasses.fields(instrument)], "instrument")
+    return instrument(**values)
 
 
-def _table(content: Mapping[str, object], name: str) -> dict[str, object]:
+def _table(content: Table, name: str) -> dict[str, Any]:
+    """Return a table of the file as a dictionary of its own."""
     entries = content.get(name)
     if not isinstance(entries, Mapping):
         raise ValueError(f"the table [{name}] is missing")
     return dict(entries)
 
 
-def _refuse_unknown(entries: Mapping[str, object], known: list[str] | tuple[str, ...], table: str) -> None:
+def _refuse_unknown(entries: Table, known: Sequence[str], table: str) -> None:
     if unknown := sorted(set(entries) - set(known)):
         raise ValueError(f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(known)}")

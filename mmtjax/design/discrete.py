@@ -1,7 +1,8 @@
-"""A setting on the sensors that a scan really has, above fresh samples: what an optimum is worth."""
+"""Evaluate a setting with the sensors that a scan would have, above fresh samples."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 import jax
 import numpy as np
@@ -10,13 +11,13 @@ from jaxtyping import Float
 from mmtjax.design.chain import objective_on
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.problem import DesignProblem, require_whole
+from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
-from mmtjax.sources.placement import place_grains
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A setting tried on fresh samples.
+    """The objective at a setting for fresh samples.
 
     Attributes
     ----------
@@ -47,12 +48,12 @@ def try_setting(
     side: float = 100.0,
     repeats: int = 15,
     seed: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
 ) -> Trial:
     """Evaluate a setting above fresh samples of whole grains, on a grid from edge to edge.
 
     Where the interval does not divide the side, the grid reaches equally far beyond all edges, by less than half an
-    interval: no part of a sample is left out, at any interval.
+    interval. No part of a sample is left out at any interval.
 
     Parameters
     ----------
@@ -63,75 +64,81 @@ def try_setting(
     side
         Edge of the samples, µm.
     repeats
-        Number of samples. The same seed gives the same samples to settings of the same thickness.
+        Number of samples. Settings of the same thickness have the same samples with the same seed.
     seed
-        Of their random numbers.
+        Seed of the random numbers.
     progress
-        Called with a description, and what is done of how much.
+        Called with ``"fresh samples"``, the number of samples done and the number of all.
 
     Raises
     ------
     ValueError
-        For a side that is not two intervals long, for no repeats, and as `place_grains`.
+        For a side shorter than two intervals, for no repeats, and as `mmtjax.SampleSpec` and its `place_grains`.
 
     Examples
     --------
-    >>> from mmtjax.design.instrument import ScanningSquid
+    >>> from mmtjax.design import ScanningSquid
     >>> knobs = {"interval": (2, 6), "standoff": 1, "thickness": 40, "sensor_side": 1, "dwell": 0.1}
     >>> problem = DesignProblem(ScanningSquid(noise=5.0), density=2e4, area=1e4, knobs=knobs, objective="share")
     >>> 0 < try_setting(problem, {"interval": 4.0}, side=60.0, repeats=2).mean < 1
     True
     """
     setting = problem.setting(**chosen)
-    if side < 2 * setting.interval:
-        raise ValueError(f"side must be two or more intervals of {setting.interval:g} µm long; got {side!r}")
+    interval = float(setting.interval)
+    if side < 2 * interval:
+        raise ValueError(f"side must be two or more intervals of {interval:g} µm long; got {side!r}")
     require_whole(repeats, name="repeats")
-    count = int(np.ceil(side / setting.interval - 1e-9)) + 1
+    count = int(np.ceil(side / interval - 1e-9)) + 1
     grid = SensorGrid(
-        origin=((side - (count - 1) * setting.interval) / 2,) * 2,
-        spacing=setting.interval,
+        origin=((side - (count - 1) * interval) / 2,) * 2,
+        spacing=interval,
         shape=(count, count),
         height=setting.standoff,
         side=problem.instrument.sensor_side(setting),
     )
-    values = []
+    spec, values = problem.sample(side=side, thickness=float(setting.thickness)), []
     for number, key in enumerate(jax.random.split(jax.random.key(seed), repeats)):
-        grains = place_grains(
-            key,
-            problem.library,
-            side=side,
-            thickness=setting.thickness,
-            density=problem.density,
-            clearance=problem.clearance,
-        )
-        values.append(float(objective_on(problem, setting, grains, grid)))
+        values.append(float(objective_on(problem, setting, spec.place_grains(key), grid)))
         if progress is not None:
             progress("fresh samples", number + 1, repeats)
     return Trial(dict(chosen), np.array(values))
 
 
-def nearest_trials(optimum: Optimum, **options: object) -> list[Trial]:
-    """Trials at the settings next to an optimum that the instrument can do, the best first.
+def nearest_trials(
+    optimum: Optimum,
+    *,
+    side: float = 100.0,
+    repeats: int = 15,
+    seed: int = 1,
+    progress: StageProgress | None = None,
+) -> list[Trial]:
+    """Try the settings next to an optimum that the instrument can make, and return the best first.
 
-    Other knobs than the interval stay; `options` are those of `try_setting`.
+    The knobs other than the interval keep their values.
+
+    Parameters
+    ----------
+    optimum
+        The optimum.
+    side, repeats, seed, progress
+        As for `try_setting`.
 
     Raises
     ------
     ValueError
-        If the instrument can do no interval within the bounds.
+        If the instrument can make no interval within the bounds.
     """
     problem, chosen = optimum.problem, optimum.chosen
+    attempt = partial(try_setting, problem, side=side, repeats=repeats, seed=seed, progress=progress)
     if "interval" not in problem.free:
-        return [try_setting(problem, chosen, **options)]
+        return [attempt(chosen)]
     low, high = problem.bounds["interval"]
     possible = problem.instrument.intervals(low, high)
     if len(possible) == 0:
         raise ValueError(
-            f"the instrument can do no sampling interval from {low:.4g} to {high:.4g} µm; widen the bounds of interval"
+            f"the instrument can make no sampling interval from {low:.4g} to {high:.4g} µm; widen the bounds of "
+            "interval"
         )
     below, above = possible[possible <= chosen["interval"]][-1:], possible[possible > chosen["interval"]][:1]
-    trials = [
-        try_setting(problem, chosen | {"interval": float(interval)}, **options)
-        for interval in np.concatenate([below, above])
-    ]
-    return sorted(trials, key=lambda trial: trial.mean, reverse=problem.objective.maximize)
+    trials = [attempt(chosen | {"interval": float(interval)}) for interval in np.concatenate([below, above])]
+    return sorted(trials, key=lambda trial: trial.mean, reverse=problem.criterion.maximize)

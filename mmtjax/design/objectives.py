@@ -1,4 +1,4 @@
-"""What makes one scan better than another: the criteria of optimal design, and those of micromagnetic tomography."""
+"""Objectives that make one scan better than another: criteria of optimal design and of micromagnetic tomography."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,29 +8,28 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mmtjax.design.outcome import Outcome
-
-_SECONDS_PER_HOUR = 3600.0
+from mmtjax.design.setting import SECONDS_PER_HOUR
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """A number made of an `Outcome`, to be made as large or as small as can be.
+    """A number computed from an `Outcome`, to be maximized or minimized.
 
     Attributes
     ----------
     name
         Short name.
     value
-        From an outcome to one number, in JAX.
+        Function of an outcome that returns one number, in JAX.
     maximize
-        Whether more is better.
+        Whether large values are the good ones.
     unit
-        Of the value, empty for none.
+        Unit of the value, empty for none.
     meaning
-        What it is, for reports.
+        Description for reports.
     relative
-        Whether its zero means something, so that changes are told as shares of the value. Changes of others, as of
-        logarithms, are told in their unit.
+        Whether its zero has a meaning, so that changes are reported as shares of the value. Changes of others, such as
+        logarithms, are reported in their unit.
 
     Examples
     --------
@@ -48,24 +47,33 @@ class Objective:
     relative: bool = False
 
 
-def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
-    """The variance of a weighted sum of all components of magnetization (c-optimality), (A/m)².
+#: An objective, the name of one of `OBJECTIVES`, or a function of an outcome that is maximized.
+AnyObjective = str | Objective | Callable[[Outcome], Float[Array, ""]]
 
-    The objective ``"c"`` is that of the mean of all grains, one component after the other.
+
+def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
+    """Return the objective of the variance of a weighted sum of all components of magnetization (c-optimality).
+
+    The objective ``"c"`` is that of the mean of all grains, with the variances of the three components added.
 
     Parameters
     ----------
     contrast
         Weights, (3 · grain,), grain by grain, for samples with as many grains.
 
+    Returns
+    -------
+    Objective
+        To be minimized, (A/m)².
+
     Raises
     ------
     ValueError
-        Where it is used, if there is not one weight for each component.
+        Where the objective is used, if there is not one weight for each component.
 
     Examples
     --------
-    The vertical component of the first of two grains against that of the second.
+    The difference of the vertical components of two grains:
 
     >>> c_criterion(jnp.array([0.0, 0.0, 1.0, 0.0, 0.0, -1.0])).unit
     '(A/m)²'
@@ -91,44 +99,45 @@ def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
 
 
 def value_of(objective: Objective, outcome: Outcome) -> Float[Array, ""]:
-    """The number that an objective makes of an outcome.
+    """Return the value of an objective at an outcome.
 
     Raises
     ------
     TypeError
-        For an objective that is not in JAX, or gives something else than a real number.
+        For an objective that is not in JAX, or does not return a real number.
     ValueError
-        For one that gives several numbers.
+        For an objective that returns several numbers.
     """
     name = objective.name
     try:
         found = objective.value(outcome)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         raise TypeError(
-            f"the objective {name!r} asks JAX for the value of a number, as NumPy, float() and if do, while "
-            f"derivatives are taken: write it with jax.numpy and jax.numpy.where throughout ({type(error).__name__})"
+            f"the objective {name!r} needs the value of a number, as NumPy, float() and if do, while JAX takes "
+            f"derivatives: write it with jax.numpy and jax.numpy.where throughout ({type(error).__name__})"
         ) from error
     try:
         number = jnp.asarray(found)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"the objective {name!r} must give one real number, as an array of jax.numpy; got a {type(found).__name__}"
+            f"the objective {name!r} must return one real number, as an array of jax.numpy; got a "
+            f"{type(found).__name__}"
         ) from error
     if not jnp.issubdtype(number.dtype, jnp.floating):
         raise TypeError(
-            f"the objective {name!r} must give a real number, which has a derivative; got {number.dtype}. A count has "
-            "steps: make it smooth, as Outcome.share_within_limit is"
+            f"the objective {name!r} must return a real number, which has a derivative; got {number.dtype}. A count "
+            "has steps: make it smooth, as Outcome.share_within_limit is"
         )
     if number.shape != ():
         raise ValueError(
-            f"the objective {name!r} must give one number; got an array of shape {number.shape}. Take its mean, its "
+            f"the objective {name!r} must return one number; got an array of shape {number.shape}. Take its mean, its "
             "sum or its median"
         )
     return number
 
 
 def _mean_moment(outcome: Outcome) -> Float[Array, ""]:
-    """Variance of the mean magnetization of all grains, summed over its components."""
+    """Return the variance of the mean magnetization of all grains, summed over its components."""
     count = len(outcome.magnetization)
     mean = jnp.tile(jnp.eye(3), (count, 1)) / count
     return jnp.trace(mean.T @ jnp.linalg.solve(outcome.information, mean))
@@ -167,7 +176,7 @@ OBJECTIVES = {
             _mean_moment,
             False,
             "(A/m)²",
-            "c-optimality of the mean magnetization, its components added",
+            "c-optimality of the mean magnetization, summed over its components",
             relative=True,
         ),
         Objective(
@@ -175,7 +184,7 @@ OBJECTIVES = {
             _information_gain,
             True,
             "nat",
-            "expected information gain, from the prior to the scan: half of the logarithm of how much the "
+            "expected information gain, from the prior to the scan: half of the logarithm of the factor by which the "
             "determinant of the covariance falls",
         ),
         Objective(
@@ -204,7 +213,7 @@ OBJECTIVES = {
         ),
         Objective(
             "grains_per_hour",
-            lambda outcome: outcome.grains_within_limit() / outcome.seconds * _SECONDS_PER_HOUR,
+            lambda outcome: outcome.grains_within_limit() / outcome.seconds * SECONDS_PER_HOUR,
             True,
             "1/h",
             "expected number of grains within the limit for each hour of scanning",
@@ -214,15 +223,15 @@ OBJECTIVES = {
 }
 
 
-def objective_of(objective: str | Objective | Callable[[Outcome], Float[Array, ""]]) -> Objective:
-    """An objective by its name, or of a function of an `Outcome`, which is made as large as can be.
+def objective_of(objective: AnyObjective) -> Objective:
+    """Return an objective by its name, or of a function of an `Outcome`, which is maximized.
 
-    Nothing is known of the zero of a function: its changes are told in its own unit.
+    Whether the zero of a function has a meaning is not known: its changes are reported in its own unit.
 
     Raises
     ------
     ValueError
-        For a name that is none.
+        For a name that is not in `OBJECTIVES`.
 
     Examples
     --------
@@ -233,7 +242,7 @@ def objective_of(objective: str | Objective | Callable[[Outcome], Float[Array, "
         return objective
     if callable(objective):
         name = getattr(objective, "__name__", "objective").strip("<>")
-        return Objective(name, objective, maximize=True, meaning="as the user wrote it")
+        return Objective(name, objective, maximize=True, meaning="objective of the user")
     if objective not in OBJECTIVES:
         raise ValueError(
             f"objective must be one of {', '.join(OBJECTIVES)}, or a function of an Outcome; got {objective!r}"

@@ -1,17 +1,18 @@
-"""What a planned scan would tell of each grain, before it is made."""
+"""The outcome of a planned scan: how uncertain each grain will be, before the scan is made."""
+
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from mmtjax.design.setting import Scalar
 from mmtjax.selection import probability_within_limit
 from mmtjax.solvers.cholesky import factor_of_information
 from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.uncertainty.covariance import covariance_blocks
 from mmtjax.units import UM3_PER_MM3
-
-Scalar = float | Float[Array, ""]
 
 
 class Outcome(eqx.Module):
@@ -30,7 +31,7 @@ class Outcome(eqx.Module):
     limit
         Uncertainty ratio up to which a grain is trusted.
     seconds
-        Time that the map takes.
+        Time that the map takes, s.
     area
         Area of the map, µm².
     grains_per_area
@@ -47,29 +48,39 @@ class Outcome(eqx.Module):
     grains_per_area: Scalar
 
     def factor(self) -> tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]:
-        """Upper triangular R and scale s with ``information = diag(s) RᵀR diag(s)``."""
+        """Return upper triangular R and scale s with ``information = diag(s) RᵀR diag(s)``."""
         return factor_of_information(self.information)
 
     def covariance(self) -> Float[Array, "grain 3 3"]:
-        """Covariance of the magnetization of each grain, (A/m)²."""
-        return covariance_blocks(*self.factor(), variance=1.0)
+        """Return the covariance of the magnetization of each grain, (A/m)²."""
+        return jnp.asarray(covariance_blocks(*self.factor(), variance=1.0))
 
     def log_determinant(self) -> Float[Array, ""]:
-        """Logarithm of the determinant of the information."""
+        """Return the logarithm of the determinant of the information."""
         factor, scale = self.factor()
         return 2 * jnp.sum(jnp.log(jnp.diagonal(factor)) + jnp.log(scale))
 
     def uncertainty_ratio(self) -> Float[Array, " grain"]:
-        """Confidence radius over the median magnetization of grains of that volume."""
-        return confidence_radius(self.covariance(), self.level) / self.magnetization
+        """Return confidence radii over the median magnetizations of grains of these volumes."""
+        return jnp.asarray(confidence_radius(self.covariance(), self.level)) / self.magnetization
 
     def share_within_limit(self) -> Float[Array, ""]:
-        """Share of grains that are expected within the limit, over the scatter of magnetizations about equation 1."""
+        """Return the share of grains that are expected within the limit, as magnetizations scatter about equation 1."""
         return jnp.mean(probability_within_limit(self.uncertainty_ratio(), self.limit))
 
     def grains_within_limit(self) -> Float[Array, ""]:
-        """Number of grains in the whole area that are expected within the limit."""
+        """Return the number of grains in the whole area that are expected within the limit."""
         return self.share_within_limit() * self.grains_per_area * self.area
+
+
+class OutcomeConstants(NamedTuple):
+    """What the outcome depends on that is the same at every setting: fields of `DesignProblem` of the same names."""
+
+    prior: float
+    level: float
+    limit: float
+    area: float
+    density: float
 
 
 def outcome_of(
@@ -77,25 +88,34 @@ def outcome_of(
     variance: Scalar,
     *,
     magnetization: Float[np.ndarray | Array, " grain"],
-    prior: float,
-    level: float,
-    limit: float,
     seconds: Scalar,
-    area: float,
-    density: float,
     thickness: Scalar,
+    constants: OutcomeConstants,
 ) -> Outcome:
-    """The outcome for the normal equations ``QᵀQ`` of one sample and the variance of the noise, nT².
+    """Return the outcome for the normal equations of one sample.
 
-    The other arguments are those of `Outcome`; `density` is grains per mm³, `thickness` µm.
+    Parameters
+    ----------
+    gram
+        Normal equations ``QᵀQ`` with the weights of the sensors.
+    variance
+        Variance of the noise, nT².
+    magnetization
+        Median magnetization of the grains, A/m.
+    seconds
+        Time that the map takes, s.
+    thickness
+        Thickness of the sample, µm.
+    constants
+        Prior, level, limit, area and density.
     """
     return Outcome(
-        information=gram / variance + jnp.eye(len(gram)) / prior**2,
+        information=gram / variance + jnp.eye(len(gram)) / constants.prior**2,
         magnetization=magnetization,
-        prior=prior,
-        level=level,
-        limit=limit,
+        prior=constants.prior,
+        level=constants.level,
+        limit=constants.limit,
         seconds=seconds,
-        area=area,
-        grains_per_area=density * thickness / UM3_PER_MM3,
+        area=constants.area,
+        grains_per_area=constants.density * thickness / UM3_PER_MM3,
     )

@@ -1,4 +1,4 @@
-"""Samples of grains whose places follow the thickness of the sample, with the same random numbers throughout."""
+"""Samples whose grains move smoothly with the thickness of the sample, with the same random numbers throughout."""
 
 import dataclasses
 
@@ -8,20 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.design.setting import Scalar
+from mmtjax.simulation import SampleSpec
 from mmtjax.sources.grains import Grains
-from mmtjax.sources.placement import place_grains
-from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.units import UM3_PER_MM3
-
-Scalar = float | Float[Array, ""]
 
 
 class Population(eqx.Module):
-    """A cell of rock with a constant number of grains, as wide as its thickness and the density ask for.
+    """A cell of rock with a constant number of grains, as wide as its thickness and the density require.
 
     A thicker sample of the same density holds more grains below each µm². Here the cell becomes narrower instead: its
     edge is ``√(count / (density · thickness))``, and grains keep their places relative to it, in width and in depth. So
-    places are smooth functions of the thickness, and what is expected per grain or per area is, too.
+    places are smooth functions of the thickness, and expected values per grain or per area are smooth too.
 
     Attributes
     ----------
@@ -30,15 +28,15 @@ class Population(eqx.Module):
     density
         Grains per mm³.
     clearance
-        Height above the bottom that the top side of every grain reaches, µm.
+        Least height of the top side of every grain above the bottom, µm.
     across
         Centroids x, y as shares of the edge of the cell.
     depth
-        Depth of the top side as a share of what is open to it.
+        Depth of the top side as a share of the depths open to it.
     rise
-        From the centroid to the top side, µm.
+        Height of the top side above the centroid, µm.
     height
-        Of the bounding box, µm.
+        Height of the bounding box, µm.
     """
 
     grains: Grains
@@ -50,74 +48,77 @@ class Population(eqx.Module):
     height: Float[np.ndarray, " grain"]
 
     def edge(self, thickness: Scalar) -> Scalar:
-        """Edge of the cell at a thickness, µm."""
+        """Return the edge of the cell at a thickness, µm."""
         return jnp.sqrt(len(self.grains) * UM3_PER_MM3 / (self.density * thickness))
 
     def positions(self, thickness: Scalar) -> Float[Array, "grain 3"]:
-        """Centroids at a thickness, µm."""
+        """Return the centroids at a thickness, µm."""
         top = self.depth * (thickness - np.maximum(self.clearance, self.height))
         return jnp.column_stack([self.across * self.edge(thickness), -top - self.rise])
 
     def at(self, position: Float[np.ndarray, "grain 3"]) -> Grains:
-        """The grains with their centroids elsewhere."""
+        """Return the grains with their centroids elsewhere."""
         return dataclasses.replace(self.grains, position=position)
 
 
-def draw_population(
-    key: jax.Array,
-    library: ShapeLibrary,
-    *,
-    count: int,
-    density: float,
-    thickness: float,
-    clearance: float = 10.0,
-) -> Population:
+def cell_edge(count: int, *, density: float, thickness: float) -> float:
+    """Return the edge of a cell that holds a number of grains, µm.
+
+    Parameters
+    ----------
+    count
+        Number of grains.
+    density
+        Grains per mm³.
+    thickness
+        Thickness of the cell, µm.
+
+    Examples
+    --------
+    >>> round(cell_edge(9, density=2e4, thickness=40.0), 3)
+    106.066
+    """
+    return float(np.sqrt(count * UM3_PER_MM3 / (density * thickness)))
+
+
+def draw_population(key: jax.Array, spec: SampleSpec) -> Population:
     """Place grains in a cell at a reference thickness, as section 2.1.1 of Out et al. (2022) does.
 
     Parameters
     ----------
     key
         Random key of JAX.
-    library
-        Shapes of grains.
-    count
-        Number of grains.
-    density
-        Grains per mm³.
-    thickness
-        Reference thickness, µm; at others the same grains move to where their shares of the cell are.
-    clearance
-        As for `place_grains`.
+    spec
+        The cell at the reference thickness; at other thicknesses its grains move with their shares of the cell.
 
     Raises
     ------
     ValueError
-        As `place_grains`, above all for a density that cannot be packed.
+        As `SampleSpec.place_grains`, above all for a density that cannot be packed.
 
     Examples
     --------
-    >>> from mmtjax.sources.shape_library import synthetic_library
-    >>> rock = draw_population(jax.random.key(1), synthetic_library(), count=9, density=2e4, thickness=40.0)
-    >>> round(float(rock.edge(40.0)), 3), bool(np.allclose(rock.positions(40.0), rock.grains.position))
-    (106.066, True)
+    >>> edge = cell_edge(9, density=2e4, thickness=40.0)
+    >>> rock = draw_population(jax.random.key(1), SampleSpec(side=edge, thickness=40.0, density=2e4))
+    >>> len(rock.grains), bool(np.allclose(rock.positions(40.0), rock.grains.position))
+    (9, True)
     """
-    edge = float(np.sqrt(count * UM3_PER_MM3 / (density * thickness)))
-    grains = place_grains(key, library, side=edge, thickness=thickness, density=density, clearance=clearance)
+    grains = spec.place_grains(key)
     top, bottom = _ends(grains)
     position = np.asarray(grains.position)
     return Population(
         grains=grains,
-        density=density,
-        clearance=clearance,
-        across=position[:, :2] / edge,
-        depth=-top / (thickness - np.maximum(clearance, top - bottom)),
+        density=spec.density,
+        clearance=spec.clearance,
+        across=position[:, :2] / spec.side,
+        depth=-top / (spec.thickness - np.maximum(spec.clearance, top - bottom)),
         rise=top - position[:, 2],
         height=top - bottom,
     )
 
 
 def _ends(grains: Grains) -> tuple[Float[np.ndarray, " grain"], Float[np.ndarray, " grain"]]:
-    """z of the top and of the bottom side of each grain."""
+    """Return z of the top and of the bottom side of each grain."""
     start: Int[np.ndarray, " grain"] = np.searchsorted(grains.corner_grain, np.arange(len(grains)))
     z, middle = np.asarray(grains.corner_offset)[:, 2], np.asarray(grains.position)[:, 2]
     return middle + np.maximum.reduceat(z, start), middle + np.minimum.reduceat(z, start)

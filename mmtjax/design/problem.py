@@ -1,24 +1,29 @@
-"""A scan to be planned: the rock, the instrument, what may be chosen, and what is wanted of it."""
+"""A scan to be planned: the rock, the instrument, what may be chosen, and what is to be optimized."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import jax
 import numpy as np
 
-from mmtjax.design.instrument import KNOBS, AbstractInstrument, QuantumDiamondMicroscope, Scalar, Setting
-from mmtjax.design.objectives import Objective, objective_of
-from mmtjax.design.population import Population, draw_population
+from mmtjax.design.instruments import AbstractInstrument
+from mmtjax.design.objectives import AnyObjective, Objective, objective_of
+from mmtjax.design.population import Population, cell_edge, draw_population
+from mmtjax.design.setting import KNOBS, Scalar, Setting
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.precision import require_float64
+from mmtjax.simulation import SampleSpec
 from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 from mmtjax.units import MAGNETITE_SATURATION
+
+#: Value of a knob, or the two ends between which it may be chosen.
+Knob = float | tuple[float, float]
 
 #: Shortest dwell that a budget of time may leave, s.
 _LEAST_DWELL = 1e-3
 
-#: Thinnest room above the clearance and the largest grain that the top sides of grains are spread over, µm.
+#: Least range of depths for the top sides of grains, beyond the clearance and the height of the largest grain, µm.
 _LEAST_ROOM = 1.0
 
 
@@ -31,44 +36,43 @@ class DesignProblem:
     instrument
         The magnetometer.
     density
-        Of the rock, grains per mm³.
+        Grains per mm³ of the rock.
     area
-        That is to be scanned, µm².
+        Area to be scanned, µm².
     knobs
         For each of ``interval``, ``standoff``, ``thickness``, ``sensor_side`` (µm) and ``dwell`` (s) a number, or the
-        two ends between which it may be chosen. Without a dwell a `budget` has to say how long the scan may take.
+        two ends between which it may be chosen. Without a dwell, `budget` must say how long the scan may take.
     budget
-        Time of the scan, s; the dwell is then what it leaves for each value.
+        Time of the scan, s; the dwell is then the time that the budget leaves for each value of the map.
     objective
-        Name of one of `mmtjax.design.OBJECTIVES`, an `Objective`, or a function of an `Outcome` that is to be
-        maximized.
+        Name of one of `mmtjax.design.OBJECTIVES`, an `Objective`, or a function of an `Outcome` that is maximized.
     limit
         Uncertainty ratio up to which a grain is trusted.
     level
         Probability of the confidence sphere.
     prior
-        Standard deviation of each component of magnetization before the scan, A/m: it keeps what the scan does not
-        determine finite.
+        Standard deviation of each component of magnetization before the scan, A/m. It keeps finite what the scan does
+        not determine.
     samples, grains
         Number of made-up samples, and of the grains of each.
     seed
-        Of the random numbers, which are the same for all settings.
+        Seed of the random numbers, which are the same for all settings.
     library
         Shapes of grains; `mmtjax.sources.shape_library.synthetic_library` by default.
     clearance
-        As for `mmtjax.sources.placement.place_grains`.
+        Least height of the top side of every grain above the bottom of the sample, µm.
     tolerance
         Error of a coefficient of Q as a share of the peak of its grain.
 
     Raises
     ------
     ValueError
-        For values that cannot be, bounds the wrong way round, a budget that no setting meets, a sample too thin for
-        its grains, and a knob that changes nothing. Messages name the remedy.
+        For invalid values, bounds the wrong way round, a budget that no setting meets, a sample too thin for its
+        grains, and a knob that changes nothing. Messages name the remedy.
 
     Examples
     --------
-    >>> from mmtjax.design.instrument import ScanningSquid
+    >>> from mmtjax.design import ScanningSquid
     >>> problem = DesignProblem(
     ...     instrument=ScanningSquid(noise=5.0, overhead=0.05),
     ...     density=2e4,
@@ -83,9 +87,9 @@ class DesignProblem:
     instrument: AbstractInstrument
     density: float
     area: float
-    knobs: Mapping[str, float | tuple[float, float]]
+    knobs: Mapping[str, Knob]
     budget: float | None = None
-    objective: str | Objective | Callable = "grains"
+    objective: AnyObjective = "grains"
     limit: float = 0.1
     level: float = 0.95
     prior: float = MAGNETITE_SATURATION
@@ -97,6 +101,7 @@ class DesignProblem:
     tolerance: float = DEFAULT_TOLERANCE
 
     def __post_init__(self) -> None:
+        """Check all values."""
         object.__setattr__(self, "objective", objective_of(self.objective))
         object.__setattr__(self, "knobs", {name: _checked_knob(name, value) for name, value in self.knobs.items()})
         for name in ("density", "area", "limit", "prior"):
@@ -108,33 +113,45 @@ class DesignProblem:
             raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
         self._check_knobs()
         if self.budget is not None:
-            self._check_budget()
+            self._check_budget(self.budget)
         self._check_thickness()
 
     @property
+    def criterion(self) -> Objective:
+        """The objective with its name, unit and direction."""
+        return objective_of(self.objective)
+
+    @property
     def free(self) -> tuple[str, ...]:
-        """The knobs that may be chosen."""
+        """Names of the knobs that may be chosen."""
         return tuple(name for name in KNOBS if isinstance(self.knobs.get(name), tuple))
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Ends of the knobs that may be chosen; the shortest interval is one for which the budget leaves a dwell."""
-        bounds = {name: self.knobs[name] for name in self.free}
+        knobs = {name: self.knobs.get(name) for name in KNOBS}
+        bounds = {name: value for name, value in knobs.items() if isinstance(value, tuple)}
         if self.budget is not None and "interval" in bounds:
-            bounds["interval"] = self._affordable(*bounds["interval"])
+            bounds["interval"] = self._affordable(self.budget, *bounds["interval"])
         return bounds
 
     def setting(self, **chosen: Scalar) -> Setting:
-        """A setting: what was chosen, the fixed values, and the dwell that the budget leaves; values may be traced.
+        """Return a setting: the chosen values, the fixed ones, and the dwell that the budget leaves.
+
+        Parameters
+        ----------
+        **chosen
+            A value for each free knob; values may be traced.
 
         Raises
         ------
         ValueError
-            If a free knob has no value, or there is a value for what is none.
+            If a free knob has no value, or there is a value for a knob that is not free.
         """
         self.require_free(chosen)
-        values = {name: chosen.get(name, self.knobs.get(name)) for name in KNOBS}
-        if isinstance(self.instrument, QuantumDiamondMicroscope):
+        fixed = {name: value for name, value in self.knobs.items() if not isinstance(value, tuple)}
+        values: dict[str, Scalar] = {**fixed, **chosen}
+        if self.instrument.averages_over_interval:
             values["sensor_side"] = values["interval"]
         if self.budget is not None:
             values["dwell"] = self.instrument.dwell_within(self.budget, interval=values["interval"], area=self.area)
@@ -150,37 +167,41 @@ class DesignProblem:
         if missing := [name for name in self.free if name not in chosen]:
             raise ValueError(f"values must be given for all free knobs, {free}; {', '.join(missing)} has none")
 
+    def sample(self, *, side: float, thickness: float) -> SampleSpec:
+        """Return the description of a sample of the rock.
+
+        Parameters
+        ----------
+        side
+            Edge of the square surface of the sample, µm.
+        thickness
+            Thickness of the sample, µm.
+        """
+        return SampleSpec(
+            side=side, thickness=thickness, density=self.density, clearance=self.clearance, library=self.library
+        )
+
     @cached_property
     def populations(self) -> list[Population]:
-        """The samples, the same for every setting."""
+        """The made-up samples, the same for every setting."""
         require_float64()
-        thickness = self.knobs["thickness"]
-        reference = float(np.mean(thickness))
+        thickness = float(np.mean(self.knobs["thickness"]))
+        spec = self.sample(side=cell_edge(self.grains, density=self.density, thickness=thickness), thickness=thickness)
         keys = jax.random.split(jax.random.key(self.seed), self.samples)
-        return [
-            draw_population(
-                key,
-                self.library,
-                count=self.grains,
-                density=self.density,
-                thickness=reference,
-                clearance=self.clearance,
-            )
-            for key in keys
-        ]
+        return [draw_population(key, spec) for key in keys]
 
     def _check_knobs(self) -> None:
         unknown = set(self.knobs) - set(KNOBS)
         if unknown:
             raise ValueError(f"knobs must be among {', '.join(KNOBS)}; got {', '.join(sorted(unknown))}")
         needed = {"interval", "standoff", "thickness"}
-        if isinstance(self.instrument, QuantumDiamondMicroscope):
-            if "sensor_side" in self.knobs:
-                raise ValueError(
-                    "sensor_side changes nothing with a camera: what it averages is the sampling interval; leave it out"
-                )
-        else:
+        if not self.instrument.averages_over_interval:
             needed |= {"sensor_side"}
+        elif "sensor_side" in self.knobs:
+            raise ValueError(
+                "sensor_side changes nothing: each value of this instrument is the mean over the sampling interval; "
+                "leave it out"
+            )
         if self.budget is None:
             needed |= {"dwell"}
         elif "dwell" in self.knobs:
@@ -193,23 +214,21 @@ class DesignProblem:
         if not self.free:
             raise ValueError("nothing may be chosen: give two ends, as interval = [1, 5], for at least one knob")
 
-    def _check_budget(self) -> None:
-        if not (np.isfinite(self.budget) and self.budget > 0):
-            raise ValueError(f"budget must be a positive time in s; got {self.budget!r}")
+    def _check_budget(self, budget: float) -> None:
+        if not (np.isfinite(budget) and budget > 0):
+            raise ValueError(f"budget must be a positive time in s; got {budget!r}")
         longest = float(np.max(self.knobs["interval"]))
-        dwell = self.instrument.dwell_within(self.budget, interval=longest, area=self.area)
+        dwell = self.instrument.dwell_within(budget, interval=longest, area=self.area)
         if dwell < _LEAST_DWELL:
-            # To a camera all intervals take the same time, and so do all areas within a field.
+            # With a camera all intervals take the same time, and so do all areas within a field.
             helps = {
                 "more time": True,
-                "a longer interval": self.instrument.dwell_within(self.budget, interval=2 * longest, area=self.area)
-                > dwell,
-                "a smaller area": self.instrument.dwell_within(self.budget, interval=longest, area=self.area / 2)
-                > dwell,
+                "a longer interval": self.instrument.dwell_within(budget, interval=2 * longest, area=self.area) > dwell,
+                "a smaller area": self.instrument.dwell_within(budget, interval=longest, area=self.area / 2) > dwell,
             }
             where = f"at the longest interval, {longest:g} µm, " if helps["a longer interval"] else ""
             raise ValueError(
-                f"a budget of {self.budget:g} s is infeasible: {where}it leaves a dwell of {float(dwell):.3g} s after "
+                f"a budget of {budget:g} s is infeasible: {where}it leaves a dwell of {float(dwell):.3g} s after "
                 f"the overhead; allow {' or '.join(remedy for remedy, does in helps.items() if does)}"
             )
 
@@ -223,37 +242,38 @@ class DesignProblem:
                 f"of {self.clearance:g} µm; make it {room:.3g} µm or more, or take a library of smaller shapes"
             )
 
-    def _affordable(self, low: float, high: float) -> tuple[float, float]:
-        """The part of the intervals for which the budget leaves a dwell, by halving."""
+    def _affordable(self, budget: float, low: float, high: float) -> tuple[float, float]:
+        """Return the part of the intervals for which a budget leaves a dwell, by bisection."""
 
-        def short(interval: float) -> bool:
-            return self.instrument.dwell_within(self.budget, interval=interval, area=self.area) < _LEAST_DWELL
+        def too_short(interval: float) -> bool:
+            return bool(self.instrument.dwell_within(budget, interval=interval, area=self.area) < _LEAST_DWELL)
 
-        if not short(low):
+        if not too_short(low):
             return low, high
-        too_short, enough = low, high
-        while enough - too_short > 1e-9 * high:
-            middle = (too_short + enough) / 2
-            too_short, enough = (middle, enough) if short(middle) else (too_short, middle)
+        short, enough = low, high
+        while enough - short > 1e-9 * high:
+            middle = (short + enough) / 2
+            short, enough = (middle, enough) if too_short(middle) else (short, middle)
         return enough, high
 
 
-def require_whole(number: object, *, name: str) -> None:
+def require_whole(number: float | str, *, name: str) -> None:
     """Raise a ValueError unless a count is a whole number, 1 or more."""
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         raise ValueError(f"{name} must be a whole number, 1 or more; got {number!r}")
 
 
-def _checked_knob(name: str, value: object) -> float | tuple[float, float]:
-    """A number, or two ends in order."""
+def _checked_knob(name: str, value: float | Sequence[float]) -> Knob:
+    """Return a knob as a number, or as two ends in order."""
+    ends = [float(end) for end in np.ravel(value)]
+    for end in ends:
+        if not np.isfinite(end) or end < 0 or (end == 0 and name != "standoff"):
+            raise ValueError(f"{name} must be positive; got {end!r}")
     if np.ndim(value) == 0:
-        number = float(value)
-        if not np.isfinite(number) or number < 0 or (number == 0 and name != "standoff"):
-            raise ValueError(f"{name} must be positive; got {value!r}")
-        return number
-    if len(value) != 2:
+        return ends[0]
+    if len(ends) != 2:
         raise ValueError(f"{name} must be a number or two ends, as (1, 5); got {value!r}")
-    low, high = (_checked_knob(name, end) for end in value)
+    low, high = ends
     if low >= high:
         raise ValueError(f"the ends of {name} are the wrong way round or equal: {value!r}; give the lower one first")
     return low, high

@@ -1,6 +1,4 @@
-"""How the objective changes around an optimum: along each knob, and over two of them."""
-
-from collections.abc import Callable
+"""Tabulate the objective around an optimum: along each knob, and over two of them."""
 
 import numpy as np
 import pandas
@@ -8,24 +6,21 @@ from jaxtyping import Float
 
 from mmtjax.design.chain import evaluate
 from mmtjax.design.optimize import Optimum
+from mmtjax.design.setting import UNITS
+from mmtjax.progress import StageProgress
 
-#: Units of the knobs.
-UNITS = {"interval": "µm", "standoff": "µm", "thickness": "µm", "sensor_side": "µm", "dwell": "s"}
 
-
-def profiles(
-    optimum: Optimum, *, points: int = 9, progress: Callable[[str, int, int], None] | None = None
-) -> pandas.DataFrame:
-    """The objective along each free knob, the others at the optimum.
+def profiles(optimum: Optimum, *, points: int = 9, progress: StageProgress | None = None) -> pandas.DataFrame:
+    """Return the objective along each free knob, the others at the optimum.
 
     Parameters
     ----------
     optimum
-        What to look around.
+        The optimum.
     points
-        Values of each knob between its ends, evenly on the scale of the search.
+        Number of values of each knob between its ends, at equal distances on the scale of the search.
     progress
-        Called with a description, and what is done of how much.
+        Called with ``"profiles"``, the number of values done and the number of all.
 
     Returns
     -------
@@ -43,10 +38,17 @@ def profiles(
     return pandas.DataFrame(rows)
 
 
-def surface(
-    optimum: Optimum, *, points: int = 7, progress: Callable[[str, int, int], None] | None = None
-) -> pandas.DataFrame:
-    """The objective over the first two free knobs, the others at the optimum.
+def surface(optimum: Optimum, *, points: int = 7, progress: StageProgress | None = None) -> pandas.DataFrame:
+    """Return the objective over the first two free knobs, the others at the optimum.
+
+    Parameters
+    ----------
+    optimum
+        The optimum.
+    points
+        Number of values of each of the two knobs between its ends, at equal distances on the scale of the search.
+    progress
+        Called with ``"surface"``, the number of values done and the number of all.
 
     Returns
     -------
@@ -58,9 +60,10 @@ def surface(
     ValueError
         If there are fewer than two free knobs.
     """
-    if len(optimum.problem.free) < 2:
-        raise ValueError(f"a surface needs two free knobs; there is only {optimum.problem.free[0]}")
-    first, second = optimum.problem.free[:2]
+    free = optimum.problem.free
+    if len(free) < 2:
+        raise ValueError(f"a surface needs two free knobs; there is only {', '.join(free)}")
+    first, second = free[:2]
     rows = []
     for one in steps_between(optimum, first, points):
         for other in steps_between(optimum, second, points):
@@ -74,7 +77,7 @@ def surface(
 
 
 def path_of(optimum: Optimum) -> pandas.DataFrame:
-    """Every step of every start: its number, the free knobs, and the objective."""
+    """Return every step of every start of the search: its number, the free knobs, and the objective."""
     rows = [
         {"start": number, "step": step, **chosen, "objective": value}
         for number, start in enumerate(optimum.starts)
@@ -86,6 +89,6 @@ def path_of(optimum: Optimum) -> pandas.DataFrame:
 
 
 def steps_between(optimum: Optimum, knob: str, points: int) -> Float[np.ndarray, " point"]:
-    """Values of a knob between its ends, in equal ratios where they are positive."""
+    """Return values of a knob between its ends, in equal ratios where they are positive."""
     low, high = optimum.problem.bounds[knob]
     return np.geomspace(low, high, points) if low > 0 else np.linspace(low, high, points)

@@ -1,8 +1,8 @@
-"""Where to dwell longer: the time of a scan divided among regions of the map of a known sample."""
+"""Divide the time of a scan among regions of the map of a known sample: where to dwell longer."""
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import equinox as eqx
 import jax
@@ -10,31 +10,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.design.chain import Fixed, fixed_part, median_magnetization, objective_value
-from mmtjax.design.instrument import QuantumDiamondMicroscope, Setting, as_arrays, as_numbers
+from mmtjax.design.chain import ProblemConstants, constants_of, median_magnetization, objective_value
 from mmtjax.design.optimize import DesignWarning
 from mmtjax.design.problem import DesignProblem, require_whole
+from mmtjax.design.setting import Setting, as_arrays, as_numbers
 from mmtjax.greens.tiled import TiledGreen
+from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.grains import Grains
 
-#: A division has converged where no region is worth more than this share beyond what the time in use is worth.
+#: A division has converged where a second is worth at most this share more in any region than it is on average.
 _CONVERGED = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
-class Division:
-    """How the dwell is divided among regions.
+class DwellDivision:
+    """A division of the dwell among regions.
 
     Attributes
     ----------
     dwell
         Dwell of each sensor, (ny, nx), s.
     values
-        Objective after every step; the first is that of a dwell that is the same everywhere.
+        Objective after every step; the first is that of equal dwell everywhere.
     gap
-        By how much the most valuable region is worth more than the time in use is on average, as a share; zero at the
-        optimum.
+        Share by which a second is worth more in the most valuable region than on average; zero at the optimum.
     """
 
     dwell: Float[np.ndarray, "ny nx"]
@@ -43,7 +43,7 @@ class Division:
 
     @property
     def converged(self) -> bool:
-        """Whether moving time promises no further gain."""
+        """Whether moving time from region to region would gain nothing more."""
         return self.gap < _CONVERGED
 
 
@@ -55,13 +55,13 @@ def divide_dwell(
     *,
     regions: tuple[int, int] = (4, 4),
     steps: int = 60,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Division:
+    progress: StageProgress | None = None,
+) -> DwellDivision:
     """Divide the dwell of a scan over known grains among regions of its map, in the same time.
 
-    By the multiplicative algorithm of optimal design: the dwell of a region is multiplied by the square root of the
-    derivative of the objective with respect to it, and all of them by what restores the time. What the objective loses
-    by an even dwell is `values[0]` against `values[-1]`.
+    The multiplicative algorithm of optimal design multiplies the dwell of each region by the square root of the
+    derivative of the objective with respect to it, and then all of them by the factor that restores the time. Compare
+    `values[0]` with `values[-1]` for what an equal dwell everywhere loses.
 
     Parameters
     ----------
@@ -70,21 +70,21 @@ def divide_dwell(
     chosen
         Values of the free knobs.
     grains
-        Those of the sample, as from microCT.
+        The grains of the sample, as from microCT.
     grid
         Sensors of the map.
     regions
         Number of regions along y and x.
     steps
-        Steps of the algorithm.
+        Number of steps of the algorithm.
     progress
-        Called with a description, and what is done of how much.
+        Called with the name of a stage, the work that is done and the whole of it.
 
     Raises
     ------
     ValueError
-        For a camera, which sees all regions at once, for regions narrower than a sensor, for steps below one, and for
-        an objective that gains nothing from a longer dwell.
+        For an instrument that sees all regions at once, for regions narrower than a sensor, for steps below one, and
+        for an objective that gains nothing from a longer dwell.
 
     Warns
     -----
@@ -98,7 +98,7 @@ def divide_dwell(
 
     Examples
     --------
-    >>> from mmtjax.design.instrument import ScanningSquid
+    >>> from mmtjax.design import ScanningSquid
     >>> knobs = {"interval": (2, 6), "standoff": 1, "thickness": 40, "sensor_side": 1, "dwell": 0.1}
     >>> problem = DesignProblem(ScanningSquid(noise=5.0), density=2e4, area=1e4, knobs=knobs, objective="d")
     >>> grains = Grains.from_cuboids([[-12, 0, -5, 1, 1, 1, 1]])
@@ -107,9 +107,10 @@ def divide_dwell(
     >>> bool(dwell[0, 0] > dwell[0, -1]), round(float(dwell.mean()), 3)
     (True, 0.1)
     """
-    if isinstance(problem.instrument, QuantumDiamondMicroscope):
+    if not problem.instrument.divides_dwell:
         raise ValueError(
-            "a camera sees all regions at once, so that its dwell cannot be divided; plan a scanning SQUID"
+            f"a {problem.instrument.kind} sees all regions at once, so that its dwell cannot be divided; plan a scan "
+            "with a sensor that moves from point to point"
         )
     require_whole(steps, name="steps")
     for name, count, sensors in zip("yx", regions, grid.shape, strict=True):
@@ -125,18 +126,18 @@ def divide_dwell(
         if progress is not None:
             progress("regions", len(grams), len(share))
     setting = as_arrays(as_numbers(problem.setting(**chosen)))
-    fixed, magnetization, by_region = fixed_part(problem), median_magnetization(grains), jnp.stack(grams)
-    sign = 1.0 if problem.objective.maximize else -1.0
+    constants, magnetization, by_region = constants_of(problem), median_magnetization(grains), jnp.stack(grams)
+    sign = 1.0 if problem.criterion.maximize else -1.0
     relative, values, gap = np.ones(len(share)), [], np.inf
     for step in range(steps + 1):
-        value, slope = _worth(fixed, setting, jnp.asarray(relative), by_region, magnetization)
+        value, slope = _value_and_gradient(constants, setting, jnp.asarray(relative), by_region, magnetization)
         values.append(float(value))
-        # Worth of a second, whichever sensor of the region gets it.
+        # The worth of a second is the same at all sensors of a region.
         worth = np.maximum(sign * np.asarray(slope), 0.0) / share
         used = float(share @ (relative * worth))
         if not used > 0:
             raise ValueError(
-                f"the objective {problem.objective.name!r} gains nothing from a longer dwell in any region, so that no "
+                f"the objective {problem.criterion.name!r} gains nothing from a longer dwell in any region, so that no "
                 "division is better: is it smooth, and maximize= the right way round?"
             )
         gap = float(worth.max() / used - 1)
@@ -144,13 +145,14 @@ def divide_dwell(
             progress("dividing the dwell", step + 1, steps + 1)
         if gap < _CONVERGED or step == steps:
             break
-        moved = relative * np.sqrt(worth)
-        relative = moved / (share @ moved)
+        scaled = relative * np.sqrt(worth)
+        relative = scaled / (share @ scaled)
     spread = np.repeat(np.repeat(relative.reshape(regions), np.diff(ends[0]), axis=0), np.diff(ends[1]), axis=1)
-    division = Division(float(setting.dwell) * spread, values, gap)
+    division = DwellDivision(float(setting.dwell) * spread, values, gap)
     if not division.converged:
         warnings.warn(
-            f"after {steps} steps a region is still worth {gap:.0%} more than the time in use; ask for more steps",
+            f"after {steps} steps a second is still worth {gap:.0%} more in one region than on average; ask for more "
+            "steps",
             DesignWarning,
             stacklevel=2,
         )
@@ -158,26 +160,25 @@ def divide_dwell(
 
 
 @eqx.filter_jit
-def _worth(
-    fixed: Fixed,
+def _value_and_gradient(
+    constants: ProblemConstants,
     setting: Setting,
     relative: Float[Array, " region"],
     grams: Float[Array, "region unknown unknown"],
     magnetization: Float[Array, " grain"],
 ) -> tuple[Array, Array]:
-    """The objective and its derivatives with respect to the dwell of the regions, relative to an even one."""
+    """Return the objective and its derivatives with respect to the dwell of the regions, relative to an equal one."""
 
     def value(relative: Array) -> Array:
         def precision(factor: Array) -> Array:
-            there = eqx.tree_at(lambda setting: setting.dwell, setting, setting.dwell * factor)
-            # Where there is no dwell there is no information.
+            changed = eqx.tree_at(lambda setting: setting.dwell, setting, setting.dwell * factor)
+            # Without dwell there is no information.
             none = factor <= 0
-            there = jax.tree.map(lambda number: jnp.where(none, 1.0, number), there)
-            return jnp.where(
-                none, 0.0, fixed.instrument.noise_variance(setting) / fixed.instrument.noise_variance(there)
-            )
+            changed = jax.tree.map(lambda number: jnp.where(none, 1.0, number), changed)
+            variance = constants.instrument.noise_variance
+            return jnp.where(none, 0.0, variance(setting) / variance(changed))
 
         weight = jax.vmap(precision)(relative)
-        return objective_value(fixed, setting, jnp.tensordot(weight, grams, axes=1), magnetization)
+        return objective_value(constants, setting, jnp.tensordot(weight, grams, axes=1), magnetization)
 
     return jax.value_and_grad(value)(relative)

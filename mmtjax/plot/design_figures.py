@@ -1,4 +1,4 @@
-"""Figures of a planned scan: the objective along each knob, over two of them, and against the time of the scan."""
+"""Draw a planned scan: the objective along each knob, over two of them, and against the time of the scan."""
 
 import numpy as np
 import pandas
@@ -6,35 +6,35 @@ from matplotlib.figure import Figure
 
 from mmtjax.design.discrete import Trial
 from mmtjax.design.optimize import Optimum
-from mmtjax.design.profile import UNITS
+from mmtjax.design.problem import DesignProblem
+from mmtjax.design.setting import SECONDS_PER_HOUR, UNITS
 from mmtjax.plot.study_style import StudyFigure, letter
 from mmtjax.plot.style import VERMILLION
 
 _DARK = "#0b2a5b"
-_SECONDS_PER_HOUR = 3600.0
 
 
 def plot_profiles(optimum: Optimum, table: pandas.DataFrame, trials: list[Trial]) -> StudyFigure:
-    """The objective along each free knob with its spread over samples, the optimum, and what fresh samples gave.
+    """Draw the objective along each free knob with its spread over samples, the optimum, and trials on fresh samples.
 
     Parameters
     ----------
     optimum
         The optimum.
     table
-        As `mmtjax.design.profile.profiles` makes it.
+        Table of `mmtjax.design.profile.profiles`.
     trials
-        Of the settings next to it that the instrument can do.
+        Trials at the settings next to the optimum that the instrument can make.
     """
     free = optimum.problem.free
     figure = Figure(figsize=(3.4 * len(free), 3.2), layout="constrained")
     places = np.atleast_1d(figure.subplots(1, len(free), sharey=True))
     for number, (axes, knob) in enumerate(zip(places, free, strict=True)):
-        line = table[table["knob"] == knob]
-        spread = np.nan_to_num(line["spread"].to_numpy())
-        value = line["objective"].to_numpy()
-        axes.fill_between(line["value"], value - spread, value + spread, color=_DARK, alpha=0.15, linewidth=0)
-        axes.plot(line["value"], value, color=_DARK, label="mean of the samples, with their spread")
+        along = (table["knob"] == knob).to_numpy()
+        place, value = table["value"].to_numpy()[along], table["objective"].to_numpy()[along]
+        spread = np.nan_to_num(table["spread"].to_numpy()[along])
+        axes.fill_between(place, value - spread, value + spread, color=_DARK, alpha=0.15, linewidth=0)
+        axes.plot(place, value, color=_DARK, label="mean of the samples, with their spread")
         axes.plot(optimum.chosen[knob], optimum.value.mean, "o", color=VERMILLION, label="optimum")
         for trial in trials if knob == "interval" else trials[:1]:
             axes.errorbar(
@@ -50,31 +50,31 @@ def plot_profiles(optimum: Optimum, table: pandas.DataFrame, trials: list[Trial]
         axes.set_xlabel(f"{knob.replace('_', ' ')} ({UNITS[knob]})")
         letter(axes, number, knob.replace("_", " "))
     places[0].set_ylabel(axis_label(optimum))
-    if _varies_much(table["objective"]):
+    if _varies_much(table["objective"].to_numpy()):
         places[0].set_yscale("log")
     handles, labels = places[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
-    caption = f"{_what(optimum).capitalize()} along each knob, the others at the optimum."
+    caption = f"{_meaning(optimum).capitalize()} along each knob, the others at the optimum."
     return StudyFigure(figure, table, caption)
 
 
 def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFrame) -> StudyFigure:
-    """The objective over two knobs, with the way that each start took.
+    """Draw the objective over two knobs, with the steps of each start.
 
     Parameters
     ----------
     optimum
         The optimum.
     table
-        As `mmtjax.design.profile.surface` makes it.
+        Table of `mmtjax.design.profile.surface`.
     path
-        As `mmtjax.design.profile.path_of` makes it.
+        Table of `mmtjax.design.profile.path_of`.
     """
     first, second = (name for name in table.columns if name != "objective")
     grid = table.pivot(index=second, columns=first, values="objective")
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    norm = "log" if _varies_much(table["objective"]) else None
+    norm = "log" if _varies_much(table["objective"].to_numpy()) else None
     shades = axes.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap="cividis", norm=norm, shading="gouraud")
     figure.colorbar(shades, ax=axes, label=axis_label(optimum))
     for number, steps in path.groupby("start"):
@@ -87,21 +87,21 @@ def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFra
         setter(f"{name.replace('_', ' ')} ({UNITS[name]})")
     axes.legend(loc="upper right", fontsize="small")
     caption = (
-        f"{_what(optimum).capitalize()} over {first.replace('_', ' ')} and {second.replace('_', ' ')}, with the steps "
-        "of the starts (circles) to the optimum (star)."
+        f"{_meaning(optimum).capitalize()} over {first.replace('_', ' ')} and {second.replace('_', ' ')}, with the "
+        "steps of the starts (circles) to the optimum (star)."
     )
     return StudyFigure(figure, table, caption)
 
 
 def plot_pareto(front: list[Optimum], trials: list[Trial]) -> StudyFigure:
-    """The best objective against the time of the scan, each optimum with its interval or other knobs, and its trial.
+    """Draw the best objective against the time of the scan, with the knobs of each optimum, and its trial.
 
     Parameters
     ----------
     front
-        Optima by budget, as `mmtjax.design.optimize.pareto_front` finds them.
+        Optima by budget, from `mmtjax.design.optimize.pareto_front`.
     trials
-        For each of them, the best setting next to it that the instrument can do, on fresh samples.
+        For each optimum, the trial on fresh samples of the best setting next to it that the instrument can make.
     """
     table = pareto_table(front, trials)
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")
@@ -130,20 +130,20 @@ def plot_pareto(front: list[Optimum], trials: list[Trial]) -> StudyFigure:
     axes.set_title(f"by each point: {', '.join(name.replace('_', ' ') for name in free)}", loc="left", fontsize="small")
     figure.legend(loc="outside lower center", fontsize="small")
     caption = (
-        f"Best {_what(front[0])} for each time of the scan; more of both is not to be had (Pareto front). Columns that "
-        "begin with tried are of fresh samples."
+        f"Best {_meaning(front[0])} for each time of the scan; neither can be improved without loss of the other "
+        "(Pareto front). Columns that begin with tried are from fresh samples."
     )
     return StudyFigure(figure, table, caption)
 
 
 def pareto_table(front: list[Optimum], trials: list[Trial]) -> pandas.DataFrame:
-    """Hours, the free knobs, dwell and objective of each optimum, and interval, dwell and objective of its trial."""
+    """Return hours, free knobs, dwell and objective of each optimum, and interval, dwell and objective of its trial."""
     rows = []
     for optimum, trial in zip(front, trials, strict=True):
         tried = optimum.problem.setting(**trial.chosen)
         rows.append(
             {
-                "hours": optimum.problem.budget / _SECONDS_PER_HOUR,
+                "hours": _hours(optimum.problem),
                 **optimum.chosen,
                 "dwell": float(optimum.problem.setting(**optimum.chosen).dwell),
                 "objective": optimum.value.mean,
@@ -160,16 +160,22 @@ def pareto_table(front: list[Optimum], trials: list[Trial]) -> pandas.DataFrame:
 
 
 def axis_label(optimum: Optimum) -> str:
-    """The objective, short, with its unit."""
-    objective = optimum.problem.objective
+    """Return the short name of the objective, with its unit."""
+    objective = optimum.problem.criterion
     name = objective.name.replace("_", " ")
     return f"{name} ({objective.unit})" if objective.unit and objective.unit != name else name
 
 
-def _varies_much(values: pandas.Series) -> bool:
-    """Whether small values would vanish beside large ones on a linear axis."""
+def _hours(problem: DesignProblem) -> float:
+    if problem.budget is None:
+        raise ValueError("a Pareto front is drawn against the time of the scan, but a problem has no budget; give one")
+    return problem.budget / SECONDS_PER_HOUR
+
+
+def _varies_much(values: np.ndarray) -> bool:
+    """Return whether small values would vanish beside large ones on a linear axis."""
     return bool(0 < 5 * values.min() < values.max())
 
 
-def _what(optimum: Optimum) -> str:
-    return optimum.problem.objective.meaning or optimum.problem.objective.name
+def _meaning(optimum: Optimum) -> str:
+    return optimum.problem.criterion.meaning or optimum.problem.criterion.name

@@ -1,4 +1,4 @@
-"""Maps of an inversion: measured, forward and residual."""
+"""Draw the maps of an inversion: measured, forward and residual."""
 
 from collections.abc import Iterable
 
@@ -10,72 +10,76 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import percent
+from mmtjax.plot.style import figure_of, percent
 from mmtjax.sources.cuboids import footprints
 
-#: Share of the sensors that the colours of a map resolve; a few strong ones would bleach all others.
+#: Share of the sensors within the range of colours of a map; a few strong sensors would make all others pale.
 _RESOLVED = 0.99
 
-#: A field from which on maps are drawn in µT, in nT.
+#: Field from which on maps are drawn in µT, nT.
 _MICROTESLA_FROM = 1e4
 
 _COLOURS = "RdBu_r"
 
 
 def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Iterable[Axes] | None = None) -> Figure:
-    """Measured and forward map on one scale of colours, the residual on its own, with outlines of the grains.
+    """Draw measured and forward map on one scale of colours, the residual on its own, with outlines of the grains.
 
-    Colours are symmetric about zero and run to the 99th percentile of the strength; pointed ends of a colour bar
-    say that some sensors lie beyond. Sensors that are not used are hatched.
+    Colours are symmetric about zero and end at the 99th percentile of the strength; pointed ends of a colour bar show
+    that some sensors lie beyond. Sensors that are not used are hatched.
 
     Parameters
     ----------
     solution
-        What `mmtjax.invert` returns.
+        Result of `mmtjax.invert`.
     limit
         Uncertainty ratio up to which a grain may be trusted; outlines of trusted grains are bold.
     axes
-        Three axes to draw into; by default those of a new figure.
+        Three axes to draw into; a new figure by default.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The figure drawn into; lengths are µm, fields nT or µT as the colour bars say.
+        The figure; lengths are µm, fields nT or µT as the colour bars say.
 
     Raises
     ------
     ValueError
         Unless there are three axes.
     """
-    own = axes is None
-    if own:
-        ny, nx = solution.scan.grid.shape
-        dx, dy = np.asarray(solution.scan.grid.spacing)
-        tall = float(np.clip(ny * dy / (nx * dx), 0.3, 2.5))
-        axes = Figure(figsize=(11.5, 3.5 * tall + 1.9), layout="compressed").subplots(1, 3, sharex=True, sharey=True)
-    axes = list(axes)
-    if len(axes) != 3:
-        raise ValueError(f"three axes are needed, for the measured, forward and residual map; got {len(axes)}")
+    places = list(_three_axes(solution) if axes is None else axes)
+    if len(places) != 3:
+        raise ValueError(f"three axes are needed, for the measured, forward and residual map; got {len(places)}")
     used = np.asarray(solution.scan.mask)
     maps = [np.asarray(values) for values in (solution.scan.field, solution.forward, solution.residual)]
     scale = _scale(maps[0][used])
     titles = ("measured", "forward", "measured − forward")
-    for place, values, title, strongest in zip(axes, maps, titles, (scale, scale, _scale(maps[2][used])), strict=True):
+    scales = (scale, scale, _scale(maps[2][used]))
+    for place, values, title, strongest in zip(places, maps, titles, scales, strict=True):
         _draw_map(place, np.where(used, values, np.nan), solution, strongest=strongest)
         _draw_outlines(place, solution, limit=limit)
         place.set_title(title)
-    if own:
-        for place in axes[1:]:
+    figure = figure_of(places[0])
+    if axes is None:
+        for place in places[1:]:
             place.set_ylabel("")
             place.tick_params(labelleft=False)
-        axes[0].figure.legend(
-            handles=_keys(solution, limit, masked=not used.all()), loc="outside lower center", ncols=3
-        )
-    return axes[0].figure
+        entries = _legend_entries(solution, limit, masked=not used.all())
+        figure.legend(handles=entries, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _three_axes(solution: Solution) -> list[Axes]:
+    """Return the axes of a new figure with the proportions of the map."""
+    ny, nx = solution.scan.grid.shape
+    dx, dy = np.asarray(solution.scan.grid.spacing)
+    tall = float(np.clip(ny * dy / (nx * dx), 0.3, 2.5))
+    figure = Figure(figsize=(11.5, 3.5 * tall + 1.9), layout="compressed")
+    return list(figure.subplots(1, 3, sharex=True, sharey=True))
 
 
 def _scale(values: np.ndarray) -> float:
-    """Strength at the end of the colours, nT; never zero."""
+    """Return the strength at the end of the colours, nT; never zero."""
     strength = np.abs(values)
     return float(np.quantile(strength, _RESOLVED)) or float(strength.max()) or 1.0
 
@@ -84,7 +88,7 @@ def _draw_map(axes: Axes, values: np.ndarray, solution: Solution, *, strongest: 
     grid = solution.scan.grid
     unit, factor = ("µT", 1e-3) if strongest >= _MICROTESLA_FROM else ("nT", 1.0)
     (dx, dy), x, y = np.asarray(grid.spacing), np.asarray(grid.x), np.asarray(grid.y)
-    # Where there is no colour the background shows.
+    # The background shows sensors without colour.
     axes.patch.set(facecolor="0.85", edgecolor="0.45", hatch="////", linewidth=0)
     end = factor * strongest
     image = axes.imshow(
@@ -97,7 +101,7 @@ def _draw_map(axes: Axes, values: np.ndarray, solution: Solution, *, strongest: 
         interpolation="nearest",
     )
     beyond = np.nanmax(np.abs(values)) > strongest
-    bar = axes.figure.colorbar(
+    bar = figure_of(axes).colorbar(
         image, ax=axes, extend="both" if beyond else "neither", orientation="horizontal", shrink=0.9, aspect=25
     )
     bar.set_label(f"Bz ({unit})")
@@ -112,17 +116,18 @@ def _draw_outlines(axes: Axes, solution: Solution, *, limit: float) -> None:
     for kind, width, colour in ((False, 0.4, "0.25"), (True, 1.3, "black")):
         lines = [outline for outline, good in zip(outlines, trusted, strict=True) if good == kind]
         if lines:
-            axes.add_collection(LineCollection(np.concatenate(lines), colors=colour, linewidths=width), autolim=False)
+            segments = list(np.concatenate(lines))
+            axes.add_collection(LineCollection(segments, colors=colour, linewidths=width), autolim=False)
     axes.set_xlim(bounds[0])
     axes.set_ylim(bounds[1])
 
 
-def _keys(solution: Solution, limit: float, *, masked: bool) -> list[Line2D | Patch]:
+def _legend_entries(solution: Solution, limit: float, *, masked: bool) -> list[Line2D | Patch]:
     trusted = int(np.sum(solution.trusted(limit)))
-    keys = [
+    entries: list[Line2D | Patch] = [
         Line2D([], [], color="0.25", linewidth=0.4, label=f"outline of a grain ({len(solution.grains) - trusted})"),
         Line2D([], [], color="black", linewidth=1.3, label=f"of a grain trusted to {percent(limit)} ({trusted})"),
     ]
     if masked:
-        keys.append(Patch(facecolor="0.85", edgecolor="0.45", hatch="////", label="sensors not used"))
-    return keys
+        entries.append(Patch(facecolor="0.85", edgecolor="0.45", hatch="////", label="sensors not used"))
+    return entries

@@ -1,4 +1,4 @@
-"""All figures of a solution, as files."""
+"""Write all figures of a solution as files."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.maps import plot_maps
 from mmtjax.plot.moments import plot_moment_volume
-from mmtjax.plot.ratios import plot_ratio_ssr
+from mmtjax.plot.ratio_strength import plot_ratio_ssr
 from mmtjax.plot.stereonet import plot_stereonet
+from mmtjax.progress import StageProgress
 
-#: Names of the files, and what draws them.
+#: Names of the files, and the functions that draw them.
 FIGURES: dict[str, Callable[..., Figure]] = {
     "maps": plot_maps,
     "ratio_ssr": plot_ratio_ssr,
@@ -29,16 +30,16 @@ def save_figures(
     formats: Sequence[str] = ("png", "pdf"),
     *,
     limit: float = 0.10,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
 ) -> list[Path]:
-    """Draw the figures of `FIGURES` and write each in every format.
+    """Draw the figures of `FIGURES`, and write each in every format.
 
     Parameters
     ----------
     solution
-        What `mmtjax.invert` returns.
+        Result of `mmtjax.invert`.
     directory
-        Where to write; made if it is not there. Files of the same names are replaced.
+        Where to write; made if it does not exist. Files of the same names are replaced.
     formats
         Endings that matplotlib writes, without the dot.
     limit

@@ -1,4 +1,4 @@
-"""Directions on an equal-area net (Lambert, Schmidt)."""
+"""Draw directions on an equal-area net (Lambert, Schmidt)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,16 +8,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import GREY, ORANGE, VERMILLION, log_norm, new_axes, percent
+from mmtjax.plot.style import GREY, ORANGE, VERMILLION, figure_of, log_norm, new_axes, percent
 
-#: Angles in degrees.
+#: An angle in degrees, or an array of them.
 Angles = float | Float[np.ndarray, "..."]
 
+#: Box behind text on the net.
+_BOX = {"facecolor": "white", "edgecolor": "0.5", "linewidth": 0.6}
+
+#: Declinations that are marked at the rim, degrees.
 _TICKS = np.arange(0, 360, 10)
 
 
-def equal_area(declination: Angles, inclination: Angles) -> tuple[Angles, Angles]:
-    """Place of directions on the equal-area net of radius one.
+def equal_area(declination: Angles, inclination: Angles) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    """Return the places of directions on the equal-area net of radius one.
 
     Both hemispheres fall on the same disc: r = √2 sin((90° - |inclination|) / 2).
 
@@ -31,7 +35,7 @@ def equal_area(declination: Angles, inclination: Angles) -> tuple[Angles, Angles
     Returns
     -------
     tuple of np.ndarray
-        x (to the right) and y of the net.
+        x (to the right) and y on the net.
 
     Examples
     --------
@@ -40,11 +44,14 @@ def equal_area(declination: Angles, inclination: Angles) -> tuple[Angles, Angles
     [1.0, 0.0]
     """
     radius = np.sqrt(2) * np.sin(np.radians(90 - np.abs(inclination)) / 2)
-    return radius * np.sin(np.radians(declination)), radius * np.cos(np.radians(declination))
+    azimuth = np.radians(declination)
+    return np.asarray(radius * np.sin(azimuth)), np.asarray(radius * np.cos(azimuth))
 
 
-def directions(vectors: Float[np.ndarray, "... 3"]) -> tuple[Angles, Angles]:
-    """Declination (clockwise from +y) and inclination (positive down), degrees, of vectors with z up.
+def directions(
+    vectors: Float[np.ndarray, "*shape 3"],
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+    """Return declination (clockwise from +y) and inclination (positive down), degrees, of vectors with z up.
 
     Examples
     --------
@@ -52,11 +59,12 @@ def directions(vectors: Float[np.ndarray, "... 3"]) -> tuple[Angles, Angles]:
     [0.0, 45.0]
     """
     x, y, z = np.moveaxis(vectors, -1, 0)
-    return np.degrees(np.arctan2(x, y)) % 360, np.degrees(np.arctan2(-z, np.hypot(x, y)))
+    declination, inclination = np.degrees(np.arctan2(x, y)) % 360, np.degrees(np.arctan2(-z, np.hypot(x, y)))
+    return np.asarray(declination), np.asarray(inclination)
 
 
 def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None = None) -> Figure:
-    """Directions of the magnetizations, the trusted grains coloured by uncertainty ratio, with their means.
+    """Draw the directions of the magnetizations, the trusted grains coloured by uncertainty ratio, with their means.
 
     Filled symbols point down (lower hemisphere), open ones up. The star is the direction of the vector sum of the
     moments of trusted grains, the square that of the sum of their unit vectors. Other grains are small crosses.
@@ -64,16 +72,16 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     Parameters
     ----------
     solution
-        What `mmtjax.invert` returns.
+        Result of `mmtjax.invert`.
     limit
         Uncertainty ratio up to which a grain may be trusted.
     axes
-        Axes to draw into; by default those of a new figure.
+        Axes to draw into; a new figure by default.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The figure drawn into; declination clockwise from +y, inclination positive down, every 10° a circle.
+        The figure; declination clockwise from +y, inclination positive down, a circle every 10°.
     """
     axes = new_axes(axes, size=(6.6, 6.6), layout="compressed")
     _draw_net(axes)
@@ -83,13 +91,13 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     x, y = equal_area(declination, inclination)
     others = ~trusted & (np.linalg.norm(magnetization, axis=1) > 0)
     axes.scatter(x[others], y[others], marker="+", s=14, color=GREY, linewidths=0.5, zorder=2)
-    keys = [_key("+", GREY, True, f"not trusted ({int((~trusted).sum())})")]
+    entries = [_legend_entry("+", GREY, True, f"not trusted ({int((~trusted).sum())})")]
     if trusted.any():
         colours = log_norm(ratio[trusted])
         tint = ScalarMappable(colours, "viridis")
         for down in (False, True):
             shown = trusted & ((inclination >= 0) == down)
-            colour = tint.to_rgba(ratio[shown])
+            colour = [tuple(rgba) for rgba in tint.to_rgba(ratio[shown])]
             axes.scatter(
                 x[shown],
                 y[shown],
@@ -99,28 +107,29 @@ def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None
                 linewidths=0.4 if down else 1.8,
                 zorder=4,
             )
-        axes.figure.colorbar(tint, ax=axes, label="uncertainty ratio (1)", shrink=0.75)
+        figure_of(axes).colorbar(tint, ax=axes, label="uncertainty ratio (1)", shrink=0.75)
         moments = magnetization[trusted] * np.asarray(solution.grains.volume)[trusted, None]
         units = magnetization[trusted] / np.linalg.norm(magnetization[trusted], axis=1, keepdims=True)
-        keys += [
-            _key(
+        entries += [
+            _legend_entry(
                 "o",
                 GREY,
                 True,
                 f"trusted to {percent(limit)}, pointing down ({int((trusted & (inclination >= 0)).sum())})",
             ),
-            _key("o", GREY, False, f"pointing up ({int((trusted & (inclination < 0)).sum())})"),
+            _legend_entry("o", GREY, False, f"pointing up ({int((trusted & (inclination < 0)).sum())})"),
             _draw_mean(axes, moments.sum(axis=0), marker="*", size=330.0, colour=VERMILLION, label="sum of moments"),
             _draw_mean(axes, units.sum(axis=0), marker="s", size=110.0, colour=ORANGE, label="mean of unit vectors"),
         ]
     else:
-        axes.text(0, 0.42, f"no grain is trusted to {percent(limit)}", ha="center", bbox=_paper(), zorder=5)
+        axes.text(0, 0.42, f"no grain is trusted to {percent(limit)}", ha="center", bbox=_BOX, zorder=5)
     axes.set_title("declination clockwise from +y, inclination positive down", fontsize="medium")
-    axes.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, fontsize="small")
-    return axes.figure
+    axes.legend(handles=entries, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, fontsize="small")
+    return figure_of(axes)
 
 
 def _draw_mean(axes: Axes, vector: np.ndarray, *, marker: str, size: float, colour: str, label: str) -> Line2D:
+    """Draw the direction of a vector, and return its entry of the legend."""
     declination, inclination = directions(vector)
     x, y = equal_area(declination, inclination)
     down = bool(inclination >= 0)
@@ -134,10 +143,10 @@ def _draw_mean(axes: Axes, vector: np.ndarray, *, marker: str, size: float, colo
         linewidths=1.0 if down else 1.8,
         zorder=3,
     )
-    return _key(marker, colour, down, f"{label}: {declination:.0f}°, {inclination:.0f}°".replace("-", "−"))
+    return _legend_entry(marker, colour, down, f"{label}: {declination:.0f}°, {inclination:.0f}°".replace("-", "−"))
 
 
-def _key(marker: str, colour: str, filled: bool, label: str) -> Line2D:
+def _legend_entry(marker: str, colour: str, filled: bool, label: str) -> Line2D:
     return Line2D(
         [],
         [],
@@ -150,7 +159,7 @@ def _key(marker: str, colour: str, filled: bool, label: str) -> Line2D:
 
 
 def _draw_net(axes: Axes) -> None:
-    """Schmidt's net: great and small circles about the axis from -y to +y every 10°, every 30° bold; the rim marked."""
+    """Draw Schmidt's net with its rim: great and small circles about the y axis every 10°, every 30° bold."""
     arc = np.radians(np.linspace(-90, 90, 181))
     for angle in range(-80, 90, 10):
         tilt = np.radians(angle)
@@ -158,9 +167,10 @@ def _draw_net(axes: Axes) -> None:
         small = np.stack(
             [np.cos(tilt) * np.sin(arc), np.full_like(arc, np.sin(tilt)), -np.cos(tilt) * np.cos(arc)], axis=1
         )
-        shade = {"color": "0.62", "linewidth": 0.6} if angle % 30 == 0 else {"color": "0.85", "linewidth": 0.4}
+        bold = angle % 30 == 0
         for circle in (great, small):
-            axes.plot(*equal_area(*directions(circle)), zorder=1, **shade)
+            x, y = equal_area(*directions(circle))
+            axes.plot(x, y, zorder=1, color="0.62" if bold else "0.85", linewidth=0.6 if bold else 0.4)
     rim = np.radians(np.linspace(0, 360, 361))
     axes.plot(np.sin(rim), np.cos(rim), color="black", linewidth=1.2, zorder=1)
     for tick in np.radians(_TICKS):
@@ -168,16 +178,10 @@ def _draw_net(axes: Axes) -> None:
         axes.plot(ends * np.sin(tick), ends * np.cos(tick), color="black", linewidth=0.8)
     for angle, name in ((0, "0°, +y"), (90, "90°\n+x"), (180, "180°, −y"), (270, "270°\n−x")):
         x, y = 1.05 * np.sin(np.radians(angle)), 1.05 * np.cos(np.radians(angle))
-        sides = {
-            "ha": {1: "left", -1: "right"}.get(round(x), "center"),
-            "va": {1: "bottom", -1: "top"}.get(round(y), "center"),
-        }
-        axes.text(x, y, name, fontsize="small", **sides)
+        horizontal = {1: "left", -1: "right"}.get(round(x), "center")
+        vertical = {1: "bottom", -1: "top"}.get(round(y), "center")
+        axes.text(x, y, name, fontsize="small", ha=horizontal, va=vertical)
     axes.set_aspect("equal")
     axes.set_xlim(-1.25, 1.25)
     axes.set_ylim(-1.18, 1.18)
     axes.set_axis_off()
-
-
-def _paper() -> dict[str, object]:
-    return {"facecolor": "white", "edgecolor": "0.5", "linewidth": 0.6}

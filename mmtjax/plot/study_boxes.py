@@ -1,4 +1,4 @@
-"""Box plots of the uncertainty ratio of every model (Out et al. 2022, Fig. 4 and S1)."""
+"""Draw box plots of the uncertainty ratio of every model (Out et al. 2022, Fig. 4 and S1)."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
+from mmtjax.plot.study_style import (
+    Colour,
+    StudyFigure,
+    letter,
+    ordered_colours,
+    repeats_of,
+    rows_of,
+    thousands,
+    values_of,
+)
 from mmtjax.plot.style import VERMILLION
 
-#: The ratio that the paper calls low.
+#: Ratio that the paper calls low.
 _REFERENCE = 0.10
 
 
 def plot_ratio_boxes(ratios: pandas.DataFrame, *, intervals: Sequence[float]) -> StudyFigure:
-    """Ratio against grain density, a box for each noise level; a row for each side and thickness.
+    """Draw the ratio against grain density, a box for each noise level; a row for each side and thickness.
 
     Boxes run from the first to the third quartile with the median as a line, whiskers to the smallest and the largest
     ratio, as in Fig. 4 of the paper.
@@ -24,14 +33,14 @@ def plot_ratio_boxes(ratios: pandas.DataFrame, *, intervals: Sequence[float]) ->
     Parameters
     ----------
     ratios
-        As `mmtjax.study.ratios.ratio_table` makes it.
+        Table of `mmtjax.study.ratio_table.ratio_table`.
     intervals
         Sampling intervals of the columns, µm: 1 and 5 in Fig. 4, 2 and 4 in S1.
 
     Raises
     ------
     ValueError
-        If there is no model of such an interval.
+        If no model has such an interval.
     """
     shown = pandas.concat([rows_of(ratios, interval=interval) for interval in intervals], ignore_index=True)
     if shown.empty:
@@ -73,23 +82,23 @@ def plot_ratio_boxes(ratios: pandas.DataFrame, *, intervals: Sequence[float]) ->
 
 
 def _limits(shown: pandas.DataFrame) -> tuple[float, float]:
-    """Ends of the axis of ratios, %: of all that is finite."""
+    """Return the ends of the axis of ratios, %: around all finite values."""
     values = 100 * shown[["minimum", "first_quartile", "median", "third_quartile", "maximum"]].to_numpy()
     values = values[np.isfinite(values) & (values > 0)]
     return float(values.min()) / 2, float(values.max()) * 2
 
 
-def _draw_boxes(axes: Axes, models: pandas.DataFrame, places: np.ndarray, colour: object, *, top: float) -> None:
-    """Boxes of the models of one noise level; what is infinite ends at the top of the axis."""
+def _draw_boxes(axes: Axes, models: pandas.DataFrame, places: np.ndarray, colour: Colour, *, top: float) -> None:
+    """Draw the boxes of the models of one noise level; infinite values end at the top of the axis."""
     boxes = [
         {
-            "med": min(100 * model.median, top),
-            "q1": min(100 * model.first_quartile, top),
-            "q3": min(100 * model.third_quartile, top),
-            "whislo": 100 * model.minimum,
-            "whishi": min(100 * model.maximum, top),
+            "med": min(100 * model["median"], top),
+            "q1": min(100 * model["first_quartile"], top),
+            "q3": min(100 * model["third_quartile"], top),
+            "whislo": 100 * model["minimum"],
+            "whishi": min(100 * model["maximum"], top),
         }
-        for model in models.itertuples()
+        for model in models.to_dict("records")
     ]
     if boxes:
         axes.bxp(

@@ -1,4 +1,4 @@
-"""All figures of a study, as files with the tables of what they show."""
+"""Write all figures of a study as files, with the tables of what they show."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,17 +12,18 @@ from mmtjax.plot.study_strengths import plot_selection, plot_strength
 from mmtjax.plot.study_style import StudyFigure, rows_of, values_of
 from mmtjax.plot.study_thresholds import plot_resolved_strength
 from mmtjax.plot.study_workflow import plot_confidence_sphere, plot_workflow
+from mmtjax.progress import StageProgress
 from mmtjax.study.example import example_of
 from mmtjax.study.pool import pooled
 from mmtjax.study.read import Study
-from mmtjax.study.tables import StudyTables
+from mmtjax.study.report_tables import StudyTables
 
 _DOTS_PER_INCH = 300
 
 #: Density (1/mm³) and limit of the example that section 3.2 of the paper reads off Fig. 5.
 _EXAMPLE = 1e4, 0.10
 
-#: A name and what draws the figure.
+#: The name of a figure, and the function that draws it.
 Drawing = tuple[str, Callable[[], StudyFigure]]
 
 
@@ -32,9 +33,9 @@ def save_study_figures(
     directory: str | os.PathLike[str],
     *,
     formats: Sequence[str] = ("png", "pdf"),
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
 ) -> list[Path]:
-    """Draw the figures that a study, complete or not, has the models for, and write each with its data.
+    """Draw the figures for which a study, complete or not, has the models, and write each with its data.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def save_study_figures(
     tables
         Its tables.
     directory
-        Where to write; made if it is not there. Files of the same names are replaced.
+        Where to write; made if it does not exist. Files of the same names are replaced.
     formats
         Endings that matplotlib writes, without the dot.
     progress
@@ -72,11 +73,11 @@ def save_study_figures(
 
 
 def drawings_of_samples(study: Study) -> Iterator[Drawing]:
-    """Fig. 1 and 2, of a model that is made and inverted again, and Fig. 6, of the densest sample of the study."""
+    """Yield Fig. 1 and 2, of a model that is made and inverted again, and Fig. 6, of the densest sample."""
     example = example_of(study.config, library=study.library())
     yield "figure_1_workflow", lambda: plot_workflow(example)
     yield "figure_2_confidence_sphere", lambda: plot_confidence_sphere(example.solution)
-    # The largest, thinnest and densest sample that is there.
+    # The largest, thinnest and densest sample in the store.
     cells = study.cells()
     side, thickness, density = max(cells, key=lambda cell: (cell.side, -cell.thickness, cell.density))[:3]
     interval = min(cell.interval for cell in cells if cell[:3] == (side, thickness, density))
@@ -86,7 +87,7 @@ def drawings_of_samples(study: Study) -> Iterator[Drawing]:
 
 
 def drawings_of_tables(tables: StudyTables) -> Iterator[Drawing]:
-    """Fig. 3 to 5, those of the supplement, and those of sections 4.3 and 3.1.3, as far as there are models."""
+    """Yield Fig. 3 to 5, those of the supplement, and those of sections 4.3 and 3.1.3, as far as there are models."""
     sides, intervals = values_of(tables.ratios, "side"), values_of(tables.ratios, "interval")
     ends = sorted({intervals[0], intervals[-1]})
     yield "figure_3_signal_strength", lambda: plot_strength(tables.distribution)
@@ -100,17 +101,18 @@ def drawings_of_tables(tables: StudyTables) -> Iterator[Drawing]:
     if len(sides) > 1:
         for number, panels in zip(("s5", "s6"), _all_noises(tables, sides[0]), strict=False):
             yield f"figure_{number}_resolved_strength", partial(plot_resolved_strength, tables.thresholds, panels)
-    if int(tables.convergence["repeats"].max()) > 1:
+    if values_of(tables.convergence, "repeats")[-1] > 1:
         yield "convergence", lambda: plot_convergence(tables.convergence)
     if len(tables.coarse_scans):
         yield "coarse_scans", lambda: plot_coarse_scans(tables.coarse_scans)
 
 
+#: Rows of panels, each with the parameters of its models.
 Panels = list[list[dict[str, float]]]
 
 
 def _extremes(tables: StudyTables, side: float) -> Panels:
-    """A row for each thickness: the least noise at the finest interval, and the most at the coarsest."""
+    """Return a row for each thickness: least noise at the finest interval, and most noise at the coarsest one."""
     of_side = rows_of(tables.ratios, side=side)
     intervals, noises = values_of(of_side, "interval"), values_of(of_side, "noise")
     return [
@@ -123,7 +125,7 @@ def _extremes(tables: StudyTables, side: float) -> Panels:
 
 
 def _all_noises(tables: StudyTables, side: float) -> Iterator[Panels]:
-    """For each thickness a row for each interval, of a panel for each noise."""
+    """Yield the panels of each thickness: a row for each interval, a column for each noise."""
     of_side = rows_of(tables.ratios, side=side)
     for thickness in values_of(of_side, "thickness"):
         yield [

@@ -1,4 +1,6 @@
-"""What the signal strength ratio means (Out et al. 2022, Fig. 3), and what it selects (Fig. 6)."""
+"""Draw what the signal strength ratio means (Out et al. 2022, Fig. 3), and what it selects (Fig. 6)."""
+
+from typing import overload
 
 import numpy as np
 import pandas
@@ -9,27 +11,33 @@ from matplotlib.figure import Figure
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours
 from mmtjax.plot.style import BLUE, GREEN, VERMILLION, percent
-from mmtjax.selection import ssr_threshold
+from mmtjax.selection import LIMIT, PURITIES, ssr_threshold
 from mmtjax.study.pool import Pool
-from mmtjax.study.strengths import LIMIT, PURITIES
 
 #: SSR of the curves of Fig. 3a, 1/µm.
 _CURVES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
-#: Share of the grains that the example of the paper is read at.
+#: Share of the grains in the example of the paper.
 _EXAMPLE = 0.70
 
+#: Line styles of the thresholds, the strictest purity first.
 _DASHES = ("solid", (0, (6, 2)), (0, (3, 1.5)), (0, (1, 1.2)))
 
 #: Classes of the uncertainty ratio in Fig. 6.
 _EDGES = (0.0, 0.01, 0.03, 0.10, 0.30, 1.0, np.inf)
 
-#: Their places in a diverging colour map: the limit of 10 % is in its middle.
+#: Places of the classes in a diverging colour map, with the limit of 10 % in its middle.
 _SHADES = (0.0, 0.13, 0.28, 0.70, 0.85, 1.0)
 
 
+@overload
+def volume_of(ssr: float, depth: float) -> float: ...
+@overload
+def volume_of(ssr: float, depth: np.ndarray) -> np.ndarray: ...
+
+
 def volume_of(ssr: float, depth: float | np.ndarray) -> float | np.ndarray:
-    """Volume (µm³) of the grain that has this SSR (1/µm) at a depth (µm): equation 13 with d³ = 6 V / π.
+    """Return the volume (µm³) of a grain with an SSR (1/µm) at a depth (µm): equation 13 with d³ = 6 V / π.
 
     Examples
     --------
@@ -40,16 +48,16 @@ def volume_of(ssr: float, depth: float | np.ndarray) -> float | np.ndarray:
 
 
 def plot_strength(distribution: pandas.DataFrame) -> StudyFigure:
-    """Depth and volume of grains of equal SSR, and the share of the grains above an SSR for each thickness (Fig. 3).
+    """Draw depth and volume of grains of equal SSR, and the share of grains above an SSR by thickness (Fig. 3).
 
     Parameters
     ----------
     distribution
-        As `mmtjax.study.strengths.distribution_table` makes it.
+        Table of `mmtjax.study.strengths.distribution_table`.
     """
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    depth = np.linspace(1.0, distribution["thickness"].max(), 300)
+    depth = np.linspace(1.0, np.max(distribution["thickness"].to_numpy()), 300)
     for ssr, colour in zip(_CURVES, ordered_colours(len(_CURVES)), strict=True):
         left.plot(depth, volume_of(ssr, depth), color=colour, label=f"{ssr:g}")
     left.set_yscale("log")
@@ -76,8 +84,9 @@ def plot_strength(distribution: pandas.DataFrame) -> StudyFigure:
             f"{at:.2g}", (at, 3 + 9 * number), xytext=(4, 0), textcoords="offset points", color=colour, fontsize="small"
         )
     right.set_xscale("log")
-    tails = (distribution["share"] >= 0.999) | (distribution["share"] <= 0.001)
-    middle = distribution["ssr"] if tails.all() else distribution["ssr"][~tails]
+    share, ssr = distribution["share"].to_numpy(), distribution["ssr"].to_numpy()
+    tails = (share >= 0.999) | (share <= 0.001)
+    middle = ssr if np.all(tails) else ssr[~tails]
     right.set_xlim(middle.min() / 2, middle.max() * 2)
     right.set_ylim(0, 102)
     right.set_xlabel("SSR (1/µm)")
@@ -92,7 +101,7 @@ def plot_strength(distribution: pandas.DataFrame) -> StudyFigure:
 
 
 def plot_selection(pool: Pool, *, noise: float) -> StudyFigure:
-    """Depth and volume of all grains of a model, coloured by their ratio, with the SSR thresholds (Fig. 6).
+    """Draw depth and volume of all grains of a model, coloured by their ratio, with the SSR thresholds (Fig. 6).
 
     Parameters
     ----------
@@ -148,17 +157,18 @@ def plot_selection(pool: Pool, *, noise: float) -> StudyFigure:
 
 
 def _draw_selections(axes: Axes, pool: Pool, ratio: np.ndarray) -> None:
+    """Draw the line of each threshold, above which its share of the grains is resolved."""
     depth = np.linspace(0.3, float(pool.depth.max()) * 1.02, 300)
     for purity, dashes in zip(PURITIES, _DASHES, strict=True):
         found = ssr_threshold(pool.signal_strength_ratio, ratio, LIMIT, purity)
-        if np.isfinite(found.ssr):
+        if np.isfinite(found.value):
             axes.plot(
                 depth,
-                volume_of(found.ssr, depth),
+                volume_of(found.value, depth),
                 color="black",
                 linewidth=1.6,
                 linestyle=dashes,
-                label=f"{percent(purity)} pure: SSR ≥ {found.ssr:.2g}/µm, {found.selected} grains, "
+                label=f"{percent(purity)} pure: SSR ≥ {found.value:.2g}/µm, {found.selected} grains, "
                 f"{percent(round(found.recovered, 3))} of the good",
             )
         else:

@@ -1,4 +1,4 @@
-"""What the figures of a study share: what a figure is, its words, and colours in an order that grey prints keep."""
+"""A figure of a study with its data and caption, and the text and colours that such figures share."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,24 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+#: Red, green, blue and opacity, 0 to 1.
+Colour = tuple[float, float, float, float]
+
 
 class StudyFigure(NamedTuple):
-    """A figure, the numbers that it shows (units in ``attrs["units"]``), what it is, and further tables by name."""
+    """A figure with the numbers that it shows.
+
+    Attributes
+    ----------
+    figure
+        The figure.
+    data
+        The numbers that it shows, with units in ``attrs["units"]``.
+    caption
+        What it shows.
+    others
+        Further tables by name.
+    """
 
     figure: Figure
     data: pandas.DataFrame
@@ -18,13 +33,13 @@ class StudyFigure(NamedTuple):
     others: tuple[tuple[str, pandas.DataFrame], ...] = ()
 
 
-def ordered_colours(count: int) -> list[tuple[float, float, float, float]]:
-    """Colours from dark to light for values in order, which colour-blind readers tell apart."""
+def ordered_colours(count: int) -> list[Colour]:
+    """Return colours from dark to light for values in order, which colour-blind readers and grey prints tell apart."""
     return [tuple(colour) for colour in colormaps["cividis"](np.linspace(0.0, 0.92, max(count, 2)))][:count]
 
 
 def letter(axes: Axes, number: int, text: str) -> None:
-    """Title of a panel, with its letter.
+    """Set the title of a panel, with its letter.
 
     Examples
     --------
@@ -37,21 +52,22 @@ def letter(axes: Axes, number: int, text: str) -> None:
 
 
 def repeats_of(table: pandas.DataFrame) -> str:
-    """How many repeats the models of a table have, in words.
+    """Return how many repeats the models of a table have, in words.
 
     Examples
     --------
     >>> repeats_of(pandas.DataFrame({"repeats": [15, 15]})), repeats_of(pandas.DataFrame({"repeats": [1, 15]}))
     ('15 repeats', '1 to 15 repeats')
     """
-    fewest, most = int(table["repeats"].min()), int(table["repeats"].max())
+    repeats = table["repeats"].to_numpy()
+    fewest, most = int(np.min(repeats)), int(np.max(repeats))
     if fewest == most:
         return f"{most} repeat" + "s" * (most != 1)
     return f"{fewest} to {most} repeats"
 
 
 def thousands(density: float) -> str:
-    """A density in thousands of grains per mm³, as the paper writes it.
+    """Return a density in thousands of grains per mm³, as the paper writes it.
 
     Examples
     --------
@@ -62,15 +78,15 @@ def thousands(density: float) -> str:
 
 
 def rows_of(table: pandas.DataFrame, **values: float) -> pandas.DataFrame:
-    """Rows of `table` that have these values, with its units."""
+    """Return the rows of a table that have given values of some columns, with its units."""
     chosen = np.ones(len(table), bool)
     for name, value in values.items():
         chosen &= np.isclose(table[name], value, rtol=1e-9, atol=0)
-    picked = table[chosen].reset_index(drop=True)
-    picked.attrs = table.attrs
-    return picked
+    rows = pandas.DataFrame(table[chosen]).reset_index(drop=True)
+    rows.attrs = table.attrs
+    return rows
 
 
 def values_of(table: pandas.DataFrame, column: str) -> list[float]:
-    """The distinct values of a column, in order."""
+    """Return the distinct values of a column, in ascending order."""
     return sorted(float(value) for value in set(table[column]))

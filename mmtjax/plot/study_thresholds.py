@@ -1,4 +1,4 @@
-"""SSR that is resolved, against grain density (Out et al. 2022, Fig. 5, S5 and S6)."""
+"""Draw the SSR above which grains are resolved against grain density (Out et al. 2022, Fig. 5, S5 and S6)."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
 from mmtjax.plot.style import VERMILLION, percent
-from mmtjax.study.strengths import CRITERION
+from mmtjax.selection import PURITY
 
 #: Marks of the limits in the order of the paper: circle, triangle up, triangle down, cross, star.
 _MARKERS = ("o", "^", "v", "X", "*")
 
-#: Fewer selected grains than this have no violator among them: a single grain decides where the threshold lies.
-_FEW = round(1 / (1 - CRITERION))
+#: Fewer selected grains than this include no violator: a single grain decides where the threshold lies.
+_FEW = round(1 / (1 - PURITY))
 
 
 def plot_resolved_strength(
@@ -24,7 +24,7 @@ def plot_resolved_strength(
     *,
     example: tuple[float, float] | None = None,
 ) -> StudyFigure:
-    """Smallest SSR above which 99 % of the grains are within a limit, against density; a line for each limit.
+    """Draw the smallest SSR above which 99 % of the grains are within a limit, against density, for each limit.
 
     Points are missing where no SSR has that purity, and hollow where fewer than 100 grains are selected: a single grain
     more or less would move them.
@@ -32,19 +32,19 @@ def plot_resolved_strength(
     Parameters
     ----------
     thresholds
-        As `mmtjax.study.strengths.threshold_table` makes it.
+        Table of `mmtjax.study.strengths.threshold_table`.
     panels
         Rows of panels, each with the ``side``, ``thickness``, ``interval`` and ``noise`` of its models.
     example
-        Density (1/mm³) and limit of a point that is read off in the first row of panels, where they have it.
+        Density (1/mm³) and limit of a point whose SSR is shown in the first row of panels, where they have it.
 
     Raises
     ------
     ValueError
         If no panel has a model.
     """
-    at_criterion = rows_of(thresholds, purity=CRITERION)
-    shown = pandas.concat([rows_of(at_criterion, **panel) for row in panels for panel in row], ignore_index=True)
+    pure = rows_of(thresholds, purity=PURITY)
+    shown = pandas.concat([rows_of(pure, **panel) for row in panels for panel in row], ignore_index=True)
     if shown.empty:
         raise ValueError("the table has no model of any of the panels")
     shown.attrs = thresholds.attrs
@@ -54,12 +54,12 @@ def plot_resolved_strength(
     places = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     densities, limits = values_of(shown, "density"), values_of(shown, "limit")
     for number, (axes, panel) in enumerate(zip(places.flat, [panel for row in panels for panel in row], strict=True)):
-        _draw_limits(axes, rows_of(at_criterion, **panel), limits, densities)
+        _draw_limits(axes, rows_of(pure, **panel), limits, densities)
         name = f"{panel['noise']:g} nT, every {panel['interval']:g} µm"
         letter(axes, number, name if columns > 2 else f"{panel['thickness']:g} µm thick, {name}")
     if example is not None:
         for axes, panel in zip(places[0], panels[0], strict=True):
-            _read_off(axes, rows_of(at_criterion, **panel, density=example[0], limit=example[1]))
+            _mark_point(axes, rows_of(pure, **panel, density=example[0], limit=example[1]))
     for axes in places[-1]:
         axes.set_xlabel("grain density (10³/mm³)")
     for axes in places[:, 0]:
@@ -72,7 +72,7 @@ def plot_resolved_strength(
         sample += f", {first['thickness']:g} µm thick"
     figure.suptitle(f"{sample}, {repeats_of(shown)}", fontsize="medium")
     caption = (
-        f"Smallest SSR above which {percent(CRITERION)} of the grains have at most the uncertainty ratio of the line, "
+        f"Smallest SSR above which {percent(PURITY)} of the grains have at most the uncertainty ratio of the line, "
         f"by grain density, {sample}. {repeats_of(shown).capitalize()} of each model; points are missing where "
         f"there is no such SSR, and hollow where they rest on fewer than {_FEW} selected grains."
     )
@@ -82,6 +82,7 @@ def plot_resolved_strength(
 
 
 def _draw_limits(axes: Axes, models: pandas.DataFrame, limits: list[float], densities: list[float]) -> None:
+    """Draw a line for each limit."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     colours = ordered_colours(len(limits))
@@ -96,9 +97,11 @@ def _draw_limits(axes: Axes, models: pandas.DataFrame, limits: list[float], dens
     axes.grid(axis="y", color="0.9", linewidth=0.6)
 
 
-def _read_off(axes: Axes, model: pandas.DataFrame) -> None:
-    """Dotted lines from a point to both axes, with its SSR."""
-    for density, ssr in model[np.isfinite(model["ssr"])][["density", "ssr"]].itertuples(index=False):
+def _mark_point(axes: Axes, model: pandas.DataFrame) -> None:
+    """Draw dotted lines from a point to both axes, with its SSR."""
+    for density, ssr in model[["density", "ssr"]].to_numpy():
+        if not np.isfinite(ssr):
+            continue
         left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
         axes.plot([left, density, density], [ssr, ssr, bottom], color=VERMILLION, linestyle=":", linewidth=1.4)
         axes.annotate(

@@ -1,12 +1,12 @@
-"""The method in pictures: a sample with its maps (Out et al. 2022, Fig. 1), and the confidence sphere (Fig. 2)."""
+"""Draw the method: a sample with its maps (Out et al. 2022, Fig. 1), and the confidence sphere (Fig. 2)."""
 
 import numpy as np
 import pandas
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.study_style import StudyFigure, letter
@@ -14,23 +14,23 @@ from mmtjax.plot.style import BLUE, VERMILLION, percent
 from mmtjax.sources.faces import surface_faces
 from mmtjax.study.example import Example
 
-#: Share of the sensors that the colours of a map resolve.
+#: Share of the sensors within the range of colours of a map.
 _RESOLVED = 0.98
 
-#: Draws of the bootstrap, as in section 2.2.2, and how many of them are drawn as points.
+#: Number of draws of the bootstrap, as in section 2.2.2, and of those that are shown as points.
 _DRAWS, _SHOWN = 10_000, 2_000
 
-#: The ratio of the grain of Fig. 2: its cloud of vectors and its own vector both show.
+#: Ratio of the grain of Fig. 2, at which the cloud of vectors and the vector itself are both visible.
 _RATIO = 0.30
 
 
 def plot_workflow(example: Example) -> StudyFigure:
-    """The grains of a model in three dimensions, its map, the forward map of the solution, and the residual (Fig. 1).
+    """Draw the grains of a model in space, its map, the forward map of the solution and the residual (Fig. 1).
 
-    The tables are of the maps (the forward map is the sum of measured map and residual), and of the grains.
+    The tables hold the maps (the forward map is the sum of measured map and residual) and the grains.
     """
     solution, side = example.solution, example.geometry.side
-    # Maps are square: an automatic layout leaves the colour bar of c as far away as the panel above it is wide.
+    # An automatic layout would leave a gap as wide as the panel above between the square map c and its colour bar.
     figure = Figure(figsize=(10.4, 8.1))
     grid = figure.add_gridspec(
         2,
@@ -44,9 +44,10 @@ def plot_workflow(example: Example) -> StudyFigure:
         hspace=0.25,
     )
     places = ((0, 3), (1, 0), (1, 3))
-    panels = [figure.add_subplot(grid[0, 0], projection="3d"), *(figure.add_subplot(grid[place]) for place in places)]
+    space = figure.add_subplot(grid[0, 0], projection="3d")
+    panels = [figure.add_subplot(grid[place]) for place in places]
     bars = [figure.add_subplot(grid[row, column + 1]) for row, column in places]
-    _draw_grains(panels[0], example)
+    _draw_grains(space, example)
     measured, forward = np.asarray(solution.scan.field), np.asarray(solution.forward)
     # The paper subtracts the original field from the forward field.
     residual = forward - measured
@@ -57,35 +58,34 @@ def plot_workflow(example: Example) -> StudyFigure:
             (measured / 1e3, "µT", strongest, f"field with {noise:g} nT of noise"),
             (forward / 1e3, "µT", strongest, "forward field of the solution"),
             (residual, "nT", float(np.quantile(np.abs(residual), _RESOLVED)), "forward field minus field"),
-        ),
-        start=1,
+        )
     ):
         axes = panels[number]
         image = axes.imshow(values, origin="lower", extent=(0, side, 0, side), cmap="RdBu_r", vmin=-end, vmax=end)
-        figure.colorbar(image, cax=bars[number - 1], label=f"Bz ({unit})", extend="both")
+        figure.colorbar(image, cax=bars[number], label=f"Bz ({unit})", extend="both")
         axes.set_xlabel("x (µm)")
         axes.set_ylabel("y (µm)")
-        letter(axes, number, name)
-    letter(panels[0], 0, f"{len(solution.grains)} grains of {side:g} × {side:g} × {example.geometry.thickness:g} µm³")
+        letter(axes, number + 1, name)
+    letter(space, 0, f"{len(solution.grains)} grains of {side:g} × {side:g} × {example.geometry.thickness:g} µm³")
     y, x = np.meshgrid(np.asarray(solution.scan.grid.y), np.asarray(solution.scan.grid.x), indexing="ij")
     maps = pandas.DataFrame({"x": x.ravel(), "y": y.ravel(), "field": measured.ravel(), "residual": residual.ravel()})
     maps = maps.round({"field": 1, "residual": 1})
     maps.attrs["units"] = {"x": "µm", "y": "µm", "field": "nT", "residual": "nT"}
     caption = (
-        f"Workflow of a model of {example.geometry.density:g} grains/mm³: a) its grains, each of a colour, below the "
-        f"plane of the sensors; b) the field with noise of {noise:g} nT; c) the forward field of the magnetizations "
-        "that the inversion gives; d) what is left of it without the field of b."
+        f"Workflow of a model of {example.geometry.density:g} grains/mm³: a) its grains, each in its own colour, below "
+        f"the plane of the sensors; b) the field with noise of {noise:g} nT; c) the forward field of the solved "
+        "magnetizations; d) the forward field minus the field of b."
     )
     return StudyFigure(figure, maps, caption, (("grains", _grain_table(example)),))
 
 
 def plot_confidence_sphere(solution: Solution, *, seed: int = 2022) -> StudyFigure:
-    """Draws from the covariance of one grain, the sphere that holds 95 % of them, and the norms in order (Fig. 2).
+    """Draw vectors from the covariance of one grain, the sphere that holds 95 % of them, and their norms (Fig. 2).
 
     Parameters
     ----------
     solution
-        What `mmtjax.invert` returns; the grain with a ratio next to 30 % is shown.
+        Result of `mmtjax.invert`; the grain whose ratio is nearest to 30 % is shown.
     seed
         Seed of the draws.
     """
@@ -129,9 +129,10 @@ def plot_confidence_sphere(solution: Solution, *, seed: int = 2022) -> StudyFigu
     return StudyFigure(figure, data, caption)
 
 
-def _draw_grains(axes: Axes, example: Example) -> None:
+def _draw_grains(axes: Axes3D, example: Example) -> None:
+    """Draw the surfaces of the grains in the outline of the sample."""
     faces = surface_faces(example.solution.grains)
-    # Neighbours in number should differ in colour: steps by the golden ratio do.
+    # Steps by the golden ratio give grains of successive numbers different colours.
     shades = colormaps["turbo"](np.arange(len(example.solution.grains)) * 0.6180339887 % 1.0)
     axes.add_collection3d(
         Poly3DCollection(
@@ -151,21 +152,24 @@ def _draw_grains(axes: Axes, example: Example) -> None:
         axes.plot(rim[:, 0], rim[:, 1], np.full(5, level), color="0.2", linewidth=0.9, linestyle=style)
     for x, y in rim[:4]:
         axes.plot([x, x], [y, y], [-thickness, height], color="0.2", linewidth=0.6, linestyle="dotted")
-    # The sample is zoomed to fill its panel, and reaches beyond the rectangle that the layout knows of.
+    # The sample is enlarged to fill its panel, and reaches beyond the rectangle that the layout knows.
     for artist in (*axes.collections, *axes.lines):
         artist.set(clip_on=False, in_layout=False)
     axes.set_xlim(0, side)
     axes.set_ylim(0, side)
     axes.set_zlim(-thickness, max(height, 0.0))
-    axes.set_box_aspect((side, side, thickness), zoom=1.3 if thickness < side / 2 else 0.95)
+    zoom = 1.3 if thickness < side / 2 else 0.95
+    # The type is inferred from the default, 1.
+    axes.set_box_aspect((side, side, thickness), zoom=zoom)  # pyright: ignore[reportArgumentType]
     axes.view_init(elev=28, azim=-55)
     axes.set_xlabel("x (µm)")
     axes.set_ylabel("y (µm)")
     axes.set_zlabel("z (µm)")
-    axes.set_zticks([-thickness, 0])
+    axes.zaxis.set_ticks([-thickness, 0])
 
 
-def _draw_sphere(axes: Axes, mean: np.ndarray, error: np.ndarray, radius: float) -> None:
+def _draw_sphere(axes: Axes3D, mean: np.ndarray, error: np.ndarray, radius: float) -> None:
+    """Draw vectors about their mean, with the sphere that holds most of them."""
     inside = np.linalg.norm(error, axis=1) <= radius
     for members, colour, name in ((inside, BLUE, "inside"), (~inside, VERMILLION, "outside")):
         axes.scatter(*(mean + error[members]).T, s=2, color=colour, alpha=0.4, rasterized=True, label=name)
@@ -178,7 +182,8 @@ def _draw_sphere(axes: Axes, mean: np.ndarray, error: np.ndarray, radius: float)
     half = np.ptp(reach, axis=0).max() / 2
     for place, centre in zip((axes.set_xlim, axes.set_ylim, axes.set_zlim), middle, strict=True):
         place(centre - half, centre + half)
-    axes.set_box_aspect((1, 1, 1), zoom=0.85)
+    # The type is inferred from the default, 1.
+    axes.set_box_aspect((1, 1, 1), zoom=0.85)  # pyright: ignore[reportArgumentType]
     axes.set_xlabel("Mx (kA/m)")
     axes.set_ylabel("My (kA/m)")
     axes.set_zlabel("Mz (kA/m)")
@@ -186,6 +191,7 @@ def _draw_sphere(axes: Axes, mean: np.ndarray, error: np.ndarray, radius: float)
 
 
 def _grain_table(example: Example) -> pandas.DataFrame:
+    """Return one row per grain with its true and its solved magnetization."""
     solution = example.solution
     solved = np.asarray(solution.magnetization)
     table = pandas.DataFrame(np.asarray(solution.grains.position), columns=["x", "y", "z"])

@@ -8,10 +8,16 @@ from jaxtyping import Float
 from rich.table import Table
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.ratios import ssr_thresholds, statistic_thresholds
 from mmtjax.plot.style import percent
 from mmtjax.prior import Prior
-from mmtjax.selection import SsrThreshold, StatisticThreshold, probability_within_limit
+from mmtjax.selection import (
+    PURITIES,
+    SMALLER_IS_BETTER,
+    Threshold,
+    probability_within_limit,
+    thresholds_by_purity,
+    trusted_ratio,
+)
 from mmtjax.units import MAGNETITE_SATURATION
 
 _LIMITS = (0.01, 0.05, 0.10, 0.20, 1.00)
@@ -51,11 +57,13 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
         rows[estimate.unknowns.name] = f"{estimate}, standard deviations"
     if not solution.is_gaussian:
         rows["confidence spheres"] = "by bootstrap, for errors are not normal at a bound"
-    beside = statistic_thresholds(solution, limit=limit)
-    for purity, threshold in ssr_thresholds(solution, limit=limit).items():
+    statistics = {name: np.asarray(getattr(solution, name)) for name in SMALLER_IS_BETTER}
+    by_trust = trusted_ratio(ratio, reduced_chi_square=excess, beyond_saturation=solution.beyond_saturation)
+    found = thresholds_by_purity(statistics, by_trust, limit=limit)
+    for purity in reversed(PURITIES):
         trusted = f"{percent(purity)} are trusted"
-        rows[f"SSR above which {trusted}"] = _choice(threshold, f"{threshold.ssr:.3g} 1/µm")
-        crowded, expected = (beside[name][purity] for name in ("crowded_signal_strength", "expected_uncertainty_ratio"))
+        strength, crowded, expected = (found[name][purity] for name in SMALLER_IS_BETTER)
+        rows[f"SSR above which {trusted}"] = _choice(strength, f"{strength.value:.3g} 1/µm")
         rows[f"crowded, above which {trusted}"] = _choice(crowded, f"{crowded.value:.3g}")
         rows[f"expected, below which {trusted}"] = _choice(expected, f"{expected.value:.3g}")
     rows["computed on"] = f"{jax.default_backend()}, float64"
@@ -79,7 +87,7 @@ def _of_prior(prior: Prior | Mapping[str, Prior]) -> str:
     return f"{prior} A/m"
 
 
-def _choice(found: SsrThreshold | StatisticThreshold, value: str) -> str:
+def _choice(found: Threshold, value: str) -> str:
     if not found.selected:
         return "none"
     return f"{value}: {found.selected} grains, {percent(round(found.recovered, 3))} of the trusted"

@@ -1,4 +1,4 @@
-"""Which grains to believe: statistics that are known without a scan, and thresholds on them."""
+"""Select the grains to believe: statistics that are known without a scan, and thresholds on them."""
 
 from mmtjax.selection.statistics import LEARNED_FORMULA as LEARNED_FORMULA
 from mmtjax.selection.statistics import StrengthFormula as StrengthFormula
@@ -8,7 +8,12 @@ from mmtjax.selection.statistics import expected_uncertainty_ratio as expected_u
 from mmtjax.selection.statistics import log_crowded_strength as log_crowded_strength
 from mmtjax.selection.statistics import probability_within_limit as probability_within_limit
 from mmtjax.selection.statistics import signal_strength_ratio as signal_strength_ratio
-from mmtjax.selection.thresholds import SsrThreshold as SsrThreshold
-from mmtjax.selection.thresholds import StatisticThreshold as StatisticThreshold
+from mmtjax.selection.thresholds import Threshold as Threshold
 from mmtjax.selection.thresholds import ssr_threshold as ssr_threshold
 from mmtjax.selection.thresholds import statistic_threshold as statistic_threshold
+from mmtjax.selection.trust import LIMIT as LIMIT
+from mmtjax.selection.trust import PURITIES as PURITIES
+from mmtjax.selection.trust import PURITY as PURITY
+from mmtjax.selection.trust import SMALLER_IS_BETTER as SMALLER_IS_BETTER
+from mmtjax.selection.trust import thresholds_by_purity as thresholds_by_purity
+from mmtjax.selection.trust import trusted_ratio as trusted_ratio

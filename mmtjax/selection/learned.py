@@ -1,4 +1,4 @@
-"""Exponents of a formula for the signal strength of a grain among its neighbours, learned by gradient from samples."""
+"""Learn the exponents of the crowded signal strength by gradient from samples whose resolved grains are known."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -11,27 +11,25 @@ import optax
 from jaxtyping import Array, Float
 
 from mmtjax.precision import require_float64
-from mmtjax.selection import StrengthFormula, crowding, log_crowded_strength
 from mmtjax.selection.smooth_thresholds import selection_loss
+from mmtjax.selection.statistics import AnyArray, StrengthFormula, crowding, log_crowded_strength
 
-AnyArray = np.ndarray | jax.Array
-
-#: What to make small: the share of the resolved grains that a pure selection loses, or the error of a logistic
-#: regression of whether a grain is resolved.
+#: Loss that learning makes small: the share of the resolved grains that a pure selection loses, or the error of a
+#: logistic regression of whether a grain is resolved.
 Loss = Literal["recovery", "ranking"]
 
-#: Where the learning starts: about the exponents of volume and depth that a dipole among others has.
+#: Formula that learning starts from: about the exponents of volume and depth that a dipole among others has.
 _START = StrengthFormula(volume=0.7, depth=5.0, crowding=1.0, reach=0.5)
 
-#: First step, and the widths of the edges of the selection at the first and the last step, decades.
+#: Size of the first step, and width of the edges of the selection at the first and the last step, decades.
 _STEP, _FIRST, _LAST = 0.05, 0.4, 0.04
 
-#: Loss for each unit of purity that is lacking: smaller than that for a threshold alone, whose descent may jump.
+#: Loss for each unit of missing purity: smaller than for a threshold alone, whose descent may jump.
 _PENALTY = 20.0
 
 
 class SampleGrains(NamedTuple):
-    """What a formula is learned from: the grains of one sample.
+    """The grains of one sample, as a formula is learned from them.
 
     Attributes
     ----------
@@ -49,8 +47,8 @@ class SampleGrains(NamedTuple):
     resolved: Float[AnyArray, " grain"]
 
 
-class _Knobs(NamedTuple):
-    """What is varied: the exponents, the logarithm of the reach, and the threshold in decades."""
+class _Variables(NamedTuple):
+    """The variables of the optimization: exponents, logarithm of the reach, and the threshold in decades."""
 
     volume: Array
     depth: Array
@@ -59,8 +57,19 @@ class _Knobs(NamedTuple):
     threshold: Array
 
 
-def decades_of(samples: Sequence[SampleGrains], formula: StrengthFormula) -> Float[Array, " pooled"]:
-    """Decimal logarithms of the strengths of all grains by a formula, each among those of its own sample.
+def decades_of(
+    samples: Sequence[SampleGrains], formula: StrengthFormula, *, crowded: bool = True
+) -> Float[Array, " pooled"]:
+    """Return the decimal logarithms of the strengths of the grains of all samples by a formula.
+
+    Parameters
+    ----------
+    samples
+        The samples; each grain has its neighbours in its own sample.
+    formula
+        The exponents.
+    crowded
+        Whether neighbours count.
 
     Examples
     --------
@@ -68,17 +77,10 @@ def decades_of(samples: Sequence[SampleGrains], formula: StrengthFormula) -> Flo
     >>> decades_of([sample], StrengthFormula(volume=1.0, depth=3.0, crowding=1.0, reach=0.5)).round(9).tolist()
     [-3.0]
     """
-    neighbours = [crowding(sample.position, sample.depth, reach=formula.reach) for sample in samples]
-    return _decades(samples, neighbours, formula)
-
-
-def _decades(
-    samples: Sequence[SampleGrains], neighbours: Sequence[AnyArray], formula: StrengthFormula
-) -> Float[Array, " pooled"]:
-    strengths = [
-        log_crowded_strength(sample.volume, sample.depth, neighbours=beside, formula=formula)
-        for sample, beside in zip(samples, neighbours, strict=True)
-    ]
+    strengths = []
+    for sample in samples:
+        near = crowding(sample.position, sample.depth, reach=formula.reach) if crowded else jnp.zeros(len(sample.depth))
+        strengths.append(log_crowded_strength(sample.volume, sample.depth, neighbours=near, formula=formula))
     return jnp.concatenate(strengths) / jnp.log(10.0)
 
 
@@ -90,7 +92,7 @@ def learn_formula(
     crowded: bool = True,
     steps: int = 200,
 ) -> StrengthFormula:
-    """Exponents of ``V^a / (R^b (1 + N)^c)`` by which a threshold selects resolved grains best.
+    """Learn the exponents of ``V^a / (R^b (1 + N)^c)`` by which a threshold selects resolved grains best.
 
     Parameters
     ----------
@@ -99,19 +101,19 @@ def learn_formula(
     purity
         Share of the selected grains that must be resolved.
     loss
-        ``"recovery"`` makes `mmtjax.selection.smooth_thresholds.selection_loss` small, over exponents and threshold
-        together and with ever sharper edges; ``"ranking"`` is logistic regression.
+        ``"recovery"`` minimizes `mmtjax.selection.smooth_thresholds.selection_loss` over exponents and threshold
+        together, with ever sharper edges; ``"ranking"`` is logistic regression.
     crowded
-        Whether neighbours count; without, c is 0.
+        Whether neighbours count; if not, c is 0.
     steps
-        Steps of optax's Adam.
+        Number of steps of optax's Adam.
 
     Raises
     ------
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        If no grain is resolved, or all are: there is nothing to learn.
+        If no grain is resolved, or all are: then there is nothing to learn.
 
     Examples
     --------
@@ -133,44 +135,40 @@ def learn_formula(
         )
     start = _START if crowded else _START._replace(crowding=0.0)
     # Half of the grains are selected at first, so that the threshold has a slope.
-    threshold = jnp.median(decades_of(samples, start))
-    # Strong types: an update of a weak one would change what is compiled.
-    knobs = _Knobs(*(jnp.asarray(value, jnp.float64) for value in (*start[:3], np.log(start.reach), threshold)))
+    threshold = jnp.median(decades_of(samples, start, crowded=crowded))
+    # Strong types: an update of a weakly typed variable would be compiled anew.
+    variables = _Variables(*(jnp.asarray(value, jnp.float64) for value in (*start[:3], np.log(start.reach), threshold)))
     optimizer = optax.adam(optax.cosine_decay_schedule(_STEP, steps))
-    memory = optimizer.init(knobs)
+    state = optimizer.init(variables)
     for step in range(steps):
         width = _FIRST * (_LAST / _FIRST) ** (step / steps)
-        slope = _slope(knobs, list(samples), resolved, jnp.asarray(purity), jnp.asarray(width), loss, crowded)
-        move, memory = optimizer.update(slope, memory)
-        knobs = optax.apply_updates(knobs, move)
-    return StrengthFormula(*(float(value) for value in _formula(knobs)))
+        slope = _gradient(variables, list(samples), resolved, jnp.asarray(purity), jnp.asarray(width), loss, crowded)
+        update, state = optimizer.update(slope, state)
+        variables = eqx.apply_updates(variables, update)
+    return StrengthFormula(*(float(value) for value in _formula(variables)))
 
 
 @eqx.filter_jit
-def _slope(
-    knobs: _Knobs,
+def _gradient(
+    variables: _Variables,
     samples: list[SampleGrains],
     resolved: Float[Array, " pooled"],
     purity: Float[Array, ""],
     width: Float[Array, ""],
-    loss: str,
+    loss: Loss,
     crowded: bool,
-) -> _Knobs:
-    def lost(knobs: _Knobs) -> Array:
-        formula = _formula(knobs)
-        if crowded:
-            decades = decades_of(samples, formula)
-        else:
-            decades = _decades(samples, [jnp.zeros(len(sample.depth)) for sample in samples], formula)
+) -> _Variables:
+    def loss_of(variables: _Variables) -> Float[Array, ""]:
+        decades = decades_of(samples, _formula(variables), crowded=crowded)
         if loss == "ranking":
-            above = (decades - knobs.threshold) * jnp.log(10.0)
+            above = (decades - variables.threshold) * jnp.log(10.0)
             return jnp.mean(jax.nn.softplus(jnp.where(resolved > 0, -above, above)))
         return selection_loss(
-            knobs.threshold, decades, resolved=resolved, purity=purity, smoothing=width, penalty=_PENALTY
+            variables.threshold, decades, resolved=resolved, purity=purity, smoothing=width, penalty=_PENALTY
         )
 
-    return jax.grad(lost)(knobs)
+    return jax.grad(loss_of)(variables)
 
 
-def _formula(knobs: _Knobs) -> StrengthFormula:
-    return StrengthFormula(knobs.volume, knobs.depth, knobs.crowding, jnp.exp(knobs.log_reach))
+def _formula(variables: _Variables) -> StrengthFormula:
+    return StrengthFormula(variables.volume, variables.depth, variables.crowding, jnp.exp(variables.log_reach))

@@ -1,38 +1,39 @@
-"""Thresholds by gradient: purity and recovery of a selection as smooth functions of the threshold and of the statistic.
+"""Find thresholds by gradient: purity and recovery as smooth functions of the threshold and of the statistic.
 
-The exact search is `mmtjax.statistic_threshold`. What is here agrees with it as the smoothing vanishes, and has
-derivatives with respect to the threshold, to the statistic of every grain, and to how well each is resolved.
+The exact search is `mmtjax.statistic_threshold`. The functions of this module agree with it as the smoothing vanishes,
+and have derivatives with respect to the threshold, the statistic of every grain, and how well each grain is resolved.
 """
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from mmtjax.precision import float64_array, require_float64
+from mmtjax.precision import require_float64
+from mmtjax.selection.statistics import AnyArray, Number
+from mmtjax.selection.thresholds import GrainValues, check_limit, check_purity, grain_arrays
 
-AnyArray = np.ndarray | jax.Array
-Number = float | Float[AnyArray, ""]
-
-#: Loss of a selection for each unit of purity that it lacks. A single grain beyond the limit, of a thousand, may be all
-#: that keeps a tenth of the resolved ones out: only a heavier penalty than a hundred makes the purity a constraint.
+#: Loss for each unit of purity that a selection lacks. A single grain beyond the limit, of a thousand, may be all that
+#: excludes a tenth of the resolved ones: only a penalty above a hundred makes the purity a constraint.
 PENALTY = 1000.0
 
-#: Smoothing of the first and the last step of `find_smooth_threshold`, decades; its steps and its starts.
+#: Smoothing of the first and the last step of `find_smooth_threshold`, decades; number of its steps and its starts.
 _FIRST, _LAST, _STEPS, _STARTS = 0.5, 2e-3, 300, 3
 
-#: The same for its second descents, and how far about the result of the first ones they start, decades.
+#: Smoothing and number of steps of the second descents, and their starts relative to the result of the first ones,
+#: decades.
 _NARROW, _AGAIN, _AROUND = 0.01, 80, np.linspace(-0.2, 0.2, 41)
 
-#: Move of a step relative to the smoothing.
+#: Size of a step relative to the smoothing.
 _STRIDE = 0.3
 
 
 class SmoothSelection(NamedTuple):
-    """What a selection with soft edges keeps.
+    """Purity and recovery of a selection with soft edges.
 
     Attributes
     ----------
@@ -52,9 +53,9 @@ class SmoothThreshold(NamedTuple):
     Attributes
     ----------
     value
-        In the unit of the statistic.
+        The threshold, in the unit of the statistic.
     purity, recovered
-        Of the selection with soft edges.
+        Purity and recovery of the selection with soft edges.
     smoothing
         Width of the edges, decades.
     """
@@ -65,6 +66,7 @@ class SmoothThreshold(NamedTuple):
     smoothing: float
 
     def __float__(self) -> float:
+        """Return the threshold."""
         return self.value
 
 
@@ -75,14 +77,14 @@ def smooth_selection(
     resolved: Float[AnyArray, " grain"],
     smoothing: Number,
 ) -> SmoothSelection:
-    """Purity and recovery of a selection in which a grain takes part by a sigmoid of its distance from the threshold.
+    """Return purity and recovery of a selection whose weights are sigmoids of the distance from the threshold.
 
     Parameters
     ----------
     threshold, statistic
-        Decimal logarithms; large is good.
+        Decimal logarithms; large values are the good ones.
     resolved
-        How far each grain counts as resolved: 1 or 0, or what lies between, as of `mmtjax.probability_within_limit`.
+        How far each grain counts as resolved: 0, 1 or a probability, as of `mmtjax.probability_within_limit`.
     smoothing
         Width of the sigmoid, decades.
 
@@ -93,7 +95,7 @@ def smooth_selection(
     >>> round(float(found.purity), 6), round(float(found.recovered), 6)
     (1.0, 1.0)
     """
-    # The share of a sum of weights that all underflow is that of the largest ones: softmax keeps it finite.
+    # Where all weights underflow, the share is that of the largest ones: softmax keeps it finite.
     log_weight = jax.nn.log_sigmoid((statistic - threshold) / smoothing)
     purity = jnp.sum(jax.nn.softmax(log_weight) * resolved)
     return SmoothSelection(purity, jnp.sum(jnp.exp(log_weight) * resolved) / jnp.sum(resolved))
@@ -108,7 +110,7 @@ def selection_loss(
     smoothing: Number,
     penalty: Number = PENALTY,
 ) -> Float[Array, ""]:
-    """Share of the resolved grains that a selection loses, plus a penalty for the purity that it lacks.
+    """Return the share of the resolved grains that a selection loses, plus a penalty for the purity that it lacks.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def selection_loss(
     purity
         Share of the selected grains that must be resolved.
     penalty
-        Loss for each unit of purity that is lacking.
+        Loss for each unit of missing purity.
 
     Examples
     --------
@@ -131,27 +133,28 @@ def selection_loss(
 
 
 def find_smooth_threshold(
-    statistic: object,
-    ratio: object,
+    statistic: GrainValues,
+    ratio: GrainValues,
     *,
-    limit: float | int = 0.10,
-    purity: float | int = 0.99,
+    limit: float = 0.10,
+    purity: float = 0.99,
     smaller_is_better: bool = False,
     smoothing: float = _LAST,
 ) -> SmoothThreshold:
-    """Threshold on a statistic by gradient descent of `selection_loss`, with ever sharper edges and many starts.
+    """Find the threshold on a statistic by gradient descent of `selection_loss`, with ever sharper edges.
 
-    With wide edges all starts lead to one threshold. With sharp ones the loss has a minimum wherever the purity is
-    touched, so that a second round starts from all around.
+    With wide edges all starts lead to one threshold. With sharp edges the loss has a minimum wherever the purity is
+    just met, so that a second round starts from many places around the first result.
 
-    Agrees with the exact `mmtjax.statistic_threshold` to within a few times the smoothing where many grains lie within
-    the smoothing of the threshold; the exact search looks for the last grain at which the purity is touched, and takes
-    chances that a smooth one averages out. Where no threshold is pure enough the purest is found: see `purity`.
+    The result agrees with the exact `mmtjax.statistic_threshold` to within a few times the smoothing where many grains
+    lie within the smoothing of the threshold. The exact search looks for the last grain at which the purity is just
+    met, and takes chances that a smooth search averages out. Where no threshold is pure enough, the purest is found:
+    compare the `purity` of the result.
 
     Parameters
     ----------
     statistic
-        Positive, (grain,); infinite ones allowed where small is good.
+        Positive, (grain,); infinite values are allowed where small values are the good ones.
     ratio
         Uncertainty ratios as fractions, (grain,); may be infinite.
     limit
@@ -159,16 +162,17 @@ def find_smooth_threshold(
     purity
         Share of the selected grains that must be resolved.
     smaller_is_better
-        Whether grains are selected up to the threshold.
+        Whether grains up to the threshold are selected, not grains from it on.
     smoothing
-        Width of the edges in the end, decades, less than 0.5.
+        Final width of the edges, decades, less than 0.5.
 
     Raises
     ------
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        If the shapes differ, a statistic is not positive, no grain is resolved, or the smoothing is out of range.
+        If the shapes differ, a statistic is not positive, no grain is resolved, or limit, purity or smoothing are out
+        of range.
 
     Examples
     --------
@@ -178,13 +182,12 @@ def find_smooth_threshold(
     True
     """
     require_float64()
-    values = np.asarray(float64_array(statistic, name="statistic"))
-    uncertainty = np.asarray(float64_array(ratio, name="ratio"))
-    if values.ndim != 1 or values.shape != uncertainty.shape:
-        raise ValueError(f"statistic and ratio must both be (grain,); got {values.shape} and {uncertainty.shape}")
+    values, uncertainty = grain_arrays(statistic, ratio)
     if not np.all(values > 0):
         grain = int(np.argmin(values > 0))
         raise ValueError(f"statistic[{grain}] is {values[grain]}; edges in decades need positive statistics")
+    check_limit(limit)
+    check_purity(purity)
     if not 0 < smoothing < _FIRST:
         raise ValueError(f"smoothing must be decades above 0 and below {_FIRST:g}, such as {_LAST:g}; got {smoothing}")
     sign = -1.0 if smaller_is_better else 1.0
@@ -195,7 +198,7 @@ def find_smooth_threshold(
     known = np.isfinite(decades)
     threshold = _descend(decades[known], resolved[known], float(purity), smoothing)
     found = smooth_selection(threshold, decades[known], resolved=resolved[known], smoothing=smoothing)
-    # Grains that cannot be selected are lost by every threshold alike.
+    # Every threshold loses the grains that cannot be selected.
     recovered = float(found.recovered) * resolved[known].sum() / resolved.sum()
     return SmoothThreshold(float(10 ** (sign * threshold)), float(found.purity), float(recovered), smoothing)
 
@@ -204,7 +207,7 @@ def find_smooth_threshold(
 def _descend(
     statistic: Float[AnyArray, " grain"], resolved: Float[AnyArray, " grain"], purity: Number, smoothing: Number
 ) -> Float[Array, ""]:
-    """The best of the thresholds that `selection_loss` leads to from quantiles of the statistic, decades."""
+    """Return the best of the thresholds that `selection_loss` leads to from quantiles of the statistic, decades."""
 
     def loss(threshold: Array, width: Array) -> Array:
         return selection_loss(threshold, statistic, resolved=resolved, purity=purity, smoothing=width)
@@ -213,12 +216,12 @@ def _descend(
         def width_of(step: Array) -> Array:
             return first * (smoothing / first) ** (step / (steps - 1))
 
-        optimizer = optax.adam(lambda step: _STRIDE * width_of(step), b1=0.5, b2=0.9)
+        optimizer = optax.adam(lambda step: _STRIDE * width_of(jnp.asarray(step)), b1=0.5, b2=0.9)
 
         def one_step(state: tuple[Array, optax.OptState], step: Array) -> tuple[tuple[Array, optax.OptState], None]:
             threshold, memory = state
             move, memory = optimizer.update(jax.grad(loss)(threshold, width_of(step)), memory)
-            return (optax.apply_updates(threshold, move), memory), None
+            return (eqx.apply_updates(threshold, move), memory), None
 
         (threshold, _), _ = jax.lax.scan(one_step, (start, optimizer.init(start)), jnp.arange(steps))
         return threshold

@@ -1,4 +1,4 @@
-"""What tells without a scan how well a grain will be resolved: SSR, signal among neighbours, expected ratio."""
+"""Statistics that tell without a scan how well a grain will be resolved: SSR, crowded strength, expected ratio."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.selection.thresholds import check_limit
 from mmtjax.sources import Grains
 from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 
 AnyArray = np.ndarray | jax.Array
-Number = float | Float[Array, ""]
+Number = float | Float[AnyArray, ""]
 
-#: Grains of which the distances to all others are in memory at once.
+#: Number of grains whose distances to all others are in memory at once.
 _BATCH = 256
 
 
@@ -41,11 +43,11 @@ class StrengthFormula(NamedTuple):
 LEARNED_FORMULA = StrengthFormula(volume=0.93, depth=4.94, crowding=1.68, reach=0.41)
 
 
-def signal_strength_ratio(grains: Grains, height: object) -> Float[AnyArray, " grain"]:
-    """Signal strength ratio ``SSR = V / (R³ d)`` of every grain (Out et al. 2022, equation 13).
+def signal_strength_ratio(grains: Grains, height: ArrayLike) -> Float[AnyArray, " grain"]:
+    """Return the signal strength ratio ``SSR = V / (R³ d)`` of every grain (Out et al. 2022, equation 13).
 
     V is the volume, R the vertical distance of the centroid from the scanning plane, and d the diameter of the sphere
-    with that volume. Differentiable with respect to the positions and the height.
+    with that volume. The ratio is differentiable with respect to the positions and the height.
 
     Parameters
     ----------
@@ -56,7 +58,8 @@ def signal_strength_ratio(grains: Grains, height: object) -> Float[AnyArray, " g
 
     Returns
     -------
-    Array of shape (grain,); 1/µm, with all lengths in µm as in the paper.
+    Array of shape (grain,)
+        1/µm, with all lengths in µm as in the paper.
 
     Raises
     ------
@@ -80,10 +83,10 @@ def crowding(
     *,
     reach: Number = LEARNED_FORMULA.reach,
 ) -> Float[Array, " grain"]:
-    """Soft count of the other grains near each grain, ``N = Σ exp(-h² / 2(λR)²)``.
+    """Count the other grains near each grain softly, ``N = Σ exp(-h² / 2(λR)²)``.
 
-    h is the horizontal distance of another grain, R the depth of the grain itself: the deeper it is, the wider is the
-    part of the map that it shares with others. Differentiable.
+    h is the horizontal distance of another grain, R the depth of the grain itself: the deeper a grain is, the wider is
+    the part of the map that it shares with others. The count is differentiable.
 
     Parameters
     ----------
@@ -92,7 +95,7 @@ def crowding(
     depth
         Vertical distances R from the scanning plane, µm.
     reach
-        λ. A grain above or below another counts as 1, one farther than 3 λR as nothing.
+        λ. A grain directly above or below another counts as 1, one farther than 3 λR as nothing.
 
     Examples
     --------
@@ -104,7 +107,7 @@ def crowding(
 
     def neighbours(grain: tuple[Array, Array, Array]) -> Array:
         square = (x - grain[0]) ** 2 + (y - grain[1]) ** 2
-        # The grain itself is one of them.
+        # The sum includes the grain itself, which is subtracted.
         return jnp.sum(jnp.exp(-square / (2 * (reach * grain[2]) ** 2))) - 1.0
 
     return jax.lax.map(neighbours, (x, y, jnp.asarray(depth)), batch_size=_BATCH)
@@ -117,14 +120,14 @@ def log_crowded_strength(
     neighbours: Float[AnyArray, " grain"],
     formula: StrengthFormula = LEARNED_FORMULA,
 ) -> Float[AnyArray, " grain"]:
-    """Natural logarithm of ``V^a / (R^b (1 + N)^c)``.
+    """Return the natural logarithm of ``V^a / (R^b (1 + N)^c)``.
 
     Parameters
     ----------
     volume, depth
         V, µm³, and the vertical distance R from the scanning plane, µm.
     neighbours
-        N, of `crowding`.
+        N, from `crowding`.
     formula
         The exponents.
 
@@ -140,18 +143,19 @@ def log_crowded_strength(
 
 
 def crowded_signal_strength(
-    grains: Grains, height: object, *, formula: StrengthFormula = LEARNED_FORMULA
+    grains: Grains, height: ArrayLike, *, formula: StrengthFormula = LEARNED_FORMULA
 ) -> Float[AnyArray, " grain"]:
-    """Signal strength of every grain among its neighbours, ``V^a / (R^b (1 + N)^c)``: a better statistic than SSR.
+    """Return the signal strength of every grain among its neighbours, which selects better than the SSR.
 
-    V is the volume, R the vertical distance of the centroid from the scanning plane, and ``N = Σ exp(-h² / 2(λR)²)``
-    the number of other grains nearby, at horizontal distances h. Known before any scan, and needs no inversion. Only
-    the order of grains has a meaning; thresholds hold for one kind of sample and scan, as those of the SSR.
+    It is ``V^a / (R^b (1 + N)^c)``: V is the volume, R the vertical distance of the centroid from the scanning plane,
+    and ``N = Σ exp(-h² / 2(λR)²)`` the number of other grains nearby, at horizontal distances h. It is known before
+    any scan and needs no inversion. Only the order of the grains has a meaning; thresholds hold for one kind of sample
+    and scan, as those on the SSR do.
 
     Parameters
     ----------
     grains
-        The grains, all that are in the sample.
+        All grains of the sample.
     height
         z of the scanning plane, µm.
     formula
@@ -159,7 +163,8 @@ def crowded_signal_strength(
 
     Returns
     -------
-    Array of shape (grain,); a number of its own unit, with all lengths in µm.
+    Array of shape (grain,)
+        A number of its own unit, with all lengths in µm.
 
     Raises
     ------
@@ -184,10 +189,10 @@ def crowded_signal_strength(
 def expected_uncertainty_ratio(
     volume: Float[AnyArray, " grain"], confidence_radius: Float[AnyArray, "... grain"]
 ) -> Float[AnyArray, "... grain"]:
-    """Uncertainty ratio to expect of a grain before it is scanned: radius over the magnetization of its volume.
+    """Return the uncertainty ratio to expect of a grain before its scan: radius over the magnetization of its volume.
 
-    The radius of the confidence sphere follows from grains, sensors and noise without a map; the magnetization is the
-    median of equation 1 of Out et al. (2022), from which natural grains depart, see `probability_within_limit`.
+    The radius of the confidence sphere follows from grains, sensors and noise without a map. The magnetization is the
+    median of equation 1 of Out et al. (2022), about which natural grains scatter, see `probability_within_limit`.
 
     Parameters
     ----------
@@ -198,7 +203,8 @@ def expected_uncertainty_ratio(
 
     Returns
     -------
-    Array of the shape of `confidence_radius`, as fractions.
+    Array of the shape of `confidence_radius`
+        Ratios as fractions.
 
     Examples
     --------
@@ -208,8 +214,8 @@ def expected_uncertainty_ratio(
     return confidence_radius / magnetization_of_volume(volume)
 
 
-def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: float | int = 0.10) -> Float[Array, "..."]:
-    """Probability that a grain is resolved, given its `expected_uncertainty_ratio`: ``Φ(2 log₁₀(limit / expected))``.
+def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: float = 0.10) -> Float[Array, "..."]:
+    """Return the probability ``Φ(2 log₁₀(limit / expected))`` that a grain is resolved.
 
     The decimal logarithm of a grain's magnetization is normal about equation 1 with a standard deviation of 0.5, and so
     is that of its uncertainty ratio. The error of the solved magnetization, a tenth of it at a limit of 10 %, is left
@@ -218,7 +224,7 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
     Parameters
     ----------
     expected_ratio
-        As a fraction; 0 and infinite ones have the probabilities 1 and 0.
+        As of `expected_uncertainty_ratio`, a fraction; 0 and infinity have the probabilities 1 and 0.
     limit
         Largest uncertainty ratio of a grain that counts as resolved.
 
@@ -232,13 +238,12 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
     >>> probability_within_limit(np.array([0.0, 0.1, np.inf])).tolist()
     [1.0, 0.5, 0.0]
     """
-    if not limit > 0:
-        raise ValueError(f"limit must be an uncertainty ratio as a fraction, such as 0.10; got {limit!r}")
+    check_limit(limit)
     return ndtr((jnp.log10(limit) - jnp.log10(expected_ratio)) / MAGNETIZATION_SPREAD)
 
 
-def _distance(grains: Grains, height: object) -> Float[AnyArray, " grain"]:
-    """Distance of the centroids below the scanning plane, after a check that they lie there, µm."""
+def _distance(grains: Grains, height: ArrayLike) -> Float[AnyArray, " grain"]:
+    """Return the distances of the centroids below the scanning plane, µm, after a check that they lie there."""
     plane = float64_array(height, name="height")
     if plane.shape != ():
         raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")

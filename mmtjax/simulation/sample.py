@@ -1,6 +1,6 @@
-"""A sample that is made up, and the map a scan of it gives (Out et al. 2022, section 2.1)."""
+"""Make up a sample and the map that a scan of it gives (Out et al. 2022, section 2.1)."""
 
-from collections.abc import Callable
+from typing import Unpack
 
 import equinox as eqx
 import jax
@@ -11,15 +11,15 @@ from jaxtyping import Float
 
 from mmtjax.greens.forward import forward
 from mmtjax.precision import require_float64
+from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import signal_strength_ratio
+from mmtjax.simulation.spec import SampleFields, SampleSpec, value_or_fields
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.magnetization import draw_magnetization
-from mmtjax.sources.placement import place_grains
-from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 
-#: Spacing of the grid on which the field and its noise are made, and edge of its sensors, µm.
+#: Spacing and edge of the sensors of the grid on which the field and its noise are made, µm.
 FINEST_SPACING = 1.0
 
 
@@ -37,7 +37,7 @@ class Simulation(eqx.Module):
     grid
         Sensors of 1 µm, 1 µm apart, from edge to edge of the sample.
     scan
-        The map that was asked for, with its noise.
+        The requested map, with its noise.
     noise_key
         Random key of the noise.
     """
@@ -50,9 +50,16 @@ class Simulation(eqx.Module):
     noise_key: jax.Array
 
     def sample(self, *, spacing: float = FINEST_SPACING, noise: float = 5.0, key: jax.Array | None = None) -> Scan:
-        """Map at another sampling interval and level of noise, as `sample_field` makes it.
+        """Return a map at another sampling interval and level of noise, see `sample_field`.
 
-        With the key of the simulation, the default, the same values give the same map.
+        Parameters
+        ----------
+        spacing
+            Sampling interval, a whole number of µm.
+        noise
+            Standard deviation of the noise, nT; 0 for none.
+        key
+            Random key of the noise; by default that of the simulation, with which the same values give the same map.
         """
         return sample_field(
             self.noise_key if key is None else key,
@@ -63,7 +70,7 @@ class Simulation(eqx.Module):
         )
 
     def table(self) -> pandas.DataFrame:
-        """One row per grain with its true magnetization; units are in ``attrs["units"]``."""
+        """Return one row per grain with its true magnetization; units are in ``attrs["units"]``."""
         grains, position = self.grains, np.asarray(self.grains.position)
         columns = {
             "id": (grains.ids, ""),
@@ -85,17 +92,12 @@ class Simulation(eqx.Module):
 
 def simulate(
     key: jax.Array,
+    sample: SampleSpec | None = None,
     *,
-    side: float = 200.0,
-    thickness: float = 50.0,
-    density: float = 2.5e4,
     noise: float = 5.0,
     spacing: float = FINEST_SPACING,
-    height: float = 0.0,
-    library: ShapeLibrary | None = None,
-    directions: str = "printed",
-    clearance: float = 10.0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
+    **fields: Unpack[SampleFields],
 ) -> Simulation:
     """Make up a sample and scan it: grains, magnetizations, field and noise (Out et al. 2022, section 2.1).
 
@@ -104,27 +106,18 @@ def simulate(
     key
         Random key of JAX; the same key and values give the same sample. The grains, their magnetizations and the noise
         have keys of their own, so that none of them changes with the values of a later one.
-    side
-        Edge of the square surface of the sample, a whole number of µm.
-    thickness
-        Thickness of the sample, µm.
-    density
-        Grains per mm³.
+    sample
+        The description of the sample; its side must be a whole number of µm.
     noise
         Standard deviation of the noise of a sensor of 1 µm, nT; 0 for none.
     spacing
-        Sampling interval of the map, a whole number of µm. The map is every so many sensors of the grid of 1 µm, noise
+        Sampling interval of the map, a whole number n of µm. The map is every n-th sensor of the grid of 1 µm, noise
         included; sensors keep their edge of 1 µm.
-    height
-        z of the scanning plane, µm; the paper scans at the surface, 0.
-    library
-        Shapes of grains; `mmtjax.sources.shape_library.synthetic_library` by default.
-    directions
-        ``"printed"`` or ``"isotropic"``, see `mmtjax.sources.magnetization.draw_magnetization`.
-    clearance
-        Height above the bottom that the top side of every grain reaches, µm.
     progress
-        Called with a description, and what is done of how much.
+        Called with the name of a stage, the work that is done and the whole of it.
+    **fields
+        Instead of `sample` its fields by keyword, each with a default: ``side`` (µm), ``thickness`` (µm), ``density``
+        (grains per mm³), ``clearance`` (µm), ``directions``, ``height`` (µm) and ``library``, see `SampleSpec`.
 
     Returns
     -------
@@ -136,8 +129,8 @@ def simulate(
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For a side or spacing that is not a whole number of µm, a noise that is negative, and as `place_grains` and
-        `draw_magnetization`; above all for a density that cannot be packed.
+        For a side or spacing that is not a whole number of µm, a noise that is negative, as `SampleSpec`, and for a
+        density that cannot be packed.
 
     Examples
     --------
@@ -146,19 +139,13 @@ def simulate(
     (5, (41, 41))
     """
     require_float64()
-    grid = _finest_grid(side, height=height)
+    spec = value_or_fields(sample, SampleSpec, fields=fields)
+    grid = _finest_grid(spec.side, height=spec.height)
     _check_sampling(grid, spacing=spacing, noise=noise)
-    for_places, for_magnetization, for_noise = jax.random.split(key, 3)
-    grains = place_grains(
-        for_places,
-        synthetic_library() if library is None else library,
-        side=side,
-        thickness=thickness,
-        density=density,
-        clearance=clearance,
-        progress=progress,
-    )
-    magnetization = np.asarray(draw_magnetization(for_magnetization, grains.volume, directions=directions))
+    key_of_places, key_of_magnetization, key_of_noise = jax.random.split(key, 3)
+    grains = spec.place_grains(key_of_places, progress=progress)
+    volume = np.asarray(grains.volume)
+    magnetization = np.asarray(draw_magnetization(key_of_magnetization, volume, directions=spec.directions))
     field = np.asarray(forward(grains, magnetization, grid))
     if progress is not None:
         progress("field", grid.size, grid.size)
@@ -167,28 +154,28 @@ def simulate(
         magnetization=magnetization,
         field=field,
         grid=grid,
-        scan=sample_field(for_noise, field, grid, spacing=spacing, noise=noise),
-        noise_key=for_noise,
+        scan=sample_field(key_of_noise, field, grid, spacing=spacing, noise=noise),
+        noise_key=key_of_noise,
     )
 
 
 def sample_field(
     key: jax.Array, field: Float[np.ndarray, "ny nx"], grid: SensorGrid, *, spacing: float, noise: float
 ) -> Scan:
-    """Noise on a map of 1 µm, then every so many of its sensors (section 2.1.5).
+    """Add noise to a map of 1 µm, then take every n-th of its sensors (section 2.1.5).
 
-    Every level of noise has a draw of its own, and the maps of all intervals share it.
+    Every level of noise has a draw of its own, which the maps of all intervals share.
 
     Parameters
     ----------
     key
-        Random key of JAX, which the level of noise is folded into.
+        Random key of JAX; the level of noise is folded into it.
     field
         Bz without noise, nT.
     grid
         Its sensors, 1 µm apart.
     spacing
-        Sampling interval, a whole number of µm; sensors keep their size.
+        Sampling interval, a whole number n of µm; sensors keep their size.
     noise
         Standard deviation, nT; 0 for none.
 
@@ -230,7 +217,7 @@ def _check_sampling(grid: SensorGrid, *, spacing: float, noise: float) -> None:
     most = min(grid.shape) - 1
     if not (np.isfinite(steps) and 1 <= steps <= most and steps == round(steps)):
         raise ValueError(
-            f"spacing must be a whole number of µm up to {most}, for a map of every so many sensors of 1 µm; got "
+            f"spacing must be a whole number of µm up to {most}, as a map takes every n-th sensor of 1 µm; got "
             f"{spacing!r}"
         )
     if not (np.isfinite(noise) and noise >= 0):

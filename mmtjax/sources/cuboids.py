@@ -1,4 +1,4 @@
-"""The way back from signed corners to boxes: few cuboids for files of other programs, outlines for maps."""
+"""Convert signed corners back to boxes: few cuboids for files of other programs, outlines for maps."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,27 +8,30 @@ from jaxtyping import Float, Int
 
 from mmtjax.sources.grains import Grains
 
-#: Coordinates of the corners of one grain closer than this share of its size are one plane of its lattice.
+#: Corners of one grain whose coordinates differ by less than this share of its size lie in one plane of its lattice.
 _SAME_PLANE = 1e-9
 
-#: Cells along an edge of the part of a lattice that is searched at once; the search takes their fifth power.
+#: Cells along an edge of the part of a lattice that is searched at once; the time of a search goes as the fifth power.
 _SEARCHED = 16
+
+#: Indices of a cell of a lattice along x, y, z.
+CellIndex = tuple[int, int, int]
 
 
 def merge_cuboids(grains: Grains, *, search: bool = True) -> Float[np.ndarray, "cuboid 7"]:
-    """Few cuboids that make up the grains, as `Grains.from_cuboids` takes them.
+    """Return few cuboids that make up the grains, as `Grains.from_cuboids` takes them.
 
-    Each grain is cut into the cells of its own rectilinear lattice, and the largest cuboid that the remaining cells
-    hold is taken away until none is left. The number is small; that it is the smallest is neither proven nor sought.
-    Lattices of more than 16 cells along an axis are cut into parts first.
+    Each grain is cut into the cells of its own rectilinear lattice, and the largest cuboid of the remaining cells is
+    removed until none is left. The number of cuboids is small, but not always the smallest. Lattices of more than 16
+    cells along an axis are cut into parts first.
 
     Parameters
     ----------
     grains
         Bodies of any shape made of boxes, not traced.
     search
-        False joins cells along x, then the beams along y, then the plates along z: about twice as many cuboids, a
-        hundred times sooner.
+        False joins cells along x, then the rows along y, then the plates along z: about twice as many cuboids, in a
+        hundredth of the time.
 
     Returns
     -------
@@ -39,7 +42,7 @@ def merge_cuboids(grains: Grains, *, search: bool = True) -> Float[np.ndarray, "
     Raises
     ------
     ValueError
-        For grains with negative or fractional indicator, which no boxes make.
+        For grains with a negative or fractional indicator, which are not made of boxes.
 
     Examples
     --------
@@ -50,7 +53,7 @@ def merge_cuboids(grains: Grains, *, search: bool = True) -> Float[np.ndarray, "
     rows = []
     for index in range(len(grains)):
         planes, indicator = lattice(grains, index)
-        # A level is a set of cells; volume that is there twice belongs to two of them.
+        # A level is a set of cells; volume that is counted twice belongs to two levels.
         for level in range(1, int(indicator.max()) + 1):
             filled = indicator >= level
             boxes = np.array(list(_boxes(filled, list(map(np.diff, planes))))) if search else _joined_cells(filled)
@@ -61,7 +64,7 @@ def merge_cuboids(grains: Grains, *, search: bool = True) -> Float[np.ndarray, "
 
 
 def footprints(grains: Grains) -> list[Float[np.ndarray, "segment 2 2"]]:
-    """Outlines of the grains as seen from above.
+    """Return the outlines of the grains as seen from above.
 
     Returns
     -------
@@ -93,14 +96,19 @@ def footprints(grains: Grains) -> list[Float[np.ndarray, "segment 2 2"]]:
 
 
 def lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane"]], Int[np.ndarray, "nx ny nz"]]:
-    """Planes of the lattice of one grain (x, y, z relative to its centroid, µm), and the indicator of its cells.
+    """Return the lattice of one grain and how often each of its cells is filled.
 
-    The indicator counts how often each cell is filled, (nx, ny, nz).
+    Returns
+    -------
+    planes
+        Planes of the lattice along x, y and z relative to the centroid, µm.
+    indicator
+        How often each cell is filled, (nx, ny, nz).
 
     Raises
     ------
     ValueError
-        For a grain with negative or fractional indicator, which no boxes make.
+        For a grain with a negative or fractional indicator, which is not made of boxes.
     """
     own = slice(*np.searchsorted(grains.corner_grain, [index, index + 1]))
     offset, weight = np.asarray(grains.corner_offset)[own], np.asarray(grains.corner_weight)[own]
@@ -121,7 +129,7 @@ def lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane"
 
 
 def _joined_cells(filled: np.ndarray) -> Int[np.ndarray, "box 2 3"]:
-    """First and past-the-end cells of the boxes that cells joined along x, then y, then z make."""
+    """Return first and past-the-end cells of the boxes of cells joined along x, then y, then z."""
     cells = np.argwhere(filled)
     boxes = np.stack([cells, cells + 1], axis=1)
     for axis in range(3):
@@ -134,11 +142,8 @@ def _joined_cells(filled: np.ndarray) -> Int[np.ndarray, "box 2 3"]:
     return boxes
 
 
-Cell = tuple[int, int, int]
-
-
-def _boxes(filled: np.ndarray, lengths: list[np.ndarray]) -> Iterator[tuple[Cell, Cell]]:
-    """First and past-the-end cells of the boxes, the largest first within each searched part."""
+def _boxes(filled: np.ndarray, lengths: list[np.ndarray]) -> Iterator[tuple[CellIndex, CellIndex]]:
+    """Yield first and past-the-end cells of the boxes, the largest first within each searched part."""
     starts = [range(0, count, _SEARCHED) for count in filled.shape]
     for start in itertools.product(*starts):
         window = tuple(slice(first, first + _SEARCHED) for first in start)
@@ -150,11 +155,11 @@ def _boxes(filled: np.ndarray, lengths: list[np.ndarray]) -> Iterator[tuple[Cell
             yield tuple(np.add(low, start).tolist()), tuple(np.add(high, start).tolist())
 
 
-def _largest_box(filled: np.ndarray, lengths: list[np.ndarray]) -> tuple[Cell, Cell]:
-    """The box of largest volume among those of filled cells only."""
+def _largest_box(filled: np.ndarray, lengths: list[np.ndarray]) -> tuple[CellIndex, CellIndex]:
+    """Return the box of largest volume among those of filled cells only."""
     x_low, x_high = _ranges(filled.shape[0])
     y_low, y_high = _ranges(filled.shape[1])
-    # A range is filled where it has as many filled cells as cells: [x range, y, z], then [x range, y range, z].
+    # A range is filled where all of its cells are: first [x range, y, z], then [x range, y range, z].
     count = np.pad(filled.cumsum(axis=0, dtype=np.int16), ((1, 0), (0, 0), (0, 0)))
     slab = (count[x_high] - count[x_low]) == (x_high - x_low)[:, None, None]
     count = np.pad(slab.cumsum(axis=1, dtype=np.int16), ((0, 0), (1, 0), (0, 0)))
@@ -174,11 +179,12 @@ def _largest_box(filled: np.ndarray, lengths: list[np.ndarray]) -> tuple[Cell, C
 
 
 def _ranges(count: int) -> tuple[Int[np.ndarray, " range"], Int[np.ndarray, " range"]]:
-    """First and past-the-end cells of all ranges of `count` cells."""
+    """Return first and past-the-end cells of all ranges of `count` cells."""
     low, high = np.triu_indices(count)
     return low, high + 1
 
 
 def _extent(lengths: np.ndarray, low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " range"]:
+    """Return the lengths of ranges of cells, µm."""
     ends = np.r_[0.0, np.cumsum(lengths)]
     return ends[high] - ends[low]

@@ -1,4 +1,4 @@
-"""The surface of grains made of boxes, as rectangles to draw."""
+"""Find the surface of grains made of boxes, as rectangles to draw."""
 
 from typing import NamedTuple
 
@@ -10,16 +10,24 @@ from mmtjax.sources.grains import Grains
 
 
 class Faces(NamedTuple):
-    """Rectangles, (face, corner, xyz) in µm, corners in order around each; and the number of the grain of each."""
+    """Rectangles on the surface of grains.
+
+    Attributes
+    ----------
+    corners
+        Corners of each rectangle in order around it, (face, corner, xyz), µm.
+    grain
+        Number of the grain of each rectangle, (face,).
+    """
 
     corners: Float[np.ndarray, "face 4 3"]
     grain: Int[np.ndarray, " face"]
 
 
 def surface_faces(grains: Grains) -> Faces:
-    """Rectangles that together are the surface of the grains: no face between two filled cells is among them.
+    """Return rectangles that together are the surface of the grains.
 
-    Cells in a row share one rectangle.
+    Faces between two filled cells are left out, and cells in a row share one rectangle.
 
     Raises
     ------
@@ -48,7 +56,7 @@ def surface_faces(grains: Grains) -> Faces:
 def _faces_along(
     planes: list[Float[np.ndarray, " _"]], filled: np.ndarray, *, axis: int, upper: bool
 ) -> Float[np.ndarray, "face 4 3"]:
-    """Faces across one axis on one side of the filled cells; rows of them run along the last other axis."""
+    """Return the faces across one axis on one side of the filled cells, joined along the last of the other axes."""
     across, along = [other for other in range(3) if other != axis]
     cells = np.moveaxis(filled, (axis, across, along), (0, 1, 2))
     beyond = np.zeros_like(cells)

@@ -1,26 +1,41 @@
-"""How strongly natural grains are magnetized (Out et al. 2022, section 2.1.2)."""
+"""Draw magnetizations of natural grains (Out et al. 2022, section 2.1.2)."""
+
+from collections.abc import Sequence
+from typing import overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from mmtjax.precision import float64_array, require_float64
 
-#: |M| = M0 (V/V0)^α of eq. 1: M0 in A/m, V0 the volume of a sphere of 1 µm, µm³.
+AnyArray = np.ndarray | jax.Array
+
+#: |M| = M0 (V/V0)^α of eq. 1: M0 in A/m, α, and V0, the volume of a sphere of 1 µm, in µm³.
 _MAGNETIZATION_OF_1_UM, _EXPONENT, _VOLUME_OF_1_UM = 46.5e3, -0.355, np.pi / 6
 
-#: Standard deviation of the decimal logarithm of |M| about eq. 1: the "0.5²" that the paper gives for the variance.
+#: Standard deviation of the decimal logarithm of |M| about eq. 1; the paper gives the variance, "0.5²".
 MAGNETIZATION_SPREAD = 0.5
+
+#: Distributions of directions that `draw_magnetization` draws from.
+DIRECTIONS = ("printed", "isotropic")
+
+
+@overload
+def magnetization_of_volume(volume: float, quantile: float = 0.5) -> float: ...
+@overload
+def magnetization_of_volume(volume: Float[AnyArray, "..."], quantile: float = 0.5) -> Float[AnyArray, "..."]: ...
 
 
 def magnetization_of_volume(
-    volume: float | Float[np.ndarray | Array, "..."], quantile: float = 0.5
-) -> float | Float[np.ndarray | Array, "..."]:
-    """Magnetization (A/m) of natural grains of a volume in µm³ (equation 1 of Out et al. 2022).
+    volume: float | Float[AnyArray, "..."], quantile: float = 0.5
+) -> float | Float[AnyArray, "..."]:
+    """Return the magnetization of natural grains of a volume (equation 1 of Out et al. 2022).
 
-    Equation 1 is the median. About it the decimal logarithm is normal with a standard deviation of 0.5.
+    Equation 1 is the median. The decimal logarithm is normal about it with a standard deviation of 0.5.
 
     Parameters
     ----------
@@ -31,7 +46,8 @@ def magnetization_of_volume(
 
     Returns
     -------
-    Magnetization, A/m, of the shape of `volume`.
+    Number or array of the shape of `volume`
+        Magnetization, A/m.
 
     Raises
     ------
@@ -51,8 +67,16 @@ def magnetization_of_volume(
     return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT * scatter
 
 
-def draw_magnetization(key: jax.Array, volume: object, *, directions: str = "printed") -> Float[Array, "grain 3"]:
-    """Random magnetizations of grains: equation 1 with its scatter, in random directions (section 2.1.2).
+def check_directions(directions: str) -> None:
+    """Raise a ValueError unless a distribution of directions is one of `DIRECTIONS`."""
+    if directions not in DIRECTIONS:
+        raise ValueError(f"directions must be {' or '.join(map(repr, DIRECTIONS))}; got {directions!r}")
+
+
+def draw_magnetization(
+    key: jax.Array, volume: ArrayLike | Sequence[float], *, directions: str = "printed"
+) -> Float[Array, "grain 3"]:
+    """Draw magnetizations of grains by equation 1 with its scatter, in random directions (section 2.1.2).
 
     Parameters
     ----------
@@ -66,14 +90,15 @@ def draw_magnetization(key: jax.Array, volume: object, *, directions: str = "pri
 
     Returns
     -------
-    Array of shape (grain, 3), A/m.
+    Array of shape (grain, 3)
+        Magnetizations, A/m.
 
     Raises
     ------
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For volumes that are not positive or another word for the directions.
+        For volumes that are not positive, or unknown directions.
 
     Examples
     --------
@@ -84,11 +109,10 @@ def draw_magnetization(key: jax.Array, volume: object, *, directions: str = "pri
     size = np.atleast_1d(np.asarray(float64_array(volume, name="volume")))
     if size.ndim != 1 or not np.all(size > 0):
         raise ValueError(f"volume must be (grain,), positive, in µm³; got shape {size.shape}, smallest {size.min():g}")
-    if directions not in ("printed", "isotropic"):
-        raise ValueError(f"directions must be 'printed' or 'isotropic'; got {directions!r}")
+    check_directions(directions)
     for_size, for_azimuth, for_polar = jax.random.split(key, 3)
     scatter = MAGNETIZATION_SPREAD * jax.random.normal(for_size, size.shape, jnp.float64)
-    norm = magnetization_of_volume(size) * 10**scatter
+    norm = jnp.asarray(magnetization_of_volume(size)) * 10**scatter
     azimuth = jax.random.uniform(for_azimuth, size.shape, jnp.float64, 0, 2 * np.pi)
     if directions == "printed":
         polar = jax.random.uniform(for_polar, size.shape, jnp.float64, 0, np.pi)

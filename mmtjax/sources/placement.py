@@ -1,24 +1,28 @@
-"""Grains at random places in a slice of rock, none of which intersect (Out et al. 2022, section 2.1.1)."""
+"""Place grains at random in a slice of rock so that none intersect (Out et al. 2022, section 2.1.1)."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.progress import StageProgress
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.units import UM3_PER_MM3
 
-#: Edge of the columns in which neighbours are looked for, µm.
+#: Edge of the square columns of the sample in which neighbours are looked up, µm.
 _COLUMN = 10.0
 
-#: So many grains one after the other without a place end the search.
+#: Places that are tried for a grain before another shape is drawn.
+_TRIES = 100
+
+#: Grains in a row without a place after which the search ends.
 _GIVEN_UP = 30
 
-#: Progress is told every so many grains.
-_TELL_EVERY = 500
+#: Progress is reported every so many grains.
+_REPORT_EVERY = 500
 
 
 def place_grains(
@@ -29,34 +33,31 @@ def place_grains(
     thickness: float,
     density: float,
     clearance: float = 10.0,
-    tries: int = 100,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
 ) -> Grains:
-    """Grains of random shapes at random places, apart from each other and inside the sample.
+    """Place grains of random shapes at random, apart from each other and inside the sample.
 
     Each grain is a shape drawn from the library. Places are drawn uniformly among those where it lies inside the
-    sample, its top side between the surface and `clearance` above the bottom; a place where it would share volume with
-    a grain that is there is dropped and another drawn. After `tries` places another shape is drawn instead, so that
-    samples that are nearly full hold smaller grains than the library.
+    sample, its top side between the surface and `clearance` above the bottom. Where it would share volume with a grain
+    already placed, the place is dropped and another drawn. After a hundred places another shape is drawn instead, so
+    that nearly full samples hold smaller grains than the library.
 
     Parameters
     ----------
     key
         Random key of JAX; the same key gives the same grains.
     library
-        Shapes to draw from; one that is larger than the sample is never drawn.
+        Shapes to draw from; a shape larger than the sample is never drawn.
     side
         Edges (x, y) of the surface of the sample, µm, or one number for both. The sample lies between 0 and these.
     thickness
         Thickness of the sample, µm; it lies between z = -thickness and z = 0.
     density
-        Grains per mm³. Their number is the nearest whole one.
+        Grains per mm³. Their number is rounded to a whole one.
     clearance
-        Height above the bottom that the top side of every grain reaches, µm.
-    tries
-        Places that are tried for a grain.
+        Least height of the top side of every grain above the bottom of the sample, µm.
     progress
-        Called with a description, the number of grains placed and that of all.
+        Called with ``"placing grains"``, the number of grains placed and the number of all.
 
     Returns
     -------
@@ -66,9 +67,8 @@ def place_grains(
     Raises
     ------
     ValueError
-        For sizes that are not positive, a clearance that is not less than the thickness, a density at which there is
-        no grain, and a library without a shape that fits into the sample; and where no place is found for thirty
-        grains one after the other. That message says which density was reached.
+        As `count_grains`, for a library without a shape that fits into the sample, and where no place is found for
+        thirty grains in a row. That message says which density was reached.
 
     Examples
     --------
@@ -77,10 +77,10 @@ def place_grains(
     >>> len(grains), bool(np.all(grains.top < 0))
     (10, True)
     """
-    size = np.append(np.broadcast_to(np.asarray(side, np.float64), (2,)), thickness)
-    count = _checked_count(size, density=density, clearance=clearance, tries=tries)
+    size = _size(side, thickness)
+    count = count_grains(side=side, thickness=thickness, density=density, clearance=clearance)
     lowest = np.stack([np.zeros(len(library)), np.zeros(len(library)), np.full(len(library), -size[2])], axis=1)
-    # Where the low end of the bounding box may lie, for every shape.
+    # Range of the low end of the bounding box, for every shape.
     extent = library.high - library.low
     highest = lowest + size - extent
     lowest[:, 2] = np.maximum(lowest[:, 2], clearance - size[2] - extent[:, 2])
@@ -92,14 +92,14 @@ def place_grains(
             f"{small[0]:g} × {small[1]:g} × {small[2]:g} µm"
         )
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    sample = _Sample(library)
+    sample = _PlacedGrains(library)
     given_up = 0
     while len(sample.shapes) < count:
         shape = int(fitting[rng.integers(len(fitting))])
-        places = (lowest[shape] + rng.random(3) * (highest[shape] - lowest[shape]) for _ in range(tries))
+        places = (lowest[shape] + rng.random(3) * (highest[shape] - lowest[shape]) for _ in range(_TRIES))
         if any(sample.add(shape, place) for place in places):
             given_up = 0
-            if progress is not None and (len(sample.shapes) % _TELL_EVERY == 0 or len(sample.shapes) == count):
+            if progress is not None and (len(sample.shapes) % _REPORT_EVERY == 0 or len(sample.shapes) == count):
                 progress("placing grains", len(sample.shapes), count)
             continue
         given_up += 1
@@ -109,13 +109,38 @@ def place_grains(
             filled = float(np.sum(library.volume[sample.shapes])) / volume
             raise ValueError(
                 f"density of {density:g} grains per mm³ cannot be reached: {len(sample.shapes)} of {count} grains were "
-                f"placed, {reached:.4g} per mm³, which fill {filled:.0%} of the sample; then {_GIVEN_UP} grains one "
-                f"after the other found no place in {tries} tries each. Ask for a lower density or take smaller shapes"
+                f"placed, {reached:.4g} per mm³, which fill {filled:.0%} of the sample; then {_GIVEN_UP} grains in a "
+                f"row found no place in {_TRIES} tries each. Ask for a lower density or take smaller shapes"
             )
     return sample.grains()
 
 
-def _checked_count(size: Float[np.ndarray, "3"], *, density: float, clearance: float, tries: int) -> int:
+def count_grains(*, side: float | tuple[float, float], thickness: float, density: float, clearance: float = 0.0) -> int:
+    """Return the number of grains of a sample, after a check of its values.
+
+    Parameters
+    ----------
+    side
+        Edges (x, y) of the surface of the sample, µm, or one number for both.
+    thickness
+        Thickness of the sample, µm.
+    density
+        Grains per mm³.
+    clearance
+        Least height of the top side of every grain above the bottom of the sample, µm.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive, a clearance that is not less than the thickness, and a density at which there
+        is no grain.
+
+    Examples
+    --------
+    >>> count_grains(side=100, thickness=50, density=2e4)
+    10
+    """
+    size = _size(side, thickness)
     if not (np.all(np.isfinite(size)) and np.all(size > 0)):
         raise ValueError(f"side and thickness must be positive, in µm; got {size[:2].tolist()} and {float(size[2])!r}")
     if not 0 <= clearance < size[2]:
@@ -123,8 +148,6 @@ def _checked_count(size: Float[np.ndarray, "3"], *, density: float, clearance: f
             f"clearance must be from 0 to less than the thickness of {size[2]:g} µm: the top side of a grain lies that "
             f"high above the bottom; got {clearance!r}"
         )
-    if tries < 1:
-        raise ValueError(f"tries must be 1 or more; got {tries!r}")
     count = round(density * float(np.prod(size)) / UM3_PER_MM3) if np.isfinite(density) else 0
     if count < 1:
         raise ValueError(
@@ -134,8 +157,12 @@ def _checked_count(size: Float[np.ndarray, "3"], *, density: float, clearance: f
     return count
 
 
-class _Sample:
-    """Grains placed so far, with the columns of the sample that each of them reaches into."""
+def _size(side: float | tuple[float, float], thickness: float) -> Float[np.ndarray, "3"]:
+    return np.append(np.broadcast_to(np.asarray(side, np.float64), (2,)), thickness)
+
+
+class _PlacedGrains:
+    """The grains placed so far, with the columns of the sample that each of them reaches into."""
 
     def __init__(self, library: ShapeLibrary) -> None:
         self.library = library
@@ -153,7 +180,7 @@ class _Sample:
         self.extent = library.high - library.low
 
     def add(self, shape: int, place: Float[np.ndarray, "3"]) -> bool:
-        """Put a grain with the low end of its bounding box at `place`, unless one is in its way."""
+        """Add a grain with the low end of its bounding box at `place`, unless it would intersect another."""
         x0, y0, z0 = place.tolist()
         x1, y1, z1 = (place + self.extent[shape]).tolist()
         columns = list(_columns_between(x0, x1, y0, y1))
@@ -171,7 +198,7 @@ class _Sample:
         return True
 
     def _intersect(self, one: int, other: int, shift: Float[np.ndarray, "3"]) -> bool:
-        """Whether two shapes share volume, the bounding box of the other `shift` beyond that of the one."""
+        """Return whether two shapes share volume, the second with its bounding box `shift` from that of the first."""
         low, high = _within(*self.ends[one], shift, shift + self.extent[other])
         other_low, other_high = _within(*self.ends[other], -shift, self.extent[one] - shift)
         other_low, other_high = other_low + shift[:, None], other_high + shift[:, None]
@@ -182,6 +209,7 @@ class _Sample:
         return bool(shared.any())
 
     def grains(self) -> Grains:
+        """Return the placed grains."""
         shapes = np.asarray(self.shapes)
         return self.library.grains(shapes, np.asarray(self.boxes)[:, :3] - self.library.low[shapes])
 
@@ -192,12 +220,13 @@ def _within(
     bottom: Float[np.ndarray, "3"],
     top: Float[np.ndarray, "3"],
 ) -> tuple[Float[np.ndarray, "3 near"], Float[np.ndarray, "3 near"]]:
-    """Those of the cuboids that share volume with a box."""
+    """Return those of the cuboids that share volume with a box."""
     near = np.flatnonzero(((low < top[:, None]) & (high > bottom[:, None])).all(axis=0))
     return low[:, near], high[:, near]
 
 
 def _columns_between(x0: float, x1: float, y0: float, y1: float) -> Iterator[tuple[int, int]]:
+    """Return the numbers of the columns that a rectangle reaches into."""
     return itertools.product(
         range(int(x0 // _COLUMN), int(x1 // _COLUMN) + 1), range(int(y0 // _COLUMN), int(y1 // _COLUMN) + 1)
     )

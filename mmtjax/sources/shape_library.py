@@ -1,4 +1,4 @@
-"""Shapes of grains to draw from: those of a microCT scan, or synthetic ones (Out et al. 2022, section 2.1.1)."""
+"""Libraries of shapes of grains: those of a microCT scan, or synthetic ones (Out et al. 2022, section 2.1.1)."""
 
 import dataclasses
 from functools import cache
@@ -13,21 +13,22 @@ from mmtjax.sources.grains import Grains
 #: Edge of a voxel of the microCT scan of the paper, µm.
 _VOXEL = 0.75
 
+#: Seed and number of the synthetic shapes.
 _SEED, _COUNT = 2022, 300
 
-#: Diameters (µm) and how frequent they are per unit of ln d, linear in ln d in between. Placed as in section 2.1.1,
-#: grains of these have the SSR distribution of Fig. 3b and the selected shares of section 4.4 of the paper.
+#: Diameters (µm) and their frequencies per unit of ln d, linear in ln d in between. Grains of these diameters, placed
+#: as in section 2.1.1, have the SSR distribution of Fig. 3b and the selected shares of section 4.4 of the paper.
 _DIAMETERS = (1.17, 4.0, 8.0, 14.0, 20.0)
 _FREQUENCY = (0.015, 0.23, 0.36, 0.035, 1.0)
 
-#: Standard deviations of the logarithm of the axes of the ellipsoid that a shape begins as, and of the logarithm of
-#: the radius of the bumps on it, with their number.
+#: Standard deviation of the logarithm of the axes of the ellipsoid that a shape is made from, standard deviation of the
+#: logarithm of its radius by bumps, and number of the bumps.
 _ANISOTROPY, _BUMP, _BUMPS = 0.25, 0.25, 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShapeLibrary:
-    """Shapes of grains, each a body made of boxes about its centroid. Lengths are µm, and orientations are kept.
+    """Shapes of grains, each a body made of boxes about its centroid. Lengths are µm.
 
     Attributes
     ----------
@@ -40,7 +41,7 @@ class ShapeLibrary:
     cuboid_low, cuboid_high
         Ends of the cuboids that make up the shapes, relative to the centroid, (cuboid, 3).
     first_corner, first_cuboid
-        Where the corners and cuboids of each shape begin, and at last where those of the last end, (shape + 1,).
+        Indices of the first corner and cuboid of each shape, and the number of all at the end, (shape + 1,).
     """
 
     volume: Float[np.ndarray, " shape"]
@@ -56,17 +57,17 @@ class ShapeLibrary:
 
     @classmethod
     def from_grains(cls, grains: Grains) -> "ShapeLibrary":
-        """The shapes of grains, such as those of a microCT scan of the user's own rock.
+        """Make a library of the shapes of grains, such as those of a microCT scan of the user's own rock.
 
         Parameters
         ----------
         grains
-            Bodies made of boxes; where they lie does not matter.
+            Bodies made of boxes; their orientations are kept, their places do not matter.
 
         Raises
         ------
         ValueError
-            For grains with negative or fractional indicator, which no boxes make.
+            For grains with a negative or fractional indicator, which are not made of boxes.
 
         Examples
         --------
@@ -95,6 +96,7 @@ class ShapeLibrary:
         )
 
     def __len__(self) -> int:
+        """Return the number of shapes."""
         return len(self.volume)
 
     @property
@@ -103,7 +105,19 @@ class ShapeLibrary:
         return np.cbrt(6 / np.pi * self.volume)
 
     def grains(self, shape: Int[np.ndarray, " grain"], position: Float[np.ndarray, "grain 3"]) -> Grains:
-        """Grains of chosen shapes (indices) with their centroids at `position`, µm; ids are 1, 2, 3, …
+        """Make grains of chosen shapes with their centroids at given places.
+
+        Parameters
+        ----------
+        shape
+            Indices of the shapes.
+        position
+            Centroids, µm.
+
+        Returns
+        -------
+        Grains
+            With the ids 1, 2, 3, …
 
         Examples
         --------
@@ -128,11 +142,11 @@ class ShapeLibrary:
 
 @cache
 def synthetic_library() -> ShapeLibrary:
-    """300 ragged, anisotropic shapes of voxels of 0.75 µm with equivalent diameters from 1 to 20 µm.
+    """Return 300 ragged, anisotropic shapes of voxels of 0.75 µm with equivalent diameters from 1 to 20 µm.
 
-    The shapes of the paper, microCT of a Hawaiian lava, are not public. These are ellipsoids of random axes and
-    orientation with random bumps; the distribution of their diameters is such that grains placed as in section 2.1.1
-    have the signal strength ratios of Fig. 3b, at 50 and at 75 µm. They are the same at every call.
+    The shapes of the paper, from microCT of a Hawaiian lava, are not public. The synthetic ones are ellipsoids of
+    random axes and orientation with random bumps. Their diameters are distributed so that grains placed as in section
+    2.1.1 have the signal strength ratios of Fig. 3b, in samples 50 and 75 µm thick. They are the same at every call.
 
     Examples
     --------
@@ -144,7 +158,7 @@ def synthetic_library() -> ShapeLibrary:
         _body(np.random.default_rng([_SEED, index]), round(np.pi / 6 * (diameter / _VOXEL) ** 3))
         for index, diameter in enumerate(_diameters())
     ]
-    # One row of slabs with a gap between them makes one labelled stack.
+    # All bodies, one behind the other with gaps between them, make one labelled stack.
     length = np.array([body.shape for body in bodies])
     start = np.cumsum(length[:, 0] + 1) - length[:, 0]
     labels = np.zeros((start[-1] + length[-1, 0], *length[:, 1:].max(axis=0)), np.int32)
@@ -155,14 +169,14 @@ def synthetic_library() -> ShapeLibrary:
 
 
 def _diameters() -> Float[np.ndarray, " shape"]:
-    """Diameters at equal steps of the probability, ascending, µm."""
+    """Return diameters at equal steps of the probability, ascending, µm."""
     fine = np.linspace(np.log(_DIAMETERS[0]), np.log(_DIAMETERS[-1]), 2001)
     share = np.cumsum(np.interp(fine, np.log(_DIAMETERS), _FREQUENCY))
     return np.exp(np.interp((np.arange(_COUNT) + 0.5) / _COUNT, share / share[-1], fine))
 
 
 def _body(rng: np.random.Generator, voxels: int) -> Bool[np.ndarray, "z y x"]:
-    """A connected body of so many voxels, in the smallest window that holds it."""
+    """Draw a connected body of a given number of voxels, in its bounding box."""
     while True:
         axes = np.exp(rng.normal(0, _ANISOTROPY, 3))
         frame = np.linalg.qr(rng.normal(size=(3, 3)))[0] / axes[:, None]
@@ -171,14 +185,14 @@ def _body(rng: np.random.Generator, voxels: int) -> Bool[np.ndarray, "z y x"]:
         strength = rng.normal(0, _BUMP * np.sqrt(7 / _BUMPS), _BUMPS)
         bumps *= (np.cbrt(strength) / np.linalg.norm(bumps, axis=1))[:, None]
         body = _level_set(frame, bumps, centre=rng.uniform(-0.5, 0.5, 3), voxels=voxels)
-        if ndimage.label(body)[1] == 1:
+        if ndimage.label(body, output=np.empty(body.shape, np.int32)) == 1:
             return body[ndimage.find_objects(body.astype(np.int8))[0]]
 
 
 def _level_set(
     frame: Float[np.ndarray, "3 3"], bumps: Float[np.ndarray, "bump 3"], *, centre: Float[np.ndarray, "3"], voxels: int
 ) -> Bool[np.ndarray, "edge edge edge"]:
-    """The `voxels` voxels that lie deepest in an ellipsoid with bumps."""
+    """Return the voxels that lie deepest in an ellipsoid with bumps, `voxels` of them."""
     reach = int(np.ceil(0.8 * np.cbrt(voxels))) + 1
     while True:
         steps = np.arange(-reach, reach + 1)
@@ -194,7 +208,7 @@ def _level_set(
         distance = np.sqrt(x * x + y * y + z * z)
         level = stretched * np.exp(-2 * cubes / (distance * distance * distance))
         inside = level <= np.partition(level, voxels - 1, axis=None)[voxels - 1]
-        # What reaches the border of the window may go on beyond it.
+        # A body that reaches the border of the window may go on beyond it.
         if not any(inside[end].any() or inside[:, end].any() or inside[:, :, end].any() for end in (0, -1)):
             return inside
         reach += reach // 2

@@ -1,4 +1,4 @@
-"""Samples of one kind side by side, for an accelerator that one of them does not fill."""
+"""Invert several samples of one model at once, for an accelerator that a single one does not fill."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,9 @@ from mmtjax.inversion.memory import device_memory
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
 from mmtjax.study.config import StudyConfig
-from mmtjax.study.geometry import inverted, records, sample_of, unsolvable
+from mmtjax.study.geometry import cell_dataset, inverted_cell, sample_of, unsolvable
 
-#: Samples that an accelerator is given at once, where so many fit into its memory.
+#: Number of samples that an accelerator inverts at once, as far as they fit into its memory.
 ON_ACCELERATOR = 16
 
 #: Share of the memory of a device that a batch may take.
@@ -22,25 +22,34 @@ _SHARE = 0.5
 
 
 class Batch(NamedTuple):
-    """Samples that differ in nothing but the repeat, and the sampling intervals (µm) to invert them at."""
+    """Samples that differ in the repeat only, and the sampling intervals (µm) at which they are inverted."""
 
     geometries: list[Geometry]
     intervals: list[float]
 
 
 def in_batches(config: StudyConfig, missing: Mapping[Geometry, list[float]], *, most: int) -> list[Batch]:
-    """Samples that are solved at once, with the intervals that they lack: repeats of a model, and up to `most` of them.
+    """Group samples into batches of up to `most` repeats of one model that lack the same sampling intervals.
 
-    Those that are large, or too many to fit into the memory of the device, are on their own.
+    Samples that are large, or do not fit together into the memory of the device, are batches of their own.
+
+    Parameters
+    ----------
+    config
+        The study.
+    missing
+        Sampling intervals that are to be computed, for each sample.
+    most
+        Largest number of samples in a batch.
     """
     limit = _SHARE * device_memory() if most > 1 else 0.0
     batches: list[Batch] = []
-    latest: dict[tuple[object, ...], list[Geometry]] = {}
+    latest: dict[tuple[float, float, float, tuple[float, ...]], list[Geometry]] = {}
     for geometry, intervals in missing.items():
         unknowns, sensors = 3 * grain_count(geometry), max(sensor_count(Cell(*geometry, one)) for one in intervals)
         each = batch_bytes(grain_count(geometry), sensors, maps=len(config.noise))
         room = min(most, int(limit // each)) if unknowns <= MOST_UNKNOWNS else 1
-        kind = geometry[:3], tuple(intervals)
+        kind = (*geometry[:3], tuple(intervals))
         if kind not in latest or len(latest[kind]) >= room:
             latest[kind] = []
             batches.append(Batch(latest[kind], intervals))
@@ -55,16 +64,17 @@ def run_batch(
     *,
     library: ShapeLibrary | None = None,
 ) -> Iterator[tuple[Cell, xarray.Dataset]]:
-    """Make some samples of one model and invert their maps at once; those that this cannot carry one by one.
+    """Make some samples of one model and invert their maps at once.
 
-    The numbers are those of `run_geometry` but for the last digits, which may depend on what is solved beside them.
+    Samples for which normal equations are not accurate enough are inverted one by one. The numbers are those of
+    `run_geometry` but for the last digits, which may depend on the other samples of the batch.
 
     Parameters
     ----------
     config
         The study.
     geometries
-        Samples that differ in nothing but the repeat.
+        Samples that differ in the repeat only.
     intervals
         Sampling intervals, µm.
     library
@@ -82,11 +92,12 @@ def run_batch(
         solved = [None] * len(samples)
         if not unsolvable(scans[0][0], grains[0]):
             with warnings.catch_warnings():
-                # The records show what they say, see `solved_maps`.
+                # The results show what the warnings say, see `solved_maps`.
                 warnings.simplefilter("ignore", InversionWarning)
                 solved = invert_batch(scans, grains, config.noise, level=config.level, tolerance=config.tolerance)
-        for geometry, sample, found in zip(geometries, samples, solved, strict=True):
-            if found is None:
-                yield Cell(*geometry, interval), inverted(config, geometry, sample, interval)
+        for geometry, sample, solutions in zip(geometries, samples, solved, strict=True):
+            cell = Cell(*geometry, interval)
+            if solutions is None:
+                yield cell, inverted_cell(config, cell, sample)
             else:
-                yield Cell(*geometry, interval), records(config, geometry, interval, sample, found, "")
+                yield cell, cell_dataset(config, cell, sample, solutions=solutions, failure="")

@@ -1,17 +1,18 @@
-"""The parts of a study: a sample, and a sample seen at one sampling interval; their names and random keys."""
+"""The parts of a study: a sample, and a sample seen at one sampling interval, with their names and random keys."""
 
 import hashlib
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mmtjax.units import UM3_PER_MM3
 
 
 class Geometry(NamedTuple):
-    """One sample: edge of its surface and thickness (µm), grains per mm³, and which of the repeats, from 0."""
+    """One sample: edge of its surface and thickness (µm), grains per mm³, and the number of the repeat, from 0."""
 
     side: float
     thickness: float
@@ -19,14 +20,15 @@ class Geometry(NamedTuple):
     repeat: int
 
     @property
-    def words(self) -> str:
-        """What the sample is, for messages."""
+    def description(self) -> str:
+        """The sample in words, for messages."""
         return (
             f"{plain(self.side)} × {plain(self.side)} × {plain(self.thickness)} µm with {plain(self.density)} grains "
             f"per mm³, repeat {self.repeat}"
         )
 
     def __str__(self) -> str:
+        """Return the path of the sample in a store."""
         return (
             f"side={plain(self.side)}/thickness={plain(self.thickness)}/density={plain(self.density)}/"
             f"repeat={self.repeat:02d}"
@@ -34,7 +36,7 @@ class Geometry(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One sample with a map of one sampling interval (µm) at all noise levels: what is computed and stored as one."""
+    """One sample with maps of one sampling interval (µm) at all noise levels: it is computed and stored as a whole."""
 
     side: float
     thickness: float
@@ -45,19 +47,20 @@ class Cell(NamedTuple):
     @property
     def geometry(self) -> Geometry:
         """The sample."""
-        return Geometry(*self[:4])
+        return Geometry(self.side, self.thickness, self.density, self.repeat)
 
     @property
-    def words(self) -> str:
-        """What the cell is, for messages."""
-        return f"{self.geometry.words}, every {plain(self.interval)} µm"
+    def description(self) -> str:
+        """The cell in words, for messages."""
+        return f"{self.geometry.description}, every {plain(self.interval)} µm"
 
     def __str__(self) -> str:
+        """Return the path of the cell in a store."""
         return f"{self.geometry}/interval={plain(self.interval)}"
 
 
 def cell_of_path(path: PurePosixPath | str) -> Cell:
-    """The cell that is stored under a path relative to the store.
+    """Return the cell that is stored under a path relative to the store.
 
     Examples
     --------
@@ -65,11 +68,12 @@ def cell_of_path(path: PurePosixPath | str) -> Cell:
     Cell(side=200.0, thickness=50.0, density=2500.0, repeat=3, interval=1.0)
     """
     values = [part.partition("=")[2] for part in PurePosixPath(path).parts]
-    return Cell(*(float(value) for value in values[:3]), int(values[3]), float(values[4]))
+    side, thickness, density = (float(value) for value in values[:3])
+    return Cell(side, thickness, density, int(values[3]), float(values[4]))
 
 
 def plain(value: float) -> str:
-    """A number as the names in a store have it: no exponent where 17 digits do, no trailing zeros.
+    """Return a number as the names in a store have it: no exponent where 17 digits are enough, no trailing zeros.
 
     Examples
     --------
@@ -80,7 +84,7 @@ def plain(value: float) -> str:
 
 
 def grain_count(geometry: Geometry) -> int:
-    """Number of grains of a sample.
+    """Return the number of grains of a sample.
 
     Examples
     --------
@@ -91,7 +95,7 @@ def grain_count(geometry: Geometry) -> int:
 
 
 def sensor_count(cell: Cell) -> int:
-    """Number of sensors of a map, which reaches from edge to edge of the sample.
+    """Return the number of sensors of a map, which reaches from edge to edge of the sample.
 
     Examples
     --------
@@ -102,6 +106,7 @@ def sensor_count(cell: Cell) -> int:
 
 
 def geometry_key(seed: int, geometry: Geometry) -> jax.Array:
-    """Random key of a sample: of its values, so that it is the same whatever else a study holds."""
+    """Return the random key of a sample: it depends on the seed and the sample alone, whatever else a study holds."""
     digest = hashlib.sha256(f"seed {seed}, sample {geometry}".encode()).digest()
-    return jax.random.wrap_key_data(np.frombuffer(digest, "<u4", count=2).astype(np.uint32), impl="threefry2x32")
+    bits = np.frombuffer(digest, "<u4", count=2).astype(np.uint32)
+    return jax.random.wrap_key_data(jnp.asarray(bits), impl="threefry2x32")

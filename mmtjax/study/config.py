@@ -1,4 +1,4 @@
-"""What a study computes: its models, how often each, and every choice that its numbers depend on."""
+"""The configuration of a study: its models, their repeats, and every choice that its numbers depend on."""
 
 import dataclasses
 import hashlib
@@ -7,26 +7,27 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.simulation import FINEST_SPACING
+from mmtjax.simulation import FINEST_SPACING, SampleSpec
+from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, Geometry, grain_count
 
-#: The parameters of Table 1, with their units.
+#: The parameters of Table 1 of Out et al. (2022), with their units.
 PARAMETERS: Mapping[str, str] = {"side": "µm", "thickness": "µm", "density": "1/mm³", "interval": "µm", "noise": "nT"}
 
-#: The library of shapes that comes with the package.
+#: Name of the library of shapes that comes with the package.
 SYNTHETIC = "synthetic"
 
-_DIRECTIONS = ("printed", "isotropic")
-
+#: What each value must be, for messages.
 _EXPECTED = {
     "name": "text",
     "seed": "a whole number, 0 or more",
     "repeats": "a whole number, 1 or more",
     "level": "a probability, such as 0.95",
     "height": "a height in µm, 0 or more",
-    "directions": " or ".join(map(repr, _DIRECTIONS)),
+    "directions": "'printed' or 'isotropic'",
     "tolerance": "a share, such as 1e-8",
     "library": "'synthetic', or a file of grains",
     "library_z": "'up' or 'down', whether z of that file is a height or a depth",
@@ -34,8 +35,8 @@ _EXPECTED = {
     **{name: f"a list of different positive numbers ({unit})" for name, unit in PARAMETERS.items()},
 }
 
-#: Choices by which the numbers of a cell do not change, so that a store may go on when they do. The shapes of a file
-#: decide, of which the store keeps a hash, not where it lies.
+#: Choices that the numbers of a cell do not depend on, so that they may change in a store. The shapes in a file of
+#: grains matter, of which the store keeps a hash, but not the place of the file.
 FREE = ("name", "repeats", "library", "library_z", "library_voxel_spacing")
 
 
@@ -43,14 +44,14 @@ FREE = ("name", "repeats", "library", "library_z", "library_voxel_spacing")
 class StudyConfig:
     """Models and repeats of a study (Out et al. 2022, Table 1).
 
-    Every combination of the five parameters is a model. Their values are kept in ascending order.
+    Every combination of the five parameters is a model. Their values are sorted in ascending order.
 
     Attributes
     ----------
     name
-        What the study is called in figures and messages.
+        Name of the study in figures and messages.
     seed
-        Whole number from which all random keys come.
+        Whole number from which all random keys are made.
     side
         Edges of the square surface of the sample, µm.
     thickness
@@ -62,7 +63,7 @@ class StudyConfig:
     noise
         Standard deviations of the noise of a sensor of 1 µm, nT.
     repeats
-        Samples that are drawn of every side, thickness and density.
+        Number of samples that are drawn of every side, thickness and density.
     level
         Probability of the confidence sphere.
     height
@@ -72,16 +73,16 @@ class StudyConfig:
     tolerance
         Error of a coefficient of the field as a share of the largest of its grain.
     library
-        Where the shapes of grains come from: ``"synthetic"``, see `mmtjax.sources.shape_library.synthetic_library`, or
-        a file of grains, such as those of a microCT scan. A path in a file of a study is relative to that file.
+        Shapes of grains: ``"synthetic"``, see `mmtjax.sources.shape_library.synthetic_library`, or a file of grains,
+        such as those of a microCT scan. In a TOML file, the path is relative to that file.
     library_z, library_voxel_spacing
-        How that file is read where it does not say: whether z is a height (``"up"``) or a depth (``"down"``), and the
-        edge of a voxel in µm.
+        How the file of grains is read where it does not say itself: whether z is a height (``"up"``) or a depth
+        (``"down"``), and the edge of a voxel in µm.
 
     Raises
     ------
     ValueError
-        If a value cannot be; the message names it.
+        If a value is invalid; the message names it.
 
     Examples
     --------
@@ -110,13 +111,18 @@ class StudyConfig:
     library_voxel_spacing: float | None = None
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> "StudyConfig":
-        """The configuration of `to_dict`, or of a file: values of any type, which are checked.
+    def from_dict(cls, values: Mapping[str, Any]) -> "StudyConfig":
+        """Return the configuration of the values of `to_dict`, or of a file.
+
+        Parameters
+        ----------
+        values
+            Values of any type, which is checked.
 
         Raises
         ------
         ValueError
-            If a value is missing, has the wrong type or cannot be.
+            If a value is missing, has the wrong type or is invalid.
         """
         checked = {name: _of_type(name, value) for name, value in values.items()}
         for field in dataclasses.fields(cls):
@@ -125,12 +131,11 @@ class StudyConfig:
         return cls(**checked)
 
     def __post_init__(self) -> None:
+        """Check all values."""
         _check(self.seed >= 0, "seed", self.seed)
         _check(self.repeats > 0, "repeats", self.repeats)
         _check(0 < self.level < 1, "level", self.level)
-        _check(0 <= self.height < math.inf, "height", self.height)
         _check(0 < self.tolerance < 1, "tolerance", self.tolerance)
-        _check(self.directions in _DIRECTIONS, "directions", self.directions)
         _check(self.library != "", "library", self.library)
         _check(self.library_z in (None, "up", "down"), "library_z", self.library_z)
         spacing = self.library_voxel_spacing
@@ -142,27 +147,12 @@ class StudyConfig:
             object.__setattr__(self, name, tuple(sorted(float(value) for value in values)))
         for name in ("level", "height", "tolerance"):
             object.__setattr__(self, name, float(getattr(self, name)))
-        self._check_sizes()
-
-    def _check_sizes(self) -> None:
         for interval in self.interval:
-            if not (interval / FINEST_SPACING).is_integer():
-                raise ValueError(
-                    f"interval of {interval:g} µm is no multiple of {FINEST_SPACING:g} µm: a coarse map is every so "
-                    "many sensors of the finest; give whole numbers"
-                )
             for side in self.side:
-                if not (side / interval).is_integer():
-                    raise ValueError(
-                        f"side of {side:g} µm is no whole number of sampling intervals of {interval:g} µm; the last "
-                        "sensors must lie above the edge of the sample"
-                    )
+                check_interval(interval, side=side)
         for geometry in self.geometries():
-            if grain_count(geometry) < 1:
-                raise ValueError(
-                    f"density of {geometry.density:g} per mm³ puts no grain into {geometry.side:g} × "
-                    f"{geometry.side:g} × {geometry.thickness:g} µm; the least is one"
-                )
+            if geometry.repeat == 0:
+                self.sample_spec(geometry)
 
     @property
     def models(self) -> int:
@@ -170,10 +160,10 @@ class StudyConfig:
         return math.prod(len(getattr(self, name)) for name in PARAMETERS)
 
     def geometries(self) -> list[Geometry]:
-        """The samples in the order in which they are computed.
+        """Return the samples in the order in which they are computed.
 
-        Repeats come one after the other, so that a study that is not yet complete has as many of every model; within a
-        repeat the samples with most grains come first, so that the last worker has little left to do alone.
+        Repeats come one after the other, so that an incomplete study has equally many of every model. Within a repeat
+        the samples with most grains come first, so that the last worker has little left to do alone.
         """
         samples = [
             Geometry(side, thickness, density, repeat)
@@ -185,16 +175,35 @@ class StudyConfig:
         return sorted(samples, key=lambda sample: (sample.repeat, -grain_count(sample), sample))
 
     def cells(self) -> list[Cell]:
-        """Each sample with each sampling interval, in the order in which they are computed."""
+        """Return each sample with each sampling interval, in the order in which they are computed."""
         return [Cell(*geometry, interval) for geometry in self.geometries() for interval in self.interval]
 
-    def to_dict(self) -> dict[str, object]:
-        """All values, as JSON can hold them."""
+    def sample_spec(self, geometry: Geometry, *, library: ShapeLibrary | None = None) -> SampleSpec:
+        """Return the description of a sample of the study.
+
+        Parameters
+        ----------
+        geometry
+            The sample.
+        library
+            Shapes of its grains; the synthetic ones by default.
+        """
+        return SampleSpec(
+            side=geometry.side,
+            thickness=geometry.thickness,
+            density=geometry.density,
+            directions=self.directions,
+            height=self.height,
+            library=library,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values as JSON has them."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that the numbers of a cell and its shape depend on: everything but the name and the repeats."""
+        """Hash of all values that the numbers of a cell depend on: all but those in `FREE`."""
         decisive = {name: value for name, value in self.to_dict().items() if name not in FREE}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
@@ -221,7 +230,7 @@ def read_config(path: str | Path) -> StudyConfig:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no TOML, a key is missing or unknown, or a value cannot be.
+        If it is no TOML, a key is missing or unknown, or a value is invalid.
 
     Examples
     --------
@@ -230,7 +239,7 @@ def read_config(path: str | Path) -> StudyConfig:
     """
     place = Path(path)
     if not place.is_file():
-        raise FileNotFoundError(f"{path} is not there; give the TOML file of a study")
+        raise FileNotFoundError(f"{path} does not exist; give the TOML file of a study")
     try:
         content = tomllib.loads(place.read_text(encoding="utf-8"))
         return _from_tables(content)
@@ -238,12 +247,34 @@ def read_config(path: str | Path) -> StudyConfig:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _from_tables(content: Mapping[str, object]) -> StudyConfig:
+def check_interval(interval: float, *, side: float) -> None:
+    """Raise a ValueError unless sampling intervals are a whole number of µm and reach from edge to edge of a sample.
+
+    Parameters
+    ----------
+    interval
+        Sampling interval, µm.
+    side
+        Edge of the square surface of the sample, µm.
+    """
+    if not (interval / FINEST_SPACING).is_integer():
+        raise ValueError(
+            f"interval of {interval:g} µm is no multiple of {FINEST_SPACING:g} µm: a coarse map takes every n-th "
+            "sensor of the finest; give whole numbers"
+        )
+    if not (side / interval).is_integer():
+        raise ValueError(
+            f"side of {side:g} µm is no whole number of sampling intervals of {interval:g} µm; the last sensors must "
+            "lie above the edge of the sample"
+        )
+
+
+def _from_tables(content: Mapping[str, Any]) -> StudyConfig:
     fields = {field.name: field for field in dataclasses.fields(StudyConfig)}
     expected = {"study": [name for name in fields if name not in PARAMETERS], "parameters": list(PARAMETERS)}
     if unknown := sorted(set(content) - set(expected)):
         raise ValueError(f"unknown table or key {unknown[0]!r}; a study has the tables [study] and [parameters]")
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for table, names in expected.items():
         entries = content.get(table)
         if not isinstance(entries, Mapping):
@@ -255,13 +286,15 @@ def _from_tables(content: Mapping[str, object]) -> StudyConfig:
 
 
 def _check(holds: bool, name: str, value: object) -> None:
+    """Raise a ValueError with the expected and the given value unless a condition holds."""
     if not holds:
         raise ValueError(f"{name} must be {_EXPECTED[name]}; got {value!r}")
 
 
-def _of_type(name: str, value: object) -> object:
-    """`value` as the type of the field `name`."""
-    if value is None and name in ("library_z", "library_voxel_spacing"):
+def _of_type(name: str, value: Any) -> Any:
+    """Return a value as the type of the field `name`."""
+    if value is None:
+        _check(name in ("library_z", "library_voxel_spacing"), name, value)
         return None
     if name in PARAMETERS:
         _check(isinstance(value, list | tuple) and all(map(_is_number, value)), name, value)

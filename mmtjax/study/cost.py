@@ -1,31 +1,32 @@
-"""How long the rest of a study takes, from the seconds that its cells took."""
+"""Estimate how long the rest of a study takes, from the seconds that its cells took."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 
 from mmtjax.study.cell import Cell, cell_of_path, grain_count, sensor_count
 
-#: Cells of which the times are fitted; before that, times go with the work as it is reckoned.
+#: Number of measured cells from which on their times are fitted; before, times are proportional to the estimated work.
 _ENOUGH = 6
 
 
-def seconds_left(missing: Iterable[Cell], log: Iterable[Mapping[str, object]], *, workers: int = 1) -> float | None:
-    """Seconds until `missing` cells are done by so many workers, None as long as none has been measured.
+def seconds_left(missing: Iterable[Cell], log: Iterable[Mapping[str, Any]], *, workers: int = 1) -> float | None:
+    """Return the seconds until `missing` cells are done, None as long as none has been measured.
 
-    The time of a cell is taken as a sum of a constant, making the columns of the Green's matrix (grains × sensors),
-    their products (grains² × sensors) and the factorization (grains³), with factors that fit what was measured in
-    relative terms.
+    The time of a cell is modelled as a sum of a constant, the columns of the Green's matrix (grains × sensors), their
+    products (grains² × sensors) and the factorization (grains³), with factors fitted to the relative errors of the
+    measured times.
 
     Parameters
     ----------
     missing
-        What is to be computed.
+        Cells that are to be computed.
     log
         Entries of the log of the store; those with seconds count.
     workers
-        How many compute at once.
+        Number of workers that compute at once.
 
     Examples
     --------
@@ -49,6 +50,6 @@ def seconds_left(missing: Iterable[Cell], log: Iterable[Mapping[str, object]], *
 
 
 def _work(cell: Cell) -> tuple[float, float, float, float]:
-    """Parts of the work of a cell, in seconds of a slow core, roughly."""
+    """Return the parts of the work of a cell, roughly in seconds of a slow core."""
     grains, sensors = float(grain_count(cell.geometry)), float(sensor_count(cell))
     return 0.2, 2e-7 * grains * sensors, 1e-10 * grains**2 * sensors, 1e-9 * grains**3

@@ -1,4 +1,4 @@
-"""One model of a study from beginning to end, with all that a figure of the method shows (Out et al. 2022, Fig. 1)."""
+"""Compute one model of a study for the figures of the method (Out et al. 2022, Fig. 1)."""
 
 import warnings
 from typing import NamedTuple
@@ -19,7 +19,17 @@ _DENSITY, _NOISE = 75_000.0, 100.0
 
 
 class Example(NamedTuple):
-    """A sample of a study, the magnetizations that were put in, (grain, 3) in A/m, and what its inversion gives."""
+    """A sample of a study with its solution.
+
+    Attributes
+    ----------
+    geometry
+        The sample.
+    magnetization
+        True magnetizations, (grain, 3), A/m.
+    solution
+        Solution of its map.
+    """
 
     geometry: Geometry
     magnetization: Float[np.ndarray, "grain 3"]
@@ -27,10 +37,16 @@ class Example(NamedTuple):
 
 
 def example_of(config: StudyConfig, *, library: ShapeLibrary | None = None) -> Example:
-    """The model of a study that is nearest to that of Fig. 1: 75,000 grains/mm³ and 100 nT in the smallest sample.
+    """Compute the model of a study nearest to that of Fig. 1: 75,000 grains/mm³ and 100 nT in the smallest sample.
 
-    It is the first repeat, with the random keys that the study gives it, and of grains of the shapes of `library`, the
-    synthetic ones by default.
+    The sample is the first repeat, with the random keys of the study.
+
+    Parameters
+    ----------
+    config
+        The study.
+    library
+        Shapes of the grains; the synthetic ones by default.
     """
     density = min(config.density, key=lambda value: abs(value - _DENSITY))
     noise = min(config.noise, key=lambda value: abs(value - _NOISE))
@@ -38,7 +54,7 @@ def example_of(config: StudyConfig, *, library: ShapeLibrary | None = None) -> E
     sample = sample_of(config, geometry, library=library)
     scan = sample.sample(noise=noise)
     with warnings.catch_warnings():
-        # That deep grains are not physical at this noise is what a study shows.
+        # A study shows that deep grains are not physical at this noise.
         warnings.simplefilter("ignore", InversionWarning)
         solution = invert(scan, sample.grains, noise=noise, level=config.level, tolerance=config.tolerance)
     return Example(geometry, sample.magnetization, solution)

@@ -1,4 +1,4 @@
-"""One unit of work of a study: a sample is made, and inverted from maps of every sampling interval and noise."""
+"""Make one sample of a study, and invert its maps of every sampling interval and noise."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,25 +15,17 @@ from mmtjax.selection import signal_strength_ratio
 from mmtjax.simulation import Simulation, simulate
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study.cell import Geometry, geometry_key
+from mmtjax.study.cell import Cell, Geometry, geometry_key
 from mmtjax.study.config import StudyConfig
 
-#: Threads of BLAS add up in an order that depends on their number, by which ill-conditioned results change visibly.
+#: The order of the sums of BLAS depends on the number of threads, and changes ill-conditioned results visibly.
 _one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @_one_thread
 def sample_of(config: StudyConfig, geometry: Geometry, *, library: ShapeLibrary | None = None) -> Simulation:
-    """A sample of a study, with the random key that belongs to its values; its grains are synthetic by default."""
-    return simulate(
-        geometry_key(config.seed, geometry),
-        side=geometry.side,
-        thickness=geometry.thickness,
-        density=geometry.density,
-        height=config.height,
-        library=library,
-        directions=config.directions,
-    )
+    """Make a sample of a study, with the random key of its values; its grains are synthetic by default."""
+    return simulate(geometry_key(config.seed, geometry), config.sample_spec(geometry, library=library))
 
 
 def run_geometry(
@@ -41,9 +33,9 @@ def run_geometry(
 ) -> Iterator[tuple[float, xarray.Dataset]]:
     """Make one sample and invert its maps of some sampling intervals, each at all noise levels.
 
-    The numbers depend on the values of the sample, the interval and the noise, and on the seed; not on what else the
-    configuration holds, nor on the threads that BLAS may use, for it gets one. Those of JAX are settled when it starts,
-    see `mmtjax.parallel.cluster.start_jax_with_one_thread`.
+    The numbers depend on the values of the sample, the interval and the noise, and on the seed. They do not depend on
+    the rest of the configuration, nor on the number of threads of BLAS, which is set to one. The number of threads of
+    JAX is set when it starts, see `mmtjax.parallel.cluster.start_jax_with_one_thread`.
 
     Parameters
     ----------
@@ -63,59 +55,79 @@ def run_geometry(
     """
     sample = sample_of(config, geometry, library=library)
     for interval in intervals:
-        # Of one interval nothing but its records is held while the next is worked on.
-        yield interval, inverted(config, geometry, sample, interval)
+        # Only the results of an interval stay in memory while the next is worked on.
+        yield interval, inverted_cell(config, Cell(*geometry, interval), sample)
 
 
 @_one_thread
-def inverted(config: StudyConfig, geometry: Geometry, sample: Simulation, interval: float) -> xarray.Dataset:
-    """A sample seen at one sampling interval, inverted at all noise levels."""
-    maps = [sample.sample(spacing=interval, noise=noise) for noise in config.noise]
-    solutions, failure = solved_maps(maps, sample.grains, config)
-    return records(config, geometry, interval, sample, solutions, failure)
+def inverted_cell(config: StudyConfig, cell: Cell, sample: Simulation) -> xarray.Dataset:
+    """Invert the maps of a sample at one sampling interval and all noise levels, and return the results."""
+    maps = [sample.sample(spacing=cell.interval, noise=noise) for noise in config.noise]
+    solutions, failure = solved_maps(maps, sample.grains, config.noise, level=config.level, tolerance=config.tolerance)
+    return cell_dataset(config, cell, sample, solutions=solutions, failure=failure)
 
 
-def solved_maps(scans: Sequence[Scan], grains: Grains, config: StudyConfig) -> tuple[list[Solution] | None, str]:
-    """Solutions of the maps of all noise levels of a study, or None; and why they cannot be vouched for, empty if not.
+def solved_maps(
+    scans: Sequence[Scan], grains: Grains, noise: Sequence[float], *, level: float, tolerance: float
+) -> tuple[list[Solution] | None, str]:
+    """Invert the maps of one sample at several noise levels.
 
     Parameters
     ----------
     scans
         One map for each noise level, on the same sensors.
     grains
-        Their sources.
-    config
-        Noise levels, probability of the confidence sphere, and tolerance.
+        The grains of the sample.
+    noise
+        Noise levels, nT.
+    level
+        Probability of the confidence sphere.
+    tolerance
+        Error of a coefficient of the field as a share of the largest of its grain.
+
+    Returns
+    -------
+    solutions
+        The solutions, None where there are none.
+    failure
+        Why the inversion failed; empty where it did not.
     """
     if reason := unsolvable(scans[0], grains):
         return None, reason
     try:
         with warnings.catch_warnings():
-            # What the warnings say, that noise cannot explain a map or a grain is unphysical, the records show.
+            # The results show what the warnings say: noise cannot explain a map, or a grain is unphysical.
             warnings.simplefilter("ignore", InversionWarning)
-            solutions = invert_series(
-                scans, grains, list(config.noise), level=config.level, tolerance=config.tolerance, throw=False
-            )
+            solutions = invert_series(scans, grains, list(noise), level=level, tolerance=tolerance, throw=False)
     except InversionError as error:
         return None, str(error)
     return solutions, next((solution.failure for solution in solutions if solution.failure is not None), "")
 
 
 def unsolvable(scan: Scan, grains: Grains) -> str:
-    """Why no solver would take a map, empty if one would."""
+    """Return why no solver can invert a map; empty where one can."""
     unknowns = 3 * len(grains)
     return f"{scan.used} sensors cannot determine {unknowns} unknowns" if scan.used <= unknowns else ""
 
 
-def records(
-    config: StudyConfig,
-    geometry: Geometry,
-    interval: float,
-    sample: Simulation,
-    solutions: list[Solution] | None,
-    failure: str,
+def cell_dataset(
+    config: StudyConfig, cell: Cell, sample: Simulation, *, solutions: list[Solution] | None, failure: str
 ) -> xarray.Dataset:
-    """The results of a cell as they are stored."""
+    """Return the results of a cell as they are stored.
+
+    Parameters
+    ----------
+    config
+        The study.
+    cell
+        The cell.
+    sample
+        Its sample.
+    solutions
+        One solution for each noise level; None where there are none.
+    failure
+        Why the inversion failed; empty where it did not.
+    """
     grains, levels, count = sample.grains, len(config.noise), len(sample.grains)
     if solutions is None:
         solved, radius = np.full((levels, count, 3), np.nan), np.full((levels, count), np.nan)
@@ -126,7 +138,7 @@ def records(
         chi_square = np.array([float(solution.reduced_chi_square) for solution in solutions])
         condition, method = float(solutions[0].condition), solutions[0].method
     magnitude = np.linalg.norm(solved, axis=2)
-    # A radius that is not known resolves nothing.
+    # A grain whose radius is not known counts as not resolved.
     known = np.isfinite(radius) & (magnitude > 0)
     ratio = np.divide(radius, magnitude, out=np.full(radius.shape, np.inf), where=known)
     variables = {
@@ -152,5 +164,5 @@ def records(
             for name, (dimensions, values, unit, label) in variables.items()
         },
         {"noise": ("noise", np.array(config.noise), {"units": "nT", "long_name": "noise of a sensor"})},
-        attrs={**geometry._asdict(), "interval": interval, "method": method, "failure": failure},
+        attrs={**cell._asdict(), "method": method, "failure": failure},
     )

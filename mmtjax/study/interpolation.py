@@ -1,24 +1,28 @@
-"""The SSR threshold for one sample and scan from a study, between the models that it has."""
+"""Find the SSR threshold for one sample and scan from a study, between the models that it has."""
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 import numpy as np
 import pandas
+from jaxtyping import Float
 
 from mmtjax.selection import ssr_threshold
+from mmtjax.simulation import SampleSpec, value_or_fields
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
 from mmtjax.study.pool import Pool, pooled
 from mmtjax.study.read import Study
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
-from mmtjax.study.stability import STABLE, judged
-from mmtjax.study.statistics import interpolated_statistics, statistic_table
-from mmtjax.study.strengths import CRITERION, LIMIT, PURITIES
-from mmtjax.study.threshold import ThresholdAnswer, check_selection, in_words, pooled_thresholds, threshold_frame
+from mmtjax.study.stability import stability_of
+from mmtjax.study.statistic_table import interpolated_statistics, statistic_table
+from mmtjax.study.stored_shapes import shapes_fingerprint
+from mmtjax.study.threshold import ThresholdAnswer, pooled_thresholds, threshold_frame
+from mmtjax.study.threshold_case import ThresholdCase, ThresholdFields
 
-#: What thresholds are interpolated over.
+#: Parameters that thresholds are interpolated over.
 _AXES = ("density", "interval", "noise")
 
 #: Density, interval and noise of a model of the study.
@@ -30,22 +34,9 @@ class NotCovered(ValueError):
 
 
 def interpolate_threshold(
-    study: Study,
-    *,
-    side: float,
-    thickness: float,
-    density: float,
-    interval: float,
-    noise: float,
-    height: float = 0.0,
-    limit: float = LIMIT,
-    purities: Sequence[float] = PURITIES,
-    directions: str = "printed",
-    level: float = 0.95,
-    purity: float = CRITERION,
-    stable: float = STABLE,
+    study: Study, case: ThresholdCase | None = None, **fields: Unpack[ThresholdFields]
 ) -> ThresholdAnswer:
-    """SSR thresholds for a sample and scan from a study: those of its model, or between its models.
+    """Return SSR thresholds for a sample and scan from a study: those of its model, or between its models.
 
     The logarithm of the threshold is linear in the logarithms of density, interval and noise between neighbouring
     values of the study, for a side and thickness that it has. Shares are interpolated in the same way.
@@ -53,97 +44,107 @@ def interpolate_threshold(
     Parameters
     ----------
     study
-        As `mmtjax.study.open_study` gives it; at least two repeats of the models that are needed must be there.
-    side, thickness, height
-        Edge of the sample, its thickness, and z of the scanning plane, µm, as in the study.
-    density, interval, noise
-        Grains per mm³, µm and nT, within the values of the study.
-    limit
-        Largest uncertainty ratio of a grain that counts as resolved.
-    purities
-        Shares of the selected grains that must be resolved, one row of the table each.
-    directions, level
-        How magnetizations are drawn, and the probability of the confidence sphere, as in the study.
-    purity, stable
-        The share whose threshold must be stable, and decades, for ``converged``; see `mmtjax.study.find_threshold`.
+        The study, from `mmtjax.study.open_study`; it must have at least two repeats of the models that are needed.
+    case
+        The sample, the scan and the selection. The sample must have the side, thickness, height and directions of the
+        study, and, if its library is given, the shapes; density, interval and noise must lie within the values of the
+        study.
+    **fields
+        Instead of `case` its fields and those of its sample by keyword, such as ``side``, ``thickness``, ``density``,
+        ``interval`` and ``noise``, see `mmtjax.study.ThresholdCase` and `mmtjax.SampleSpec`.
 
     Returns
     -------
     ThresholdAnswer
-        A threshold is infinite where it is so in a model that it rests on. ``sampling_error`` takes into account that
-        maps of one sample go together. ``interpolation_error`` is what the curvature adds, from the next value of the
-        study along each axis; NaN if it has none.
+        A threshold is infinite where it is so in a model that it is based on. ``sampling_error`` takes into account
+        that all maps of a sample have the same grains. ``interpolation_error`` is the effect of the curvature, from the
+        next value of the study along each axis; NaN if there is none.
 
     Raises
     ------
     NotCovered
-        If the study does not cover it; the message says what it covers.
+        If the study does not cover the case; the message says what it covers.
     ValueError
-        For a limit or purity that cannot be.
+        For an invalid value.
     """
-    check_selection(limit, [*purities, purity])
-    asked = dict(side=side, thickness=thickness, density=density, interval=interval, noise=noise)
-    config = study.config
-    _require_same(config, asked | {"height": height, "level": level, "directions": directions})
-    nodes = {axis: _nodes(getattr(config, axis), asked[axis]) for axis in _AXES}
+    case = value_or_fields(case, ThresholdCase.from_fields, fields=fields)
+    config, values = study.config, case.parameters()
+    _require_covered(study, case)
+    nodes = {axis: _nodes(getattr(config, axis), values[axis]) for axis in _AXES}
     weights = _corners(nodes)
-    # The curvature is read apart, for it may have fewer repeats.
-    reader, further = (_Reader(study, side=side, thickness=thickness, limit=limit, purities=purities) for _ in range(2))
+    # Another reader for the curvature, whose models may have fewer repeats.
+    reader, further = _Reader(study, case), _Reader(study, case)
     reader.read(weights)
     models = min(reader.samples[model[0]] for model in weights)
-    stability = {model: judged(*reader.grains(model), limit=limit, purity=purity, stable=stable) for model in weights}
+    stability = {
+        model: stability_of(*reader.grains(model), limit=case.limit, purity=case.purity, stable=case.stable)
+        for model in weights
+    }
     failures = reader.failures(weights)
-    lost = f"; {failures} inversions could not be vouched for" if failures else ""
+    failed = f"; {failures} inversions failed" if failures else ""
     if len(weights) == 1:
         (model,) = weights
-        converged, words, convergence = stability[model]
+        record = stability[model]
         return ThresholdAnswer(
-            table=pooled_thresholds(*reader.grains(model), limit=limit, purities=purities),
-            convergence=convergence,
+            table=pooled_thresholds(*reader.grains(model), limit=case.limit, purities=case.purities),
+            convergence=record.table(),
             statistics=reader.statistics(model),
             source="study",
             models=models,
             failures=failures,
-            converged=converged,
-            how=f"taken from the study {config.name}, {models} samples of {in_words(asked)}{lost}; {words}",
+            converged=record.converged,
+            how=(
+                f"taken from the study {config.name}, {models} samples of {case.description}{failed}; "
+                f"{record.description()}"
+            ),
         )
-    firm = sum(converged for converged, _, _ in stability.values())
+    stable = sum(record.converged for record in stability.values())
     between = ", ".join(
         f"{axis} {' and '.join(f'{value:g}' for value in nodes[axis])} {PARAMETERS[axis]}"
         for axis in _AXES
         if len(nodes[axis]) > 1
     )
     return ThresholdAnswer(
-        table=_interpolated(reader, weights, _curvature(further, config, nodes, asked), purities),
-        convergence=_convergence({model: table for model, (_, _, table) in stability.items()}),
+        table=_interpolated(reader, weights, _curvature(further, nodes)),
+        convergence=_convergence({model: record.table() for model, record in stability.items()}),
         statistics=interpolated_statistics([(weight, reader.statistics(model)) for model, weight in weights.items()]),
         source="interpolation",
         models=models,
         failures=failures,
-        converged=firm == len(weights),
+        converged=stable == len(weights),
         how=(
-            f"interpolated for {in_words(asked)}, in the study {config.name} between {len(weights)} models of "
-            f"{between}, each of {models} samples or more{lost}; the threshold for {100 * purity:g} % of {firm} of "
-            f"them is stable to {stable:g} decades"
+            f"interpolated for {case.description}, in the study {config.name} between {len(weights)} models of "
+            f"{between}, each of {models} samples or more{failed}; the threshold for {100 * case.purity:g} % of "
+            f"{stable} of them is stable to {case.stable:g} decades"
         ),
     )
 
 
-def _require_same(config: StudyConfig, asked: Mapping[str, object]) -> None:
-    for name in ("side", "thickness", *_AXES):
-        grid, value = getattr(config, name), asked[name]
+def _require_covered(study: Study, case: ThresholdCase) -> None:
+    """Raise `NotCovered` unless the models of a study, or values between them, are those of a case."""
+    config = study.config
+    for name, value in case.parameters().items():
+        grid = getattr(config, name)
         inside = grid[0] <= value <= grid[-1] if name in _AXES else value in grid
         if not inside:
             raise NotCovered(
-                f"the study {config.name} does not cover a {name} of {value:g} {PARAMETERS[name]}; {_has(config)}"
+                f"the study {config.name} does not cover a {name} of {value:g} {PARAMETERS[name]}; {_coverage(config)}"
             )
-    for name in ("height", "level", "directions"):
-        if getattr(config, name) != asked[name]:
-            raise NotCovered(f"the study {config.name} does not cover {name}={asked[name]!r}; {_has(config)}")
+    for name, ours, theirs in (
+        ("height", config.height, case.sample.height),
+        ("level", config.level, case.level),
+        ("directions", config.directions, case.sample.directions),
+        ("clearance", SampleSpec().clearance, case.sample.clearance),
+    ):
+        if ours != theirs:
+            raise NotCovered(f"the study {config.name} does not cover {name}={theirs!r}; {_coverage(config)}")
+    library = case.sample.library
+    if library is not None and shapes_fingerprint(library) != shapes_fingerprint(study.library()):
+        raise NotCovered(f"the study {config.name} does not cover grains of other shapes than its own")
 
 
-def _has(config: StudyConfig) -> str:
-    """What a study covers."""
+def _coverage(config: StudyConfig) -> str:
+    """Return what a study covers, for messages."""
 
     def listed(name: str) -> str:
         return " or ".join(f"{value:g}" for value in getattr(config, name))
@@ -160,16 +161,16 @@ def _has(config: StudyConfig) -> str:
 
 
 def _nodes(grid: Sequence[float], value: float) -> dict[float, float]:
-    """Neighbours of a value in a grid that spans it, with their weights; one where the grid has it."""
+    """Return the neighbours of a value in a grid that spans it, with their weights; one where the grid has it."""
     if value in grid:
         return {value: 1.0}
-    high = next(number for number, there in enumerate(grid) if there > value)
+    high = next(number for number, other in enumerate(grid) if other > value)
     share = math.log(value / grid[high - 1]) / math.log(grid[high] / grid[high - 1])
     return {grid[high - 1]: 1 - share, grid[high]: share}
 
 
 def _corners(nodes: Mapping[str, Mapping[float, float]]) -> dict[_Model, float]:
-    """The models that neighbours along all axes make up, with the products of their weights."""
+    """Return the models of the neighbours along all axes, with the products of their weights."""
     return {
         (density, interval, noise): nodes["density"][density] * nodes["interval"][interval] * nodes["noise"][noise]
         for density, interval, noise in itertools.product(*(nodes[axis] for axis in _AXES))
@@ -177,16 +178,17 @@ def _corners(nodes: Mapping[str, Mapping[float, float]]) -> dict[_Model, float]:
 
 
 class _Reader:
-    """Grains and thresholds of models of one side and thickness, read as they are needed."""
+    """Grains and thresholds of the models of a study with the side and thickness of a case, read as needed."""
 
-    def __init__(self, study: Study, *, side: float, thickness: float, limit: float, purities: Sequence[float]) -> None:
-        self.study, self.limit, self.purities = study, limit, purities
-        self.cells = [cell for cell in study.cells() if (cell.side, cell.thickness) == (side, thickness)]
+    def __init__(self, study: Study, case: ThresholdCase) -> None:
+        self.study, self.case = study, case
+        size = case.sample.side, case.sample.thickness
+        self.cells = [cell for cell in study.cells() if (cell.side, cell.thickness) == size]
         self.pools: dict[tuple[float, float], Pool] = {}
         self.samples: dict[float, int] = {}
 
     def read(self, models: Mapping[_Model, float]) -> None:
-        """Read the repeats that all intervals of a density have."""
+        """Read the repeats that all intervals of each density have."""
         for density in sorted({model[0] for model in models}):
             intervals = sorted({model[1] for model in models if model[0] == density})
             members = {interval: self._cells(density, interval) for interval in intervals}
@@ -195,15 +197,15 @@ class _Reader:
                 raise NotCovered(
                     f"the study {self.study.config.name} has {len(common)} complete repeats with {density:g} grains "
                     f"per mm³ and intervals of {', '.join(f'{interval:g}' for interval in intervals)} µm; a sampling "
-                    "error takes 2 at least, so let it run on"
+                    "error needs 2 at least, so let it run on"
                 )
             self.samples[density] = len(common)
-            wanted = [cell for cells in members.values() for cell in cells if cell.repeat in common]
-            for interval, pool in pooled(self.study, wanted).items():
+            complete = [cell for cells in members.values() for cell in cells if cell.repeat in common]
+            for interval, pool in pooled(self.study, complete).items():
                 self.pools[density, interval] = pool
 
     def failures(self, models: Mapping[_Model, float]) -> int:
-        """Inversions of the models that could not be vouched for."""
+        """Return the number of inversions of some models that failed."""
         places = {model[:2] for model in models}
         return sum(
             bool(self.study.failure(cell))
@@ -213,30 +215,40 @@ class _Reader:
         )
 
     def grains(self, model: _Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Strengths, ratios and numbers of the samples, from 0, of the grains of a model."""
+        """Return SSR, ratio and number of the sample, from 0, of the grains of a model."""
         pool, level = self._pool(model)
         _, sample = np.unique(pool.repeat, return_inverse=True)
         return pool.signal_strength_ratio, pool.uncertainty_ratio[level], sample
 
     def statistics(self, model: _Model) -> pandas.DataFrame:
-        """Thresholds of a model on every statistic."""
+        """Return the thresholds of a model on every statistic."""
         pool, level = self._pool(model)
         ratio = pool.uncertainty_ratio[level]
-        return statistic_table(pool.statistics(level), ratio, limit=self.limit, purities=self.purities)
+        return statistic_table(pool.statistics(level), ratio, limit=self.case.limit, purities=self.case.purities)
 
-    def decades(self, model: _Model) -> np.ndarray:
-        """Logarithms of the thresholds, (purity,)."""
-        strength, ratio, _ = self.grains(model)
-        return np.log10([ssr_threshold(strength, ratio, self.limit, purity).ssr for purity in self.purities])
+    def decades(self, models: Mapping[_Model, float]) -> Float[np.ndarray, " purity"]:
+        """Return the weighted mean over models of the logarithms of their thresholds."""
+        total = np.zeros(len(self.case.purities))
+        for model, weight in models.items():
+            strength, ratio, _ = self.grains(model)
+            values = [ssr_threshold(strength, ratio, self.case.limit, purity).value for purity in self.case.purities]
+            total += weight * np.log10(values)
+        return total
 
-    def drawn(self, model: _Model) -> np.ndarray:
-        """The same for other samples, (draw, purity); models of one density have the same samples in each draw."""
-        stream = self.study.config.density.index(model[0])
-        counts = sample_counts(self.samples[model[0]], stream=stream)
-        return np.log10(resampled_thresholds(counts, *self.grains(model), limit=self.limit, purities=self.purities))
+    def drawn(self, models: Mapping[_Model, float]) -> Float[np.ndarray, "draw purity"]:
+        """Return `decades` for draws of other samples; models of one density have the same samples in each draw."""
+        total = np.zeros(())
+        for model, weight in models.items():
+            stream = self.study.config.density.index(model[0])
+            counts = sample_counts(self.samples[model[0]], stream=stream)
+            values = resampled_thresholds(
+                counts, *self.grains(model), limit=self.case.limit, purities=self.case.purities
+            )
+            total = total + weight * np.log10(values)
+        return total
 
     def _pool(self, model: _Model) -> tuple[Pool, int]:
-        """The pool of a model, and the number of its noise level."""
+        """Return the pool of a model, and the number of its noise level."""
         pool = self.pools[model[:2]]
         return pool, int(np.flatnonzero(pool.noise == model[2])[0])
 
@@ -245,17 +257,16 @@ class _Reader:
 
 
 def _interpolated(
-    reader: _Reader, weights: Mapping[_Model, float], curvature: np.ndarray, purities: Sequence[float]
+    reader: _Reader, weights: Mapping[_Model, float], curvature: Float[np.ndarray, " purity"]
 ) -> pandas.DataFrame:
-    decades = sum(weight * reader.decades(model) for model, weight in weights.items())
-    drawn = sum(weight * reader.drawn(model) for model, weight in weights.items())
-    errors = sampling_error(drawn, min(reader.samples[model[0]] for model in weights))
+    decades = reader.decades(weights)
+    errors = sampling_error(reader.drawn(weights), min(reader.samples[model[0]] for model in weights))
     rows = []
-    for number, purity in enumerate(purities):
+    for number, purity in enumerate(reader.case.purities):
         shares = np.zeros(2)
         for model, weight in weights.items():
             strength, ratio, _ = reader.grains(model)
-            chosen = ssr_threshold(strength, ratio, reader.limit, purity)
+            chosen = ssr_threshold(strength, ratio, reader.case.limit, purity)
             shares += weight * np.array([chosen.selected / chosen.total, chosen.recovered])
         found = np.isfinite(decades[number])
         rows.append(
@@ -273,30 +284,27 @@ def _interpolated(
     return threshold_frame(rows)
 
 
-def _curvature(
-    reader: _Reader, config: StudyConfig, nodes: Mapping[str, Mapping[float, float]], asked: Mapping[str, float]
-) -> np.ndarray:
-    """Difference of parabolas through three values of the study from the lines, summed over the axes, decades.
+def _curvature(reader: _Reader, nodes: Mapping[str, Mapping[float, float]]) -> Float[np.ndarray, " purity"]:
+    """Return the difference of parabolas through three values of the study from lines, summed over the axes, decades.
 
-    NaN where an axis has no third value, or a threshold there is infinite or not known yet.
+    It is NaN where an axis has no third value, or a threshold there is infinite or not known yet.
     """
-    total = np.zeros(len(reader.purities))
+    values = reader.case.parameters()
+    total = np.zeros(len(reader.case.purities))
     for axis in (axis for axis in _AXES if len(nodes[axis]) > 1):
         low, high = nodes[axis]
-        others = set(getattr(config, axis)) - {low, high}
+        others = set(getattr(reader.study.config, axis)) - {low, high}
         if not others:
             return np.full(len(total), np.nan)
-        third = min(others, key=lambda value: abs(math.log(value / asked[axis])))
+        third = min(others, key=lambda value: abs(math.log(value / values[axis])))
         corners = {value: _corners({**nodes, axis: {value: 1.0}}) for value in (low, high, third)}
         try:
             reader.read({model: weight for part in corners.values() for model, weight in part.items()})
         except NotCovered:
             return np.full(len(total), np.nan)
-        decades = np.array(
-            [sum(weight * reader.decades(model) for model, weight in part.items()) for part in corners.values()]
-        )
+        decades = np.array([reader.decades(part) for part in corners.values()])
         known = np.where(np.isfinite(decades), decades, np.nan)
-        x, place = np.log([low, high, third]), math.log(asked[axis])
+        x, place = np.log([low, high, third]), math.log(values[axis])
         slopes = np.diff(known, axis=0) / np.diff(x)[:, None]
         bend = (slopes[1] - slopes[0]) / (x[2] - x[0])
         total += np.abs(bend) * (place - x[0]) * (x[1] - place)
@@ -304,6 +312,7 @@ def _curvature(
 
 
 def _convergence(tables: Mapping[_Model, pandas.DataFrame]) -> pandas.DataFrame:
+    """Join the tables of several models, with the parameters of each."""
     parts = []
     for model, table in tables.items():
         for number, (axis, value) in enumerate(zip(_AXES, model, strict=True)):

@@ -1,7 +1,7 @@
-"""The grains of all repeats of a model together, which is what the tables and figures of a study are made of."""
+"""Pool the grains of all repeats of a model, as tables and figures of a study need them."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import xarray
@@ -12,9 +12,9 @@ from mmtjax.study.cell import Cell
 from mmtjax.study.read import Study
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Pool:
-    """Grains of all repeats of one side, thickness, density and sampling interval, at every noise level.
+    """The grains of all repeats of one side, thickness, density and sampling interval, at every noise level.
 
     Attributes
     ----------
@@ -27,11 +27,12 @@ class Pool:
     repeat
         Number of the repeat that a grain belongs to, (grain,).
     depth, volume, signal_strength_ratio
-        Of every grain, (grain,): µm below the scanning plane, µm³, 1/µm.
+        Depth below the scanning plane (µm), volume (µm³) and SSR (1/µm) of every grain, (grain,).
     crowded_signal_strength
-        By the learned formula among the grains of its own repeat, (grain,), see `mmtjax.crowded_signal_strength`.
+        Strength by the learned formula among the grains of the same repeat, (grain,), see
+        `mmtjax.crowded_signal_strength`.
     confidence_radius, uncertainty_ratio
-        (noise, grain), A/m and 1. Infinite where the inversion failed: such a grain is not resolved.
+        Radius (A/m) and ratio, (noise, grain). Infinite where the inversion failed: such a grain is not resolved.
     """
 
     side: float
@@ -49,16 +50,16 @@ class Pool:
 
     @property
     def repeats(self) -> Int[np.ndarray, " repeat"]:
-        """Numbers of the repeats that are there, in order."""
+        """Numbers of the repeats in the pool, in ascending order."""
         return np.unique(self.repeat)
 
     @property
     def expected_uncertainty_ratio(self) -> Float[np.ndarray, "noise grain"]:
         """Uncertainty ratio to expect without a scan, see `mmtjax.expected_uncertainty_ratio`."""
-        return expected_uncertainty_ratio(self.volume, self.confidence_radius)
+        return np.asarray(expected_uncertainty_ratio(self.volume, self.confidence_radius))
 
     def statistics(self, level: int) -> dict[str, Float[np.ndarray, " grain"]]:
-        """What is known of the grains without a scan at one noise level, by name."""
+        """Return the statistics that are known without a scan at one noise level, by name."""
         return {
             "signal_strength_ratio": self.signal_strength_ratio,
             "crowded_signal_strength": self.crowded_signal_strength,
@@ -66,7 +67,7 @@ class Pool:
         }
 
     def model(self, level: int) -> dict[str, float]:
-        """The five parameters of the model at one noise level, by their names in `mmtjax.study.config.PARAMETERS`."""
+        """Return the parameters of the model at one noise level, by their names in `mmtjax.study.config.PARAMETERS`."""
         return {
             "side": self.side,
             "thickness": self.thickness,
@@ -76,17 +77,13 @@ class Pool:
         }
 
     def models(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """The number and the parameters of the model at each noise level."""
+        """Yield the number of each noise level and the parameters of the model there."""
         return ((level, self.model(level)) for level in range(len(self.noise)))
 
     def select(self, keep: Bool[np.ndarray, " grain"]) -> "Pool":
-        """The pool of some of the grains."""
-        return Pool(
-            side=self.side,
-            thickness=self.thickness,
-            density=self.density,
-            interval=self.interval,
-            noise=self.noise,
+        """Return the pool of some of the grains."""
+        return dataclasses.replace(
+            self,
             repeat=self.repeat[keep],
             depth=self.depth[keep],
             volume=self.volume[keep],
@@ -98,24 +95,24 @@ class Pool:
 
 
 def sample_values(study: Study) -> list[tuple[float, float, float]]:
-    """Side, thickness (µm) and density (1/mm³) of the samples of which a study has cells, in ascending order."""
+    """Return side, thickness (µm) and density (1/mm³) of the samples of which a study has cells, in ascending order."""
     return sorted({cell[:3] for cell in study.cells()})
 
 
 def pooled_samples(study: Study) -> Iterator[dict[float, Pool]]:
-    """The pools of each sample by sampling interval, in the order of `sample_values`; one sample is read at a time."""
+    """Yield the pools of each sample by sampling interval, in the order of `sample_values`, reading one at a time."""
     cells = study.cells()
     for values in sample_values(study):
         yield pooled(study, [cell for cell in cells if cell[:3] == values])
 
 
 def pooled(study: Study, cells: Iterable[Cell]) -> dict[float, Pool]:
-    """Pools of the cells of one sample, by sampling interval in µm.
+    """Return the pools of the cells of one sample by sampling interval in µm.
 
     Parameters
     ----------
     study
-        Where to read.
+        The study to read from.
     cells
         Cells of one side, thickness and density.
     """
@@ -127,9 +124,9 @@ def pooled(study: Study, cells: Iterable[Cell]) -> dict[float, Pool]:
 
 def _pool(study: Study, cells: list[Cell]) -> Pool:
     parts = [study.load(cell) for cell in cells]
-    lost = [np.full(part["volume"].size, bool(part.attrs["failure"])) for part in parts]
+    failed = [np.full(part["volume"].size, bool(part.attrs["failure"])) for part in parts]
     radius, ratio = (
-        np.where(np.concatenate(lost) | np.isnan(values), np.inf, values)
+        np.where(np.concatenate(failed) | np.isnan(values), np.inf, values)
         for values in (
             np.concatenate([part[name].transpose("noise", "grain").to_numpy() for part in parts], axis=1)
             for name in ("confidence_radius", "uncertainty_ratio")

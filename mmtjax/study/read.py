@@ -1,20 +1,20 @@
-"""What a store of a study holds, as datasets and as one table of all grains."""
+"""Read a store of a study, as datasets and as one table of all grains."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas
 import xarray
 
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study.arrays import read_array
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
 from mmtjax.study.store import attributes_of, complete_cells, log_of, stored_config
-from mmtjax.study.stored_shapes import kept_shapes
+from mmtjax.study.stored_shapes import read_shapes
+from mmtjax.study.zarr_groups import read_array
 
 _RECORD_UNITS = {
     **PARAMETERS,
@@ -37,18 +37,18 @@ Choice = float | Iterable[float] | None
 
 
 class StudyStatus(NamedTuple):
-    """How far a study is.
+    """The progress of a study.
 
     Attributes
     ----------
     total, done
-        Cells of the configuration, and those that are there.
+        Number of cells of the configuration, and of those that are complete.
     missing
-        Cells that are not, in the order in which they will be computed.
+        Cells that are not complete, in the order in which they will be computed.
     failures
-        Cells of which the inversion failed, with the reason.
+        Cells whose inversion failed, with the reason.
     states
-        States of the source of mmtjax that computed cells.
+        Number of states of the source of mmtjax that computed cells.
     """
 
     total: int
@@ -70,19 +70,20 @@ class Study:
     """
 
     def __init__(self, path: str | Path) -> None:
+        """Open the store at a path."""
         self.path = Path(path)
         self.config: StudyConfig = stored_config(path)
 
     def cells(self) -> list[Cell]:
-        """Cells that are complete, in ascending order of their values."""
+        """Return the complete cells, in ascending order of their values."""
         return complete_cells(self.path)
 
     def library(self) -> ShapeLibrary | None:
-        """The shapes that grains are drawn from, where they are a user's own; None for the synthetic ones."""
-        return kept_shapes(self.path)
+        """Return the shapes that grains are drawn from, if they are a user's own; None for the synthetic ones."""
+        return read_shapes(self.path)
 
     def load(self, cell: Cell) -> xarray.Dataset:
-        """All that is known of a cell, read into memory.
+        """Return all results of a cell, read into memory.
 
         Parameters
         ----------
@@ -97,7 +98,7 @@ class Study:
         Raises
         ------
         FileNotFoundError
-            If the cell is not there.
+            If the cell is not in the store.
         """
         group = self.path / str(cell)
         attributes = self._attributes(cell)
@@ -110,20 +111,20 @@ class Study:
         return xarray.Dataset(rest, coordinates, attrs=attributes)
 
     def failure(self, cell: Cell) -> str:
-        """Why the inversion of a cell failed; empty where it did not."""
+        """Return why the inversion of a cell failed; empty where it did not."""
         return str(self._attributes(cell)["failure"])
 
     def status(self) -> StudyStatus:
-        """How far the study is."""
-        wanted = self.config.cells()
-        there = set(self.cells())
-        missing = [cell for cell in wanted if cell not in there]
-        failures = {cell: reason for cell in sorted(there) if (reason := self.failure(cell))}
+        """Return the progress of the study."""
+        cells = self.config.cells()
+        complete = set(self.cells())
+        missing = [cell for cell in cells if cell not in complete]
+        failures = {cell: reason for cell in sorted(complete) if (reason := self.failure(cell))}
         states = len(attributes_of(self.path)["code"])
-        return StudyStatus(len(wanted), len(wanted) - len(missing), missing, failures, states)
+        return StudyStatus(len(cells), len(cells) - len(missing), missing, failures, states)
 
-    def log(self) -> list[dict[str, object]]:
-        """Starts of runs, and the seconds that cells took."""
+    def log(self) -> list[dict[str, Any]]:
+        """Return the starts of runs, and the seconds that cells took."""
         return log_of(self.path)
 
     def records(
@@ -136,7 +137,7 @@ class Study:
         noise: Choice = None,
         repeat: int | Iterable[int] | None = None,
     ) -> pandas.DataFrame:
-        """One row per grain and noise level, of all cells that fit.
+        """Return one row per grain and noise level of all cells with the chosen values.
 
         Parameters
         ----------
@@ -147,23 +148,23 @@ class Study:
         -------
         pandas.DataFrame
             The five parameters and ``repeat``; ``x``, ``y``, ``z``, ``depth`` below the scanning plane, ``volume``,
-            ``diameter``, ``signal_strength_ratio``; ``magnetization_true`` and ``magnetization``, magnitudes of what
-            was put in and of what was solved; ``confidence_radius`` and ``uncertainty_ratio``. Units in
+            ``diameter``, ``signal_strength_ratio``; ``magnetization_true`` and ``magnetization``, magnitudes of the
+            true and of the solved magnetization; ``confidence_radius`` and ``uncertainty_ratio``. Units in
             ``attrs["units"]``.
 
         Raises
         ------
         ValueError
-            If a value is none of the configuration.
+            If the configuration does not have a value.
         """
-        chosen = {"side": side, "thickness": thickness, "density": density, "interval": interval, "noise": noise}
-        wanted = {name: self._choice(name, choice) for name, choice in chosen.items()}
+        choices = {"side": side, "thickness": thickness, "density": density, "interval": interval, "noise": noise}
+        chosen = {name: self._chosen_values(name, choice) for name, choice in choices.items()}
         repeats = None if repeat is None else {int(number) for number in np.atleast_1d(np.asarray(repeat))}
         parts: list[dict[str, np.ndarray]] = []
         for cell in self.cells():
-            fits = all(getattr(cell, name) in wanted[name] for name in PARAMETERS if name != "noise")
+            fits = all(getattr(cell, name) in chosen[name] for name in PARAMETERS if name != "noise")
             if fits and (repeats is None or cell.repeat in repeats):
-                parts.append(self._records_of(cell, wanted["noise"]))
+                parts.append(self._records_of(cell, chosen["noise"]))
         columns = {
             name: np.concatenate([part[name] for part in parts]) if parts else np.empty(0) for name in _RECORD_UNITS
         }
@@ -198,19 +199,19 @@ class Study:
             | {name: values.ravel() for name, values in level.items()}
         )
 
-    def _choice(self, name: str, choice: Choice) -> set[float]:
+    def _chosen_values(self, name: str, choice: Choice) -> set[float]:
         known = getattr(self.config, name)
         if choice is None:
             return set(known)
-        asked = {float(value) for value in np.atleast_1d(np.asarray(choice))}
-        if strange := sorted(asked - set(known)):
-            raise ValueError(f"{name} {strange[0]:g} {PARAMETERS[name]} is not in the study; it has {list(known)}")
-        return asked
+        values = {float(value) for value in np.atleast_1d(np.asarray(choice))}
+        if unknown := sorted(values - set(known)):
+            raise ValueError(f"{name} {unknown[0]:g} {PARAMETERS[name]} is not in the study; it has {list(known)}")
+        return values
 
-    def _attributes(self, cell: Cell) -> dict[str, object]:
+    def _attributes(self, cell: Cell) -> dict[str, Any]:
         metadata = self.path / str(cell) / "zarr.json"
         if not metadata.is_file():
-            raise FileNotFoundError(f"{cell.words}, is not in {self.path}, or not complete")
+            raise FileNotFoundError(f"{cell.description}, is not in {self.path}, or not complete")
         return json.loads(metadata.read_text(encoding="utf-8"))["attributes"]
 
 
@@ -220,7 +221,7 @@ def open_study(path: str | Path) -> Study:
     Parameters
     ----------
     path
-        The directory that `run_study` filled, or is filling.
+        The directory that `run_study` has filled, or is filling.
 
     Returns
     -------

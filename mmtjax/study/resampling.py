@@ -1,4 +1,4 @@
-"""How far an SSR threshold may be off: what it would have been of other samples (bootstrap over whole samples)."""
+"""Estimate the error of an SSR threshold by a bootstrap over whole samples."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float, Int
 
-#: Draws of the bootstrap, and the seed that they come from, so that an answer is the same each time.
+#: Number of draws of the bootstrap, and their seed, so that an answer is the same each time.
 _DRAWS, _SEED = 400, 20220
 
 #: Quantiles of a normal variable one standard deviation from the middle.
@@ -14,14 +14,14 @@ _LOW, _HIGH = 0.158655, 0.841345
 
 
 def sample_counts(samples: int, *, stream: int = 0) -> Int[np.ndarray, "draw sample"]:
-    """How often each sample is in each draw of as many samples, with replacement.
+    """Return how often each sample is drawn, in draws with replacement of as many samples as there are.
 
     Parameters
     ----------
     samples
         Number of samples.
     stream
-        Number that tells apart draws that must not go together, as of samples of other densities.
+        Number of an independent stream of draws, as for samples of other densities.
 
     Examples
     --------
@@ -42,12 +42,12 @@ def resampled_thresholds(
     limit: float,
     purities: Sequence[float],
 ) -> Float[np.ndarray, "draw purity"]:
-    """The threshold of `mmtjax.ssr_threshold` of every draw, in which a grain is as often as its sample.
+    """Return the threshold of `mmtjax.ssr_threshold` for every draw, where a grain counts as often as its sample.
 
     Parameters
     ----------
     counts
-        How often each sample is in each draw.
+        How often each sample is drawn, for each draw.
     strength, ratio, sample
         Signal strength ratio (1/µm), uncertainty ratio and number of the sample, from 0, of every grain.
     limit
@@ -58,7 +58,7 @@ def resampled_thresholds(
     Returns
     -------
     Array of shape (draw, purity)
-        1/µm; infinite where no choice is pure enough.
+        Thresholds, 1/µm; infinite where no selection is pure enough.
 
     Examples
     --------
@@ -73,40 +73,40 @@ def resampled_thresholds(
     shares = [Fraction(str(purity)) for purity in purities]
     found = np.full((len(counts), len(shares)), np.inf)
     for draw, count in enumerate(counts):
-        often = count[members]
-        chosen, good = np.cumsum(often)[last], np.cumsum(often * resolved)[last]
-        # A strength that the draw does not have is none of its thresholds.
-        there = np.diff(chosen, prepend=0) > 0
+        weight = count[members]
+        chosen, good = np.cumsum(weight)[last], np.cumsum(weight * resolved)[last]
+        # A strength that is not in a draw cannot be its threshold.
+        drawn = np.diff(chosen, prepend=0) > 0
         for column, share in enumerate(shares):
-            pure = np.flatnonzero(there & (good * share.denominator >= chosen * share.numerator))
+            pure = np.flatnonzero(drawn & (good * share.denominator >= chosen * share.numerator))
             if pure.size:
                 found[draw, column] = falling[last[pure[-1]]]
     return found
 
 
 def sampling_error(decades: Float[np.ndarray, "draw purity"], samples: int) -> Float[np.ndarray, " purity"]:
-    """Standard error of thresholds from those of the draws: half the width of the middle 68 % of them.
+    """Return the standard error of thresholds from those of the draws: half the width of their middle 68 %.
 
     Parameters
     ----------
     decades
         Decimal logarithms of the thresholds, which may be infinite.
     samples
-        Number of samples that were drawn from. The spread about their mean is too small by (samples - 1) / samples, in
-        its square, and is corrected for that.
+        Number of samples that were drawn from. The variance of draws is too small by (samples - 1) / samples, and is
+        corrected for that.
 
     Returns
     -------
     Array of shape (purity,)
-        Decades; 0 where all draws are infinite, infinite where some of the middle ones are.
+        Errors in decades; 0 where all draws are infinite, infinite where some of the middle ones are.
 
     Raises
     ------
     ValueError
-        If there are fewer than two samples, which tell nothing of a spread.
+        If there are fewer than two samples.
     """
     if samples < 2:
-        raise ValueError(f"the spread of samples cannot be told from {samples}; at least 2 are needed")
+        raise ValueError(f"the spread of samples cannot be estimated from {samples}; at least 2 are needed")
     low, high = np.quantile(decades, [_LOW, _HIGH], axis=0, method="inverted_cdf")
     width = np.subtract(high, low, out=np.zeros(high.shape), where=low != high)
     return width / 2 * np.sqrt(samples / (samples - 1))

@@ -1,18 +1,17 @@
-"""Run a study: what is missing in its store is computed by this process, by local ones or by a cluster."""
+"""Run a study: compute the cells that its store lacks, in this process, in local ones or on a cluster."""
 
 import contextlib
 import importlib.metadata
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import xarray
 from distributed import Client, Future, as_completed
 
-from mmtjax.inversion.memory import available_memory, checked_limit, estimate_memory, require_bytes
+from mmtjax.inversion.memory import available_memory, estimate_memory, require_bytes
 from mmtjax.parallel.cluster import (
-    check_helpers,
     check_worker,
     connected,
     cores,
@@ -21,6 +20,7 @@ from mmtjax.parallel.cluster import (
     start_jax_with_one_thread,
 )
 from mmtjax.precision import on_accelerator, require_float64
+from mmtjax.simulation import value_or_fields
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -28,28 +28,29 @@ from mmtjax.study.config import StudyConfig
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.read import Study, open_study
+from mmtjax.study.run_options import RunFields, RunOptions
 from mmtjax.study.store import add_to_log, complete_cells, log_of, record_code, write_cell, writing
 from mmtjax.study.stored_shapes import check_shapes
 
-#: What the process takes that hands out samples and writes their results.
+#: Bytes that the process takes that submits samples and writes their results.
 _MASTER = 3 * 2**27
 
 
 class StudyError(RuntimeError):
-    """A study that could not go on; what was complete is in the store, and the next run continues from there."""
+    """A study that could not continue; complete cells are in the store, and the next run continues from there."""
 
 
 class StudyProgress(NamedTuple):
-    """How far a run is, told after every cell and once at its start.
+    """The progress of a run, reported once at its start and after every cell.
 
     Attributes
     ----------
     done, total
         Cells of the study.
     seconds_left
-        Until the end, as far as can be told; None before the first cell was measured.
+        Estimated time until the end, s; None before the first cell was measured.
     cell, failure
-        The cell that was completed last, and why its inversion failed, if it did.
+        The cell that was completed last (None at the start), and why its inversion failed; empty where it did not.
     """
 
     done: int
@@ -68,48 +69,36 @@ class _Result(NamedTuple):
 def run_study(
     config: StudyConfig,
     store: str | Path,
+    options: RunOptions | None = None,
     *,
     library: ShapeLibrary | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    batch: int | None = None,
-    memory_limit: int | None = None,
-    provenance: Mapping[str, object] | None = None,
+    provenance: Mapping[str, Any] | None = None,
     progress: Callable[[StudyProgress], None] | None = None,
+    **fields: Unpack[RunFields],
 ) -> Study:
     """Compute the cells of a study that its store lacks.
 
-    A run that ends early, by whatever cause, leaves the cells that were complete; the next run computes the others. On
-    processors of one kind the numbers are the same to the last bit, in any order and whoever computes them: each cell
-    is computed by one thread.
+    A run that ends early, for whatever reason, leaves the complete cells in the store; the next run computes the
+    others. On processors of one kind the numbers are the same to the last bit, in any order and whoever computes them:
+    each cell is computed by one thread.
 
     Parameters
     ----------
     config
         The study.
     store
-        Directory to make, or to go on with.
+        Directory to make, or to continue.
+    options
+        Who computes the study, and how much at once.
     library
-        Shapes of the grains, where the configuration names a file of grains; the store keeps them.
-    workers
-        Local processes of one thread; 0 computes in this process. By default one for each core, with no limit as far as
-        the memory goes; with fewer, cores idle. Where this process has used JAX before it computes, and was not started
-        with the environment variable ``NPROC=1``, JAX keeps its threads, and last digits may differ from those of
-        workers.
-    scheduler
-        Address of the scheduler of a Dask cluster that computes instead, ``tcp://host:8786``. Its workers need this
-        version of mmtjax and the environment variables ``JAX_ENABLE_X64=1`` and ``NPROC=1``; only this process writes
-        to the store.
-    batch
-        Samples of a model that are solved at once, where they are small: by default several where JAX computes on an
-        accelerator, in this process then, and one elsewhere. With more than one, last digits may depend on the batch.
-    memory_limit
-        Bytes that local workers and this process may use together: large samples then have small ones beside them. By
-        default there is no limit but what is free when the number of workers is chosen.
+        Shapes of the grains, if the configuration names a file of grains; the store keeps them.
     provenance
-        Record of this run for the store, of values that JSON can hold.
+        Record of this run for the store, of values that JSON has.
     progress
         Called with a `StudyProgress`.
+    **fields
+        Instead of `options` its fields by keyword: ``workers``, ``scheduler``, ``batch`` and ``memory_limit``, see
+        `mmtjax.study.RunOptions`.
 
     Returns
     -------
@@ -119,8 +108,8 @@ def run_study(
     Raises
     ------
     ValueError
-        If the store belongs to another study, other shapes or another version, the configuration does not go with
-        `library`, or the number of workers cannot be.
+        If the store belongs to another study, other shapes or another version, the configuration does not match
+        `library`, or an option is invalid.
     MemoryError
         If the largest sample would not fit into the limit.
     StudyError
@@ -135,18 +124,14 @@ def run_study(
     UserWarning
         If cells of the store were computed by another state of the source of this version.
     """
-    check_helpers(workers, scheduler)
+    chosen = value_or_fields(options, RunOptions, fields=fields)
     check_shapes(config, library)
-    if batch is not None and batch < 1:
-        raise ValueError(f"batch must be a number of samples, 1 or more; got {batch}")
-    memory_limit = checked_limit(memory_limit)
-    if memory_limit is not None:
-        if scheduler is not None:
-            raise ValueError("memory_limit is for local workers; those of a cluster have limits of their own")
-        _check_largest(config, memory_limit)
+    if chosen.memory_limit is not None:
+        _check_largest(config, chosen.memory_limit)
+    workers, batch = chosen.workers, chosen.batch
     if workers == 0:
         start_jax_with_one_thread()
-    if scheduler is None and on_accelerator():
+    if chosen.scheduler is None and on_accelerator():
         # Processes would share one accelerator, and each would claim its memory.
         workers, batch = 0 if workers is None else workers, ON_ACCELERATOR if batch is None else batch
     if workers == 0:
@@ -158,16 +143,15 @@ def run_study(
         if workers == 0 or not missing:
             _store(_computed_here(config, missing, library), config, place, workers=1, progress=progress)
         else:
-            count = default_workers(config, memory_limit) if workers is None else workers
-            with connected(count, scheduler, threads=1) as client:
-                together = max(1, sum(client.nthreads().values()))
-                results = _computed_by(client, config, missing, library, memory_limit)
-                _store(results, config, place, workers=together, progress=progress)
+            count = default_workers(config, chosen.memory_limit) if workers is None else workers
+            with connected(count, chosen.scheduler, threads=1) as client:
+                results = _computed_by(client, config, missing, library, chosen.memory_limit)
+                _store(results, config, place, workers=max(1, _thread_count(client)), progress=progress)
     return open_study(store)
 
 
 def default_workers(config: StudyConfig, memory_limit: int | None = None) -> int:
-    """Local processes that compute a study: one for each core; without a limit as far as the memory goes."""
+    """Return the number of local processes for a study: one for each core; without a limit as far as memory goes."""
     if memory_limit is not None:
         return cores()
     return max(
@@ -176,7 +160,7 @@ def default_workers(config: StudyConfig, memory_limit: int | None = None) -> int
 
 
 def memory_of(geometry: Geometry, config: StudyConfig) -> int:
-    """Bytes that a process takes at its peak to compute a sample."""
+    """Return the bytes that a process takes at its peak to compute a sample."""
     sensors = max(sensor_count(Cell(*geometry, interval)) for interval in config.interval)
     return estimate_memory(grain_count(geometry), sensors)
 
@@ -186,17 +170,17 @@ def _check_largest(config: StudyConfig, memory_limit: int) -> None:
     require_bytes(
         _MASTER + memory_of(largest, config),
         limit=memory_limit,
-        work=f"the sample of {largest.words}",
+        work=f"the sample of {largest.description}",
         remedy="leave it out of the study, or allow more",
     )
 
 
 def _missing(config: StudyConfig, store: Path) -> dict[Geometry, list[float]]:
-    """Sampling intervals that are not in the store, for each sample that lacks any, in the order of computing."""
-    there = set(complete_cells(store))
+    """Return the sampling intervals that the store lacks, for each sample that lacks any, in the order of computing."""
+    complete = set(complete_cells(store))
     missing: dict[Geometry, list[float]] = {}
     for cell in config.cells():
-        if cell not in there:
+        if cell not in complete:
             missing.setdefault(cell.geometry, []).append(cell.interval)
     return missing
 
@@ -209,30 +193,31 @@ def _store(
     workers: int,
     progress: Callable[[StudyProgress], None] | None,
 ) -> None:
-    wanted = config.cells()
-    left = dict.fromkeys(wanted)
+    """Write results to the store as they come, and report the progress."""
+    cells = config.cells()
+    missing = dict.fromkeys(cells)
     for cell in complete_cells(place):
-        left.pop(cell, None)
+        missing.pop(cell, None)
     log = log_of(place)
 
-    def tell(cell: Cell | None, failure: str) -> None:
+    def report(cell: Cell | None, failure: str) -> None:
         if progress is not None:
-            ahead = seconds_left(left, log, workers=workers)
-            progress(StudyProgress(len(wanted) - len(left), len(wanted), ahead, cell, failure))
+            seconds = seconds_left(missing, log, workers=workers)
+            progress(StudyProgress(len(cells) - len(missing), len(cells), seconds, cell, failure))
 
-    tell(None, "")
+    report(None, "")
     for cell, dataset, seconds in results:
         write_cell(place, cell, dataset)
         entry = {"event": "cell", "cell": str(cell), "seconds": round(seconds, 3)}
         add_to_log(place, entry)
         log.append(entry)
-        del left[cell]
-        tell(cell, dataset.attrs["failure"])
+        del missing[cell]
+        report(cell, dataset.attrs["failure"])
 
 
 def _computed_here(config: StudyConfig, missing: list[Batch], library: ShapeLibrary | None) -> Iterator[_Result]:
     for batch in missing:
-        with _named(batch):
+        with _naming_sample(batch):
             yield from _timed(config, batch, library)
 
 
@@ -256,30 +241,28 @@ def _cells(config: StudyConfig, batch: Batch, library: ShapeLibrary | None) -> I
 
 
 @contextlib.contextmanager
-def _named(batch: Batch) -> Iterator[None]:
-    """Context that names the sample, or the first of several, in errors of computing it."""
+def _naming_sample(batch: Batch) -> Iterator[None]:
+    """Context in which errors of computing name the sample, or the first of several."""
     try:
         yield
     except Exception as error:
-        raise _failed(batch, error) from error
-
-
-def _failed(batch: Batch, error: Exception) -> StudyError:
-    why = describe_worker_failure(error) or f"{error or type(error).__name__}"
-    more = len(batch.geometries) - 1
-    return StudyError(
-        f"the sample of {batch.geometries[0].words}{f', and {more} beside it,' if more else ''} could not be computed: "
-        f"{why}. Complete cells are kept; the same command continues"
-    )
+        reason = describe_worker_failure(error) or f"{error or type(error).__name__}"
+        more = len(batch.geometries) - 1
+        raise StudyError(
+            f"the sample of {batch.geometries[0].description}{f', and {more} beside it,' if more else ''} could not be "
+            f"computed: {reason}. Complete cells are kept; the same command continues"
+        ) from error
 
 
 def _computed_by(
     client: Client, config: StudyConfig, missing: list[Batch], library: ShapeLibrary | None, memory_limit: int | None
 ) -> Iterator[_Result]:
     version = importlib.metadata.version("mmtjax")
-    workers = sum(client.nthreads().values())
+    workers = _thread_count(client)
     shapes = None if library is None else _sent(client, library)
-    waiting, running, finished = dict(enumerate(missing)), {}, as_completed()
+    waiting = dict(enumerate(missing))
+    running: dict[Future, Batch] = {}
+    finished = as_completed()
 
     def start() -> None:
         for number, batch in list(waiting.items()):
@@ -292,34 +275,39 @@ def _computed_by(
 
     start()
     for future in finished:
-        with _named(running.pop(future)):
+        with _naming_sample(running.pop(future)):
             results = future.result()
         start()
         yield from results
 
 
 def _fits(batch: Batch, running: list[Batch], config: StudyConfig, *, workers: int, limit: int) -> bool:
-    """Whether a batch may be started beside those that run."""
-    held = sum(len(one.geometries) * memory_of(one.geometries[0], config) for one in [batch, *running])
-    return not running or (len(running) < workers and _MASTER + held <= limit)
+    """Return whether a batch may be started beside those that run."""
+    used = sum(len(one.geometries) * memory_of(one.geometries[0], config) for one in [batch, *running])
+    return not running or (len(running) < workers and _MASTER + used <= limit)
+
+
+def _thread_count(client: Client) -> int:
+    threads = client.nthreads()
+    return sum(threads.values())  # pyright: ignore[reportAttributeAccessIssue]: a coroutine of asynchronous clients only
 
 
 def _sent(client: Client, library: ShapeLibrary) -> Future:
-    """The shapes, on all workers: the scheduler gives work to those that have what it needs.
+    """Send shapes to all workers, as the scheduler gives work to those that have what it needs.
 
-    They are the result of a task, which is done again where a worker dies; data that are scattered would be lost.
+    The shapes are the result of a task, which is repeated where a worker dies; scattered data would be lost.
     """
-    shapes = client.submit(_handed_on, library, pure=False)
+    shapes = client.submit(_identity, library, pure=False)
     client.replicate(shapes)
     return shapes
 
 
-def _handed_on(library: ShapeLibrary) -> ShapeLibrary:
+def _identity(library: ShapeLibrary) -> ShapeLibrary:
     return library
 
 
 def _work(config: StudyConfig, batch: Batch, library: ShapeLibrary | None, version: str) -> list[_Result]:
-    """What a worker does."""
+    """Compute a batch in a worker."""
     check_worker(version)
     results = list(_timed(config, batch, library))
     drop_programs()

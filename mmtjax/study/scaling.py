@@ -1,4 +1,4 @@
-"""How uncertainties scale with the noise, and with many coarse scans in place of a fine one (section 3.1.3)."""
+"""Tabulate how uncertainties scale with the noise, and with many coarse scans instead of a fine one (section 3.1.3)."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ import pandas
 
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool
-from mmtjax.study.ratios import order_statistic
+from mmtjax.study.ratio_table import order_statistic
 
-#: Depths that divide the grains of `scan_table`, µm; shallow grains are those that coarse scans miss.
+#: Depths that divide the grains of `scan_table` into classes, µm; coarse scans miss shallow grains.
 DEPTHS = (0.0, 5.0, 10.0, 20.0, np.inf)
 
 _NOISE_STATISTICS = ("radius_deviation", "ratio_low", "ratio_median", "ratio_high", "median_factor")
@@ -24,10 +24,10 @@ SCAN_UNITS = {
 
 
 def noise_table(pool: Pool) -> pandas.DataFrame:
-    """What is left of radii and ratios after division by the noise, relative to the lowest noise level.
+    """Return radii and ratios divided by the noise, relative to the lowest noise level.
 
-    Radii scale exactly, for they depend on the noise through σ alone (equation 11). Ratios have the solution in the
-    denominator, and so the noise itself, which shows in grains that are not resolved.
+    Radii scale exactly, as they depend on the noise through σ alone (equation 11). Ratios have the solution in the
+    denominator, and so the noise itself, which matters for grains that are not resolved.
 
     Returns
     -------
@@ -62,9 +62,10 @@ def noise_table(pool: Pool) -> pandas.DataFrame:
 
 
 def scan_table(pools: Mapping[float, Pool]) -> pandas.DataFrame:
-    """Radii of so many coarse scans as have the sensors of one fine scan, over the radii of that scan.
+    """Return the radii from averaged coarse scans over those from one fine scan with as many readings in total.
 
-    A scan at twice the interval that is made four times, and averaged, has the noise σ/2 in a quarter of the sensors.
+    For example, a scan at twice the interval that is made four times and averaged has the noise σ/2 at a quarter of the
+    sensors.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def scan_table(pools: Mapping[float, Pool]) -> pandas.DataFrame:
     pandas.DataFrame
         Rows for every interval but the finest, and for all depths and each part of `DEPTHS`: the sample,
         ``interval``, ``fine_interval``, ``depth_from``, ``depth_to``, ``grains``, percentiles of the factor (1 where
-        the statement of the paper holds), and shares of the grains ``within_5`` and ``within_20`` percent of 1.
+        the statement of the paper holds), and the shares of grains ``within_5`` and ``within_20`` percent of 1.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def scan_table(pools: Mapping[float, Pool]) -> pandas.DataFrame:
         if not np.array_equal(fine.signal_strength_ratio, coarse.signal_strength_ratio):
             raise ValueError(
                 f"the grains at {interval:g} µm are not those at {finest:g} µm, for a sample of {fine.side:g} µm, "
-                f"{fine.thickness:g} µm thick, with {fine.density:g} grains per mm³; were the repeats run apart?"
+                f"{fine.thickness:g} µm thick, with {fine.density:g} grains per mm³; were the repeats run separately?"
             )
         radii = coarse.confidence_radius[0] / coarse.noise[0], fine.confidence_radius[0] / fine.noise[0]
         known = np.isfinite(radii).all(axis=0)

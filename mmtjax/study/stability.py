@@ -1,4 +1,4 @@
-"""Whether an SSR threshold would still change with more samples (Out et al. 2022, section 4.3)."""
+"""Decide whether an SSR threshold would still change with more samples (Out et al. 2022, section 4.3)."""
 
 import math
 
@@ -6,14 +6,13 @@ import numpy as np
 import pandas
 from jaxtyping import Float, Int
 
-from mmtjax.selection import ssr_threshold
+from mmtjax.selection import PURITY, ssr_threshold
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
-from mmtjax.study.strengths import CRITERION
 
-#: Decades of SSR within which a threshold is stable: the quarter of a log scale of section 4.3.
+#: Decades of SSR within which a threshold is stable: a quarter of a decade, as in section 4.3.
 STABLE = 0.25
 
-#: Last samples of which each must leave a stable threshold where it was.
+#: Number of the last samples that must each have changed a stable threshold by less.
 _LAST = 3
 
 
@@ -23,30 +22,37 @@ class Stability:
     Attributes
     ----------
     purity, limit
-        What the threshold is for.
+        Purity and limit of the threshold.
     stable
         Decades within which it is stable: each of the last three samples changed it by less, and its standard error
         over samples is less.
     minimum
-        Samples before which it does not count as stable; never fewer than four.
+        Number of samples before which it does not count as stable; never fewer than four.
     strengths
         Threshold of the first sample, of the first two, and so on, 1/µm.
     """
 
     def __init__(self, *, purity: float, limit: float, stable: float, minimum: int) -> None:
+        """Begin without samples."""
         self.purity, self.limit, self.stable, self.minimum = purity, limit, stable, minimum
         self.strengths: list[float] = []
         self._latest = (np.empty(0), np.empty(0), np.empty(0, int))
         self._error: float | None = None
 
     def add(self, strength: np.ndarray, ratio: np.ndarray, sample: np.ndarray) -> None:
-        """Take note of the threshold of all samples so far, whose numbers count from 0."""
-        self.strengths.append(ssr_threshold(strength, ratio, self.limit, self.purity).ssr)
+        """Record the threshold of all samples so far.
+
+        Parameters
+        ----------
+        strength, ratio, sample
+            SSR (1/µm), uncertainty ratio and number of the sample, from 0, of every grain so far.
+        """
+        self.strengths.append(ssr_threshold(strength, ratio, self.limit, self.purity).value)
         self._latest, self._error = (strength, ratio, sample), None
 
     @property
     def error(self) -> float:
-        """Standard error of the threshold, decades; infinite for one sample. Computed where it is asked for."""
+        """Standard error of the threshold, decades; infinite for one sample. It is computed when it is first read."""
         samples = len(self.strengths)
         if self._error is None:
             self._error = math.inf
@@ -74,21 +80,21 @@ class Stability:
         """The largest change of the last samples, decades."""
         return max(self.changes[1:][-_LAST:], default=np.inf)
 
-    def words(self) -> str:
-        """Whether the threshold is stable, and how far."""
+    def description(self) -> str:
+        """Return in words whether the threshold is stable, and by how much."""
         found = (
             f"the threshold for {100 * self.purity:g} % is {'' if self.converged else 'NOT '}stable to "
             f"{self.stable:g} decades"
         )
         if not np.isfinite(self.strengths[-1]):
-            return f"{found}: no choice of grains is pure enough"
+            return f"{found}: no selection of grains is pure enough"
         return (
             f"{found}: the last {min(_LAST, len(self.strengths) - 1)} samples changed it by up to "
             f"{self.last_change:.2g}, and its standard error is {self.error:.2g}"
         )
 
     def table(self) -> pandas.DataFrame:
-        """The table ``convergence`` of a `mmtjax.study.threshold.ThresholdAnswer`."""
+        """Return the table ``convergence`` of a `mmtjax.study.threshold.ThresholdAnswer`."""
         table = pandas.DataFrame(
             {"models": np.arange(1, len(self.strengths) + 1), "ssr": self.strengths, "ssr_change": self.changes}
         )
@@ -96,18 +102,30 @@ class Stability:
         return table
 
 
-def judged(
+def stability_of(
     strength: Float[np.ndarray, " grain"],
     ratio: Float[np.ndarray, " grain"],
     sample: Int[np.ndarray, " grain"],
     *,
     limit: float,
-    purity: float = CRITERION,
+    purity: float = PURITY,
     stable: float = STABLE,
-) -> tuple[bool, str, pandas.DataFrame]:
-    """Whether the threshold of samples that are all there is stable, in words, and what each of them changed."""
+) -> Stability:
+    """Return the stability of the threshold of given samples.
+
+    Parameters
+    ----------
+    strength, ratio, sample
+        SSR (1/µm), uncertainty ratio and number of the sample, from 0, of every grain.
+    limit
+        Largest uncertainty ratio of a grain that counts as resolved.
+    purity
+        Share of the selected grains that must be resolved.
+    stable
+        Decades within which the threshold is stable.
+    """
     record = Stability(purity=purity, limit=limit, stable=stable, minimum=2)
     for last in range(int(sample.max()) + 1):
         first = sample <= last
         record.add(strength[first], ratio[first], sample[first])
-    return record.converged, record.words(), record.table()
+    return record

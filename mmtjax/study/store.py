@@ -1,4 +1,4 @@
-"""The store of a study on disk: its layout, who may write to it, and cells that are there whole or not at all."""
+"""The store of a study on disk: its layout, who may write to it, and cells that are complete or absent."""
 
 import contextlib
 import dataclasses
@@ -11,22 +11,25 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import xarray
 import zarr
 
 from mmtjax.files import LOCK, writing_alone
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study.arrays import remove_partial_groups, write_group
 from mmtjax.study.cell import Cell, cell_of_path
 from mmtjax.study.config import FREE, SYNTHETIC, StudyConfig
-from mmtjax.study.stored_shapes import SHAPES, keep_shapes, shapes_fingerprint
+from mmtjax.study.stored_shapes import SHAPES, shapes_fingerprint, write_shapes
+from mmtjax.study.zarr_groups import remove_partial_groups, write_group
 
+#: What the attributes of a store say that it is.
 _KIND = "mmtjax study"
+
 _LOG, _ROOT = "log.jsonl", "zarr.json"
 
 #: Parts of mmtjax on which no number of a study depends.
-_ASIDE = ("cli", "design", "io", "plot", "subdomains")
+_UNUSED = ("cli", "design", "io", "plot", "registration", "report", "subdomains")
 
 #: Names of the groups from the root down.
 _LEVELS = ("side", "thickness", "density", "repeat", "interval")
@@ -38,23 +41,23 @@ def writing(
     config: StudyConfig,
     *,
     library: ShapeLibrary | None = None,
-    provenance: Mapping[str, object] | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Iterator[Path]:
-    """Context in which this process, and no other, may add cells to a store; it is made if it is not there.
+    """Context in which this process, and no other, may add cells to a store; the store is made if it does not exist.
 
-    What killed runs left half done is removed. The configuration may differ from that of the store in its name, in the
-    number of repeats, and in where the shapes were read from.
+    Unfinished parts of killed runs are removed. The configuration may differ from that of the store in its name, in the
+    number of repeats, and in the place of the file of shapes.
 
     Parameters
     ----------
     store
         Directory of the store.
     config
-        What is to be computed.
+        The study to be computed.
     library
         Shapes of the grains, which a new store keeps; None for the synthetic ones.
     provenance
-        Record of this run, of values that JSON can hold; it goes to the attributes of a new store and to the log.
+        Record of this run, of values that JSON has; it goes to the attributes of a new store and to the log.
 
     Yields
     ------
@@ -66,7 +69,7 @@ def writing(
     ValueError
         If the store belongs to another configuration, other shapes or another version of mmtjax.
     FileExistsError
-        If there is something else of that name.
+        If something else has that name.
     BlockingIOError
         If another process writes to the store.
     OSError
@@ -74,15 +77,15 @@ def writing(
     """
     place, shapes = Path(store), shapes_fingerprint(library)
     if place.exists() and not (place / _ROOT).exists() and not _is_fresh(place):
-        raise FileExistsError(f"{store} is there and is no store of a study; give another name")
+        raise FileExistsError(f"{store} exists and is no store of a study; give another name")
     if (place / _ROOT).exists():
         _check_same(config, attributes_of(place), shapes=shapes, store=store)
     place.mkdir(parents=True, exist_ok=True)
     with writing_alone(place):
         _remove_leftovers(place)
         _write_root(place, config, shapes=shapes, provenance=dict(provenance or {}))
-        with _named("the shapes of the grains", store):
-            keep_shapes(place, library)
+        with _naming_part("the shapes of the grains", place):
+            write_shapes(place, library)
         add_to_log(place, {"event": "start", "time": _now(), "provenance": dict(provenance or {})})
         yield place
 
@@ -106,24 +109,24 @@ def record_code(store: Path) -> None:
 
 @cache
 def code_fingerprint() -> str:
-    """Hash of the source that the numbers of a study come from."""
+    """Return a hash of the source on which the numbers of a study depend."""
     package, digest = Path(__file__).parents[1], hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
         name = file.relative_to(package)
-        if name.parts[0] not in _ASIDE:
+        if name.parts[0] not in _UNUSED:
             digest.update(name.as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
 def write_cell(store: Path, cell: Cell, dataset: xarray.Dataset) -> None:
-    """Add a cell: it takes its name once all of it is on the disk.
+    """Add a cell, which gets its name once all of it is on the disk.
 
     Raises
     ------
     OSError
-        If it cannot be written, as on a full disk; nothing of it is left then.
+        If it cannot be written, as on a full disk; nothing of it remains then.
     """
-    with _named(f"{cell.words},", store):
+    with _naming_part(f"{cell.description},", store):
         for parent in reversed(PurePosixPath(str(cell)).parents[:-1]):
             if not (store / parent / _ROOT).exists():
                 zarr.create_group(store / parent, zarr_format=3, overwrite=False)
@@ -131,21 +134,21 @@ def write_cell(store: Path, cell: Cell, dataset: xarray.Dataset) -> None:
 
 
 def complete_cells(store: str | Path) -> list[Cell]:
-    """Cells that a store holds, in ascending order of their values."""
+    """Return the cells in a store, in ascending order of their values."""
     place = Path(store)
     pattern = "/".join(f"{name}=*" for name in _LEVELS)
     return sorted(cell_of_path(PurePosixPath(found.relative_to(place))) for found in place.glob(pattern))
 
 
-def attributes_of(store: str | Path) -> dict[str, object]:
-    """Attributes of the root of a store.
+def attributes_of(store: str | Path) -> dict[str, Any]:
+    """Return the attributes of the root of a store.
 
     Raises
     ------
     FileNotFoundError
         If there is no store.
     ValueError
-        If it is not one of a study.
+        If it is not a store of a study.
     """
     root = Path(store) / _ROOT
     if not root.is_file():
@@ -153,22 +156,22 @@ def attributes_of(store: str | Path) -> dict[str, object]:
     attributes = json.loads(root.read_text(encoding="utf-8")).get("attributes", {})
     if attributes.get("kind") != _KIND:
         raise ValueError(f"{store} is a Zarr store, but not one of a study; give another name")
-    # Stores that were begun before the state of the code was recorded have cells of one that is not known.
+    # Stores made before the state of the code was recorded have cells of an unknown state.
     return {"code": ["unknown"]} | attributes
 
 
 def stored_config(store: str | Path) -> StudyConfig:
-    """The configuration of a store.
+    """Return the configuration of a store.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no store, or it is not one of a study.
+        If there is no store, or it is not a store of a study.
     """
     return StudyConfig.from_dict(attributes_of(store)["config"])
 
 
-def add_to_log(store: Path, entry: Mapping[str, object]) -> None:
+def add_to_log(store: Path, entry: Mapping[str, Any]) -> None:
     """Append one line to the log of a store.
 
     Raises
@@ -177,15 +180,15 @@ def add_to_log(store: Path, entry: Mapping[str, object]) -> None:
         If it cannot be written, as on a full disk.
     """
     line = json.dumps(entry) + "\n"
-    with _named("a line of the log", store), (store / _LOG).open("ab+") as log:
+    with _naming_part("a line of the log", store), (store / _LOG).open("ab+") as log:
         # A run that was killed may have left half a line.
         if log.tell() and _last_byte(log) != b"\n":
             line = "\n" + line
         log.write(line.encode())
 
 
-def log_of(store: str | Path) -> list[dict[str, object]]:
-    """Entries of the log of a store: of every run its start, and of every cell the seconds that it took."""
+def log_of(store: str | Path) -> list[dict[str, Any]]:
+    """Return the entries of the log of a store: the start of every run, and the seconds that every cell took."""
     log = Path(store) / _LOG
     entries = []
     for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
@@ -195,17 +198,17 @@ def log_of(store: str | Path) -> list[dict[str, object]]:
 
 
 @contextlib.contextmanager
-def _named(what: str, store: Path) -> Iterator[None]:
-    """Context in which an error of the system says what could not be written."""
+def _naming_part(part: str, store: Path) -> Iterator[None]:
+    """Context in which errors of the system say which part of a store could not be written."""
     try:
         yield
     except OSError as error:
         raise OSError(
-            error.errno, f"{error.strerror or error}; {what} could not be written to {store}; make room and start again"
+            error.errno, f"{error.strerror or error}; {part} could not be written to {store}; make room and start again"
         ) from error
 
 
-def _last_byte(log: object) -> bytes:
+def _last_byte(log: BinaryIO) -> bytes:
     log.seek(-1, os.SEEK_END)
     return log.read(1)
 
@@ -215,36 +218,38 @@ def _now() -> str:
 
 
 def _is_fresh(place: Path) -> bool:
-    """Whether a directory is empty, or holds no more than a run that was killed at its very start left."""
+    """Return whether a directory is empty, or holds only what a run leaves that is killed at its very start."""
     return place.is_dir() and all(
         entry.name in (LOCK, _LOG) or entry.match("zarr.*.partial") for entry in place.iterdir()
     )
 
 
-def _check_same(config: StudyConfig, attributes: Mapping[str, object], *, shapes: str, store: str | Path) -> None:
+def _check_same(config: StudyConfig, attributes: Mapping[str, Any], *, shapes: str, store: str | Path) -> None:
+    """Raise a ValueError unless a store is of this version, configuration and shapes."""
     version = importlib.metadata.version("mmtjax")
     if attributes["version"] != version:
         raise ValueError(
             f"{store} was computed by mmtjax {attributes['version']}, this is {version}: cells of two versions may not "
             "be mixed; give another name, or use that version"
         )
-    kept, asked = attributes["config"], config.to_dict()
+    stored, given = attributes["config"], config.to_dict()
     if attributes["fingerprint"] != config.fingerprint:
-        for name in asked:
-            if name not in FREE and kept.get(name) != asked[name]:
+        for name in given:
+            if name not in FREE and stored.get(name) != given[name]:
                 raise ValueError(
-                    f"{store} holds a study with {name} = {kept.get(name)}, this one has {asked[name]}; give another "
+                    f"{store} holds a study with {name} = {stored.get(name)}, this one has {given[name]}; give another "
                     "name, or the configuration of the store"
                 )
     if attributes.get("shapes", SYNTHETIC) != shapes:
         raise ValueError(
-            f"{store} holds samples of other grains than this study: their library is {kept['library']!r}, this one is "
-            f"{config.library!r} (the name may differ; the shapes and their order may not); give another name, or the "
-            "shapes of the store"
+            f"{store} holds samples of other grains than this study: their library is {stored['library']!r}, this one "
+            f"is {config.library!r} (the name may differ; the shapes and their order may not); give another name, or "
+            "the shapes of the store"
         )
 
 
-def _write_root(place: Path, config: StudyConfig, *, shapes: str, provenance: dict[str, object]) -> None:
+def _write_root(place: Path, config: StudyConfig, *, shapes: str, provenance: dict[str, Any]) -> None:
+    """Write the attributes of a store, which keeps the larger number of repeats and its own provenance."""
     attributes = {
         "kind": _KIND,
         "version": importlib.metadata.version("mmtjax"),
@@ -255,19 +260,19 @@ def _write_root(place: Path, config: StudyConfig, *, shapes: str, provenance: di
         "provenance": provenance,
     }
     if (place / _ROOT).exists():
-        kept = attributes_of(place)
-        most = max(kept["config"]["repeats"], config.repeats)
-        attributes["config"] = dataclasses.replace(config, repeats=most).to_dict()
-        attributes |= {name: kept[name] for name in ("code", "provenance")}
-        if attributes == kept:
+        stored = attributes_of(place)
+        repeats = max(stored["config"]["repeats"], config.repeats)
+        attributes["config"] = dataclasses.replace(config, repeats=repeats).to_dict()
+        attributes |= {name: stored[name] for name in ("code", "provenance")}
+        if attributes == stored:
             return
     _write_attributes(place, attributes)
 
 
-def _write_attributes(place: Path, attributes: Mapping[str, object]) -> None:
+def _write_attributes(place: Path, attributes: Mapping[str, Any]) -> None:
     text = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=2)
     partial = place / f"zarr.{os.getpid()}.partial"
-    with _named("its description", place):
+    with _naming_part("its description", place):
         try:
             partial.write_text(text, encoding="utf-8")
             partial.replace(place / _ROOT)
@@ -276,6 +281,7 @@ def _write_attributes(place: Path, attributes: Mapping[str, object]) -> None:
 
 
 def _remove_leftovers(place: Path) -> None:
+    """Remove the unfinished parts of killed runs."""
     for depth in range(len(_LEVELS)):
         groups = "/".join([*(f"{name}=*" for name in _LEVELS[:depth]), ""])
         for leftover in place.glob(f"{groups}zarr.*.partial"):

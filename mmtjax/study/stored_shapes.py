@@ -1,4 +1,4 @@
-"""Shapes of a user's own that the grains of a study are drawn from: known by their hash, and kept in the store."""
+"""Store a user's library of shapes with a study, and recognize it by its hash."""
 
 import hashlib
 from pathlib import Path
@@ -7,12 +7,13 @@ import numpy as np
 import xarray
 
 from mmtjax.sources.shape_library import ShapeLibrary
-from mmtjax.study.arrays import read_array, write_group
 from mmtjax.study.config import SYNTHETIC, StudyConfig
+from mmtjax.study.zarr_groups import read_array, write_group
 
-#: Name of the group that holds them.
+#: Name of the group of the shapes.
 SHAPES = "shapes"
 
+#: Fields of a library and their dimensions.
 _DIMENSIONS = {
     "volume": ("shape",),
     "bounding_radius": ("shape",),
@@ -28,7 +29,7 @@ _DIMENSIONS = {
 
 
 def check_shapes(config: StudyConfig, library: ShapeLibrary | None) -> None:
-    """Refuse shapes where a configuration names none, and none where it names some."""
+    """Raise a ValueError unless shapes were passed exactly if a configuration names a file of grains."""
     if library is None and config.library != SYNTHETIC:
         raise ValueError(
             f"the study draws its grains from {config.library!r}, but no shapes were passed; pass library=, such as "
@@ -36,13 +37,13 @@ def check_shapes(config: StudyConfig, library: ShapeLibrary | None) -> None:
         )
     if library is not None and config.library == SYNTHETIC:
         raise ValueError(
-            f"shapes were passed, but the study has library = {SYNTHETIC!r}; write there where they come from, such as "
-            "the name of the file"
+            f"shapes were passed, but the study has library = {SYNTHETIC!r}; write where they come from there, such as "
+            "the name of their file"
         )
 
 
 def shapes_fingerprint(library: ShapeLibrary | None) -> str:
-    """Hash of shapes and their order, for samples depend on both; ``"synthetic"`` for None."""
+    """Return a hash of shapes and their order, as samples depend on both; ``"synthetic"`` for None."""
     if library is None:
         return SYNTHETIC
     digest = hashlib.sha256()
@@ -52,7 +53,7 @@ def shapes_fingerprint(library: ShapeLibrary | None) -> str:
     return digest.hexdigest()
 
 
-def keep_shapes(store: Path, library: ShapeLibrary | None) -> None:
+def write_shapes(store: Path, library: ShapeLibrary | None) -> None:
     """Write shapes to a store that does not have them yet; nothing for None.
 
     Raises
@@ -66,8 +67,8 @@ def keep_shapes(store: Path, library: ShapeLibrary | None) -> None:
     write_group(store / SHAPES, xarray.Dataset(variables, attrs={"long_name": "shapes of grains, lengths in µm"}))
 
 
-def kept_shapes(store: Path) -> ShapeLibrary | None:
-    """The shapes that a store holds, None for the synthetic ones."""
+def read_shapes(store: Path) -> ShapeLibrary | None:
+    """Return the shapes in a store, None for the synthetic ones."""
     if not (store / SHAPES).exists():
         return None
     return ShapeLibrary(**{name: read_array(store / SHAPES / name)[0] for name in _DIMENSIONS})

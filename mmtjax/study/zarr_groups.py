@@ -1,9 +1,10 @@
-"""Groups of arrays on the disk: there whole or not at all, and read at once."""
+"""Write groups of arrays in Zarr so that they are complete or absent, and read them fast."""
 
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray
@@ -11,16 +12,16 @@ import zarr
 
 
 def write_group(final: Path, dataset: xarray.Dataset) -> None:
-    """Write a dataset as a group of Zarr, version 3, that takes its name once all of it is on the disk.
+    """Write a dataset as a group of Zarr, version 3, that gets its name once all of it is on the disk.
 
     Raises
     ------
     OSError
-        If it cannot be written, as on a full disk; nothing of it is left then.
+        If it cannot be written, as on a full disk; nothing of it remains then.
     """
     partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
     encoding = {
-        # One chunk as plain numbers: random digits do not compress, and NumPy reads it at once.
+        # One chunk of plain numbers: random digits do not compress, and NumPy reads it in one call.
         str(name): {"compressors": None, "chunks": values.shape or None, "_FillValue": None}
         for name, values in dataset.variables.items()
     }
@@ -36,17 +37,17 @@ def write_group(final: Path, dataset: xarray.Dataset) -> None:
 
 
 def remove_partial_groups(place: Path, pattern: str) -> None:
-    """Remove what a killed run left of the groups below `place` whose names would match `pattern`."""
+    """Remove unfinished groups of a killed run below `place` whose final names would match `pattern`."""
     parents, _, name = pattern.rpartition("/")
     for leftover in place.glob(f"{parents}/.{name}.partial-*" if parents else f".{name}.partial-*"):
         shutil.rmtree(leftover)
 
 
-def read_array(directory: Path) -> tuple[np.ndarray, tuple[str, ...], dict[str, object]]:
-    """Values, names of the dimensions and attributes of an array.
+def read_array(directory: Path) -> tuple[np.ndarray, tuple[str, ...], dict[str, Any]]:
+    """Return values, names of the dimensions and attributes of an array.
 
-    Zarr takes milliseconds for each array, and a study has twenty thousand: what is one chunk of plain numbers, as this
-    package writes it, is read at once.
+    Zarr takes milliseconds for each array, and a study has twenty thousand. Arrays of one chunk of plain numbers, as
+    this package writes them, are read without it.
     """
     metadata = json.loads((directory / "zarr.json").read_text(encoding="utf-8"))
     shape = tuple(metadata["shape"])
@@ -61,7 +62,7 @@ def read_array(directory: Path) -> tuple[np.ndarray, tuple[str, ...], dict[str, 
 
 
 def _flush(directory: Path) -> None:
-    """Make the system write all below `directory` to the disk, so that a crash leaves no empty file behind."""
+    """Make the system write all files below a directory to the disk, so that a crash leaves no empty file."""
     for file in directory.rglob("*"):
         if file.is_file():
             _flush_entry(file)

@@ -1,4 +1,4 @@
-"""Distribution of the uncertainty ratio in every model (Out et al. 2022, section 3.1, Fig. 4 and S1)."""
+"""Tabulate the distribution of the uncertainty ratio in every model (Out et al. 2022, section 3.1, Fig. 4 and S1)."""
 
 import numpy as np
 import pandas
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool
 
-#: Uncertainty ratios up to which the share of the grains is given.
+#: Uncertainty ratios up to which the table gives the share of the grains.
 SHARES = (0.01, 0.10, 1.00)
 
 _STATISTICS = ("minimum", "first_quartile", "median", "third_quartile", "maximum")
@@ -20,7 +20,7 @@ RATIO_UNITS = {
 
 
 def order_statistic(values: Float[np.ndarray, " value"], share: float) -> float:
-    """Smallest of `values` that at least a share of them does not exceed; infinite values are in order.
+    """Return the smallest of some values that at least a share of them does not exceed; values may be infinite.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def order_statistic(values: Float[np.ndarray, " value"], share: float) -> float:
 
 
 def ratio_table(pool: Pool) -> pandas.DataFrame:
-    """Quartiles and extremes of the uncertainty ratio, one row for each noise level.
+    """Return quartiles and extremes of the uncertainty ratio, one row for each noise level.
 
     Returns
     -------

@@ -63,13 +63,13 @@ def test_derivatives_are_central_differences(threshold: float) -> None:
 def test_what_cannot_be_selected_is_refused() -> None:
     for wrong, message in [
         ({"statistic": [1.0, -2.0]}, r"statistic\[1\] is -2.0"),
-        ({"ratio": [0.1]}, r"got \(2,\) and \(1,\)"),
+        ({"ratio": [0.1]}, r"got shapes \(2,\) and \(1,\)"),
         ({"ratio": [1.0, 2.0]}, "none of the 2 grains has an uncertainty ratio within 0.1"),
         ({"smoothing": 0.6}, "smoothing must be decades above 0 and below 0.5"),
     ]:
-        asked = {"statistic": [1.0, 2.0], "ratio": [0.01, 0.2]} | wrong
+        requested = {"statistic": [1.0, 2.0], "ratio": [0.01, 0.2]} | wrong
         with pytest.raises(ValueError, match=message):
-            find_smooth_threshold(**asked)
+            find_smooth_threshold(**requested)
 
 
 def known_sample(seed: int, formula: StrengthFormula, count: int = 500) -> SampleGrains:

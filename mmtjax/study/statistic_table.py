@@ -1,4 +1,4 @@
-"""Thresholds on every statistic that is known of grains without a scan, side by side."""
+"""Compare the thresholds on every statistic that is known of grains without a scan."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,14 +6,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
-from mmtjax.selection import statistic_threshold
-
-#: Statistics by the names that they have in a pool, and whether small ones are the good ones.
-SMALLER_IS_BETTER = {
-    "signal_strength_ratio": False,
-    "crowded_signal_strength": False,
-    "expected_uncertainty_ratio": True,
-}
+from mmtjax.selection import thresholds_by_purity
 
 _UNITS = {"purity": "1", "statistic": "", "threshold": "", "selected_share": "1", "recovered": "1"}
 
@@ -25,14 +18,14 @@ def statistic_table(
     limit: float,
     purities: Sequence[float],
 ) -> pandas.DataFrame:
-    """Threshold of `mmtjax.statistic_threshold` for each purity and statistic.
+    """Return a table of the threshold of `mmtjax.statistic_threshold` for each purity and statistic.
 
     Parameters
     ----------
     statistics
-        Values of all grains, by names of `SMALLER_IS_BETTER`.
+        Values of all grains, by names of `mmtjax.selection.SMALLER_IS_BETTER`.
     ratio
-        Uncertainty ratios as fractions, infinite where not known.
+        Uncertainty ratios as fractions; infinite where not known.
     limit
         Largest uncertainty ratio of a grain that counts as resolved.
     purities
@@ -41,8 +34,8 @@ def statistic_table(
     Returns
     -------
     pandas.DataFrame
-        ``purity``, ``statistic``, ``threshold`` (missing where no choice of grains is pure enough; 1/µm for SSR, of its
-        own unit with lengths in µm for the crowded signal strength, 1 for the expected ratio), ``selected``,
+        ``purity``, ``statistic``, ``threshold`` (missing where no selection is pure enough; 1/µm for the SSR, its own
+        unit with lengths in µm for the crowded signal strength, 1 for the expected ratio), ``selected``,
         ``violators``, ``selected_share`` and ``recovered``.
 
     Examples
@@ -52,12 +45,11 @@ def statistic_table(
     >>> float(table["threshold"][0]), int(table["selected"][0])
     (2.0, 2)
     """
+    thresholds = thresholds_by_purity(statistics, ratio, limit=limit, purities=purities)
     rows = []
     for purity in purities:
-        for name, values in statistics.items():
-            found = statistic_threshold(
-                values, ratio, limit=limit, purity=purity, smaller_is_better=SMALLER_IS_BETTER[name]
-            )
+        for name, by_purity in thresholds.items():
+            found = by_purity[purity]
             rows.append(
                 {
                     "purity": purity,
@@ -73,7 +65,9 @@ def statistic_table(
 
 
 def interpolated_statistics(tables: Sequence[tuple[float, pandas.DataFrame]]) -> pandas.DataFrame:
-    """Weighted mean of tables of `statistic_table`: of logarithms of thresholds, and of shares; counts are missing.
+    """Return the weighted mean of tables of `statistic_table`.
+
+    Logarithms of thresholds and shares are averaged; counts are missing.
 
     Parameters
     ----------

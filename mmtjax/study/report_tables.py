@@ -1,15 +1,16 @@
-"""All tables of a study, made in one pass over its samples."""
+"""Make all tables of a study in one pass over its samples."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas
 
+from mmtjax.progress import StageProgress
 from mmtjax.study.convergence import CONVERGENCE_UNITS, convergence_table
 from mmtjax.study.pool import Pool
-from mmtjax.study.ratios import RATIO_UNITS, ratio_table
+from mmtjax.study.ratio_table import RATIO_UNITS, ratio_table
 from mmtjax.study.scaling import NOISE_UNITS, SCAN_UNITS, noise_table, scan_table
 from mmtjax.study.strengths import DISTRIBUTION_UNITS, THRESHOLD_UNITS, distribution_table, threshold_table
 
@@ -20,7 +21,7 @@ class StudyTables(NamedTuple):
     Attributes
     ----------
     ratios
-        Quartiles of the uncertainty ratio of every model, see `mmtjax.study.ratios.ratio_table`.
+        Quartiles of the uncertainty ratio of every model, see `mmtjax.study.ratio_table.ratio_table`.
     thresholds
         SSR thresholds, see `mmtjax.study.strengths.threshold_table`.
     distribution
@@ -28,7 +29,7 @@ class StudyTables(NamedTuple):
     convergence
         What each repeat changed, see `mmtjax.study.convergence.convergence_table`.
     noise_scaling, coarse_scans
-        The two statements on scaling, see `mmtjax.study.scaling`.
+        How uncertainties scale, see `mmtjax.study.scaling`.
     """
 
     ratios: pandas.DataFrame
@@ -39,13 +40,21 @@ class StudyTables(NamedTuple):
     coarse_scans: pandas.DataFrame
 
 
-_UNITS = StudyTables(RATIO_UNITS, THRESHOLD_UNITS, DISTRIBUTION_UNITS, CONVERGENCE_UNITS, NOISE_UNITS, SCAN_UNITS)
+#: Units of the columns of each table.
+_UNITS = {
+    "ratios": RATIO_UNITS,
+    "thresholds": THRESHOLD_UNITS,
+    "distribution": DISTRIBUTION_UNITS,
+    "convergence": CONVERGENCE_UNITS,
+    "noise_scaling": NOISE_UNITS,
+    "coarse_scans": SCAN_UNITS,
+}
 
 
 def study_tables(
-    samples: Iterable[Mapping[float, Pool]], *, progress: Callable[[str, int, int], None] | None = None, total: int = 0
+    samples: Iterable[Mapping[float, Pool]], *, progress: StageProgress | None = None, total: int = 0
 ) -> StudyTables:
-    """Tables of a study from its samples, of which one is held at a time.
+    """Return the tables of a study from its samples, of which one is in memory at a time.
 
     Parameters
     ----------
@@ -80,14 +89,14 @@ def study_tables(
     if not parts:
         raise ValueError("the study has no finished cells yet; run it first")
     joined = {thickness: np.concatenate(values) for thickness, values in strengths.items()}
-    tables = {name: _joined(tables, _UNITS._asdict()[name]) for name, tables in parts.items()}
+    tables = {name: _joined(tables, _UNITS[name]) for name, tables in parts.items()}
     tables["distribution"] = distribution_table(joined)
-    for name, units in _UNITS._asdict().items():
+    for name, units in _UNITS.items():
         tables[name].attrs["units"] = {column: unit for column, unit in units.items() if column in tables[name]}
     return StudyTables(**tables)
 
 
 def _joined(tables: list[pandas.DataFrame], units: dict[str, str]) -> pandas.DataFrame:
-    """One table of those that have rows; an empty one still has its headings."""
+    """Join the tables that have rows; an empty table still has its headings."""
     filled = [table for table in tables if len(table)]
     return pandas.concat(filled, ignore_index=True) if filled else pandas.DataFrame(columns=list(units))

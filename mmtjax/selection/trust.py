@@ -1,0 +1,92 @@
+"""Decide which grains to trust, and find the thresholds on the statistics that select them without a scan."""
+
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from mmtjax.selection.statistics import AnyArray, Number
+from mmtjax.selection.thresholds import Threshold, statistic_threshold
+
+#: Statistics of grains that are known without a scan, and whether small values are the good ones.
+SMALLER_IS_BETTER: Mapping[str, bool] = {
+    "signal_strength_ratio": False,
+    "crowded_signal_strength": False,
+    "expected_uncertainty_ratio": True,
+}
+
+#: Largest uncertainty ratio of a grain that counts as resolved, and share of the selected grains that must be resolved:
+#: the values that section 4.4 of Out et al. (2022) uses.
+LIMIT, PURITY = 0.10, 0.99
+
+#: Shares of the selected grains for which tables and figures give thresholds, the strictest first (Fig. 6).
+PURITIES = (0.999, 0.99, 0.95, 0.90)
+
+
+def trusted_ratio(
+    ratio: Float[AnyArray, " grain"], *, reduced_chi_square: Number, beyond_saturation: Bool[AnyArray, " grain"]
+) -> Float[Array, " grain"]:
+    """Return the uncertainty ratios by which grains are trusted.
+
+    Where the residual is larger than the noise explains (reduced χ² > 1), ratios are multiplied by √χ², because
+    whatever else disturbs the map disturbs the solution too. Grains beyond saturation are never trusted: their ratio
+    is infinite.
+
+    Parameters
+    ----------
+    ratio
+        Uncertainty ratios as fractions.
+    reduced_chi_square
+        Sum of squares of residual over noise, per degree of freedom.
+    beyond_saturation
+        Whether a grain is magnetized beyond the saturation of magnetite.
+
+    Examples
+    --------
+    >>> trusted_ratio(np.array([0.1, 0.1]), reduced_chi_square=4.0, beyond_saturation=np.array([False, True])).tolist()
+    [0.2, inf]
+    """
+    return jnp.where(beyond_saturation, jnp.inf, ratio * jnp.sqrt(jnp.maximum(reduced_chi_square, 1.0)))
+
+
+def thresholds_by_purity(
+    statistics: Mapping[str, Float[AnyArray, " grain"]],
+    ratio: Float[AnyArray, " grain"],
+    *,
+    limit: float = LIMIT,
+    purities: Sequence[float] = PURITIES,
+) -> dict[str, dict[float, Threshold]]:
+    """Return the threshold on each statistic for each purity.
+
+    Parameters
+    ----------
+    statistics
+        Values of all grains, by names of `SMALLER_IS_BETTER`.
+    ratio
+        Uncertainty ratios as fractions; infinite where not known.
+    limit
+        Largest uncertainty ratio of a grain that counts as resolved.
+    purities
+        Shares of the selected grains that must be resolved.
+
+    Examples
+    --------
+    >>> strength = {"signal_strength_ratio": np.array([3.0, 2.0, 1.0])}
+    >>> found = thresholds_by_purity(strength, np.array([0.01, 0.2, 0.02]), purities=(0.9, 0.6))
+    >>> [found["signal_strength_ratio"][purity].value for purity in (0.9, 0.6)]
+    [3.0, 1.0]
+    """
+    return {
+        name: {
+            purity: statistic_threshold(
+                np.asarray(values),
+                np.asarray(ratio),
+                limit=limit,
+                purity=purity,
+                smaller_is_better=SMALLER_IS_BETTER[name],
+            )
+            for purity in purities
+        }
+        for name, values in statistics.items()
+    }
