@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mmtjax"
 
 #: From the bottom up. A file imports from its own layer or from below; ``mmtjax/__init__.py`` re-exports and is free.
 LAYERS = (
-    ("units", "precision", "files", "errors", "progress", "unknowns", "prior"),
+    ("units", "precision", "files", "errors", "progress", "options", "unknowns", "prior"),
     ("linalg",),
     ("physics",),
     ("parallel",),

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from mmtjax.design.setting import Scalar
+from mmtjax.precision import AnyArray
 from mmtjax.selection import probability_within_limit
 from mmtjax.solvers.cholesky import factor_of_information
 from mmtjax.uncertainty.confidence import confidence_radius
@@ -39,7 +39,7 @@ class Outcome(eqx.Module):
     """
 
     information: Float[Array, "unknown unknown"]
-    magnetization: Float[np.ndarray | Array, " grain"]
+    magnetization: Float[AnyArray, " grain"]
     prior: float
     level: float
     limit: float
@@ -87,7 +87,7 @@ def outcome_of(
     gram: Float[Array, "unknown unknown"],
     variance: Scalar,
     *,
-    magnetization: Float[np.ndarray | Array, " grain"],
+    magnetization: Float[AnyArray, " grain"],
     seconds: Scalar,
     thickness: Scalar,
     constants: OutcomeConstants,

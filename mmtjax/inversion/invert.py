@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from mmtjax.inversion.groups import group_by_sensors
-from mmtjax.inversion.options import InversionFields, InversionOptions, options_from
+from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.solution import Solution
 from mmtjax.inversion.solve import first_strategy, solve_group
 from mmtjax.inversion.stack import SourcesLike, as_stack
 from mmtjax.noise.conversion import NoiseLike, as_noise
+from mmtjax.options import value_or_fields
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.progress import StageProgress
 from mmtjax.scan.scan import Scan
@@ -73,7 +74,7 @@ def invert(
     >>> [[round(float(x)) for x in grain] for grain in solution.magnetization]
     [[0, 0, 9000], [4000, 0, 0]]
     """
-    chosen = options_from(options, fields)
+    chosen = value_or_fields(options, InversionOptions, fields=fields)
     return invert_series([scan], sources, [noise], options=chosen, progress=progress, throw=throw)[0]
 
 
@@ -125,7 +126,7 @@ def invert_series(
     [9000, 4500]
     """
     require_float64()
-    chosen = options_from(options, fields)
+    chosen = value_or_fields(options, InversionOptions, fields=fields)
     scans = list(scans)
     stack = as_stack(sources, chosen.pattern)
     given = list(noise) if isinstance(noise, list | tuple) else [noise] * len(scans)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal, TypedDict, Unpack, get_args
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
@@ -113,35 +113,6 @@ class InversionOptions:
     def pattern(self) -> AbstractPattern | None:
         """The background as a pattern, or None."""
         return self.background if isinstance(self.background, AbstractPattern) else None
-
-
-def options_from(options: InversionOptions | None, fields: InversionFields) -> InversionOptions:
-    """Return options from a value, or from its fields.
-
-    Raises
-    ------
-    TypeError
-        For a field that there is not.
-    ValueError
-        If both are given, and as `InversionOptions`.
-
-    Examples
-    --------
-    >>> options_from(None, {"level": 0.9}).level
-    0.9
-    """
-    if options is not None and fields:
-        raise ValueError(f"pass options= or its fields, not both; got options= and {', '.join(fields)}")
-    if options is not None:
-        return options
-    known = InversionFields.__annotations__
-    if strangers := [name for name in fields if name not in known]:
-        raise TypeError(f"there is no option {strangers[0]!r}; there are {', '.join(known)}")
-    return _made(**fields)
-
-
-def _made(**fields: Unpack[InversionFields]) -> InversionOptions:
-    return InversionOptions(**fields)
 
 
 def _as_priors(prior: Prior | ArrayLike | Mapping[str, Prior | ArrayLike] | None) -> PriorLike:

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 from mmtjax.inversion.memory import require_memory
-from mmtjax.inversion.options import InversionFields, InversionOptions, options_from
+from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.noise.conversion import NoiseLike, as_noise
+from mmtjax.options import value_or_fields
 from mmtjax.precision import is_concrete, require_float64
 from mmtjax.prior import Prior
 from mmtjax.progress import StageProgress
@@ -207,7 +208,7 @@ def fit_registration(
         )
     if options is None:
         fields.setdefault("prior", MAGNETITE_SATURATION)
-    chosen = options_from(options, fields)
+    chosen = value_or_fields(options, InversionOptions, fields=fields)
     prior, known = _one_prior(chosen), as_noise(noise, scan)
     if known.patterns(scan) is not None:
         raise ValueError("a fit of geometry takes noise that is independent at each sensor; got one with patterns")

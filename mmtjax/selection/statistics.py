@@ -9,12 +9,11 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from mmtjax.precision import float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
 from mmtjax.selection.thresholds import check_limit
 from mmtjax.sources import Grains
 from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 
-AnyArray = np.ndarray | jax.Array
 Number = float | Float[AnyArray, ""]
 
 #: Number of grains whose distances to all others are in memory at once.

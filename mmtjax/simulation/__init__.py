@@ -6,4 +6,3 @@ from mmtjax.simulation.sample import sample_field as sample_field
 from mmtjax.simulation.sample import simulate as simulate
 from mmtjax.simulation.spec import SampleFields as SampleFields
 from mmtjax.simulation.spec import SampleSpec as SampleSpec
-from mmtjax.simulation.spec import value_or_fields as value_or_fields

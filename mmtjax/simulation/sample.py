@@ -10,12 +10,13 @@ import pandas
 from jaxtyping import Float
 
 from mmtjax.greens.forward import forward
+from mmtjax.options import value_or_fields
 from mmtjax.precision import require_float64
 from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import signal_strength_ratio
-from mmtjax.simulation.spec import SampleFields, SampleSpec, value_or_fields
+from mmtjax.simulation.spec import SampleFields, SampleSpec
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.magnetization import draw_magnetization
 

@@ -1,8 +1,7 @@
 """Describe a made-up sample: its size, its grains and the plane that it is scanned in."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import TypedDict, TypeVar
+from typing import TypedDict
 
 import jax
 import numpy as np
@@ -12,8 +11,6 @@ from mmtjax.sources.grains import Grains
 from mmtjax.sources.magnetization import check_directions
 from mmtjax.sources.placement import count_grains, place_grains
 from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
-
-T = TypeVar("T")
 
 
 class SampleFields(TypedDict, total=False):
@@ -106,23 +103,3 @@ class SampleSpec:
             clearance=self.clearance,
             progress=progress,
         )
-
-
-def value_or_fields(value: T | None, make: Callable[..., T], *, fields: Mapping[str, object]) -> T:
-    """Return a value that a caller passed, or one made of the fields that the caller passed instead.
-
-    Raises
-    ------
-    TypeError
-        If both a value and fields were passed.
-
-    Examples
-    --------
-    >>> value_or_fields(None, SampleSpec, fields={"side": 100.0}).side
-    100.0
-    """
-    if value is None:
-        return make(**fields)
-    if fields:
-        raise TypeError(f"give either a {type(value).__name__} or its fields, not both; got {', '.join(fields)} too")
-    return value

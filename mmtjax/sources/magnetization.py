@@ -10,9 +10,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from mmtjax.precision import float64_array, require_float64
-
-AnyArray = np.ndarray | jax.Array
+from mmtjax.precision import AnyArray, float64_array, require_float64
 
 #: |M| = M0 (V/V0)^α of eq. 1: M0 in A/m, α, and V0, the volume of a sphere of 1 µm, in µm³.
 _MAGNETIZATION_OF_1_UM, _EXPONENT, _VOLUME_OF_1_UM = 46.5e3, -0.355, np.pi / 6

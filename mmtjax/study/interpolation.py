@@ -9,8 +9,9 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
+from mmtjax.options import value_or_fields
 from mmtjax.selection import ssr_threshold
-from mmtjax.simulation import SampleSpec, value_or_fields
+from mmtjax.simulation import SampleSpec
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
 from mmtjax.study.pool import Pool, pooled

@@ -11,6 +11,7 @@ import xarray
 from distributed import Client, Future, as_completed
 
 from mmtjax.inversion.memory import available_memory, estimate_memory, require_bytes
+from mmtjax.options import value_or_fields
 from mmtjax.parallel.cluster import (
     check_worker,
     connected,
@@ -20,7 +21,6 @@ from mmtjax.parallel.cluster import (
     start_jax_with_one_thread,
 )
 from mmtjax.precision import on_accelerator, require_float64
-from mmtjax.simulation import value_or_fields
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count

@@ -11,10 +11,11 @@ import pandas
 from jaxtyping import Float, Int
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.options import value_or_fields
 from mmtjax.precision import require_float64
 from mmtjax.progress import StageProgress
 from mmtjax.selection import SMALLER_IS_BETTER, crowded_signal_strength, signal_strength_ratio, ssr_threshold
-from mmtjax.simulation import simulate, value_or_fields
+from mmtjax.simulation import simulate
 from mmtjax.study.config import check_interval
 from mmtjax.study.geometry import solved_maps
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error

@@ -18,12 +18,13 @@ from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.files import writing_alone
 from mmtjax.inversion.diagnostics import condition_failure, diagnose
 from mmtjax.inversion.groups import group_by_sensors
-from mmtjax.inversion.options import InversionFields, InversionOptions, options_from
+from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.solution import SetEstimate, Solution
 from mmtjax.inversion.stack import as_stack
 from mmtjax.inversion.tolerance import carried_condition
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.noise.conversion import NoiseLike, as_noise
+from mmtjax.options import value_or_fields
 from mmtjax.parallel.task_runner import TaskRunner
 from mmtjax.patterns.background import Background
 from mmtjax.precision import is_concrete, require_float64
@@ -132,7 +133,7 @@ def invert_subdomains(
     require_float64()
     if not is_concrete(scan, grains, noise):
         raise ValueError("windows cannot be traced; use `mmtjax.invert` for derivatives")
-    chosen = options_from(options, fields)
+    chosen = value_or_fields(options, InversionOptions, fields=fields)
     known = as_noise(noise, scan)
     problem = _problem(key, scan, grains, known, chosen, sizes=(core, buffer, draws))
     require_window_memory(problem, limit=chosen.memory_limit, alone=executor is None)
