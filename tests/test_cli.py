@@ -52,6 +52,7 @@ def test_the_demo_writes_its_sample_and_results_that_read_back(demo: Path) -> No
         "noise": 20.0,
         "method": "auto",
         "level": 0.95,
+        "green": "auto",
         "tolerance": 1e-8,
         "out": str(demo / "results"),
         "limit": 0.1,
@@ -114,6 +115,32 @@ def test_the_map_may_be_cropped_and_binned_and_grains_left_out(demo: Path, tmp_p
     assert table["x"].between(15.5, 83.5).all()
 
 
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (
+            ("--background", "plane"),
+            r"background +constant .* ± [\d.]+ nT, x .* nT/µm, y .* nT/µm, standard deviations",
+        ),
+        (("--bound", "2e4"), r"confidence spheres +by bootstrap, for errors are not normal at a bound"),
+        (("--green", "sharded"), r"reduced χ² +1\.0"),
+    ],
+)
+def test_parts_of_an_inversion_have_options(
+    option: tuple[str, str], line: str, demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*options(demo, tmp_path / "out"), *option]) == 0
+    printed = re.sub(r"\s*\n\s+", " ", capsys.readouterr().out)
+    assert re.search(line, printed), printed
+    table, _, record = read_results(tmp_path / "out")
+    name, value = option
+    assert record["options"][name.removeprefix("--")] == (float(value) if name == "--bound" else value)
+    if name == "--bound":
+        assert np.all(table["magnetization"] <= 2e4)
+    if name == "--background":
+        assert "background: constant" in table.attrs["notes"]
+
+
 def test_options_as_values_read_their_files(demo: Path) -> None:
     scan = MapInput(scan=demo / "scan.nc", crop=(20, 79, 0, 39.5), bin=2).read()
     assert scan.grid.shape == (20, 30)
@@ -164,6 +191,9 @@ def test_real_data_warn_of_misfit_and_of_grains_beyond_saturation(
         ({"memory-limit": "nan"}, "--memory-limit must be a positive number of GiB; got nan"),
         ({"memory-limit": 0.001, "subdomains": "work"}, "allowed by --memory-limit; pass --core or --buffer smaller"),
         ({"scan": "nothing.nc"}, "nothing.nc"),
+        ({"bound": -1}, r"the bound must be a positive magnetization in A/m, such as 480e3; got -1\.0"),
+        ({"bound": 4e5, "subdomains": "work"}, "--bound is not solved by windows; leave out --subdomains or --bound"),
+        ({"green": "dense", "subdomains": "work"}, "--green is not used by windows; leave out --subdomains or --green"),
         ({"surface": "zmax"}, r"got --surface zmax\); it has --grains-z, --lengths"),
         ({"unit": "furlong"}, "'furlong' is not a magnetic field"),
         ({"bounds-frame": "map"}, "--bounds-frame map says how to read bounds"),

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from mmtjax.inversion.solution import Solution
+from mmtjax.inversion.solution import SetEstimate, Solution
+from mmtjax.inversion.stack import SourceStack
 from mmtjax.io.tables import read_table
 from mmtjax.plot import study_figures
 from mmtjax.plot.study_boxes import plot_ratio_boxes
@@ -54,10 +55,15 @@ def example() -> Example:
     measured = 5e4 * np.sin(np.add.outer(np.arange(21.0), np.arange(21.0))) + residual
     error = np.array([1e3, 10.0])
     solution = Solution(
-        grains=grains,
+        stack=SourceStack((grains,)),
         scan=Scan(measured, grid),
-        magnetization=jnp.asarray(magnetization * 1.01),
-        covariance=jnp.asarray(error[:, None, None] ** 2 * np.eye(3)),
+        estimates=(
+            SetEstimate(
+                grains.unknowns,
+                jnp.asarray(magnetization * 1.01),
+                jnp.asarray(error[:, None, None] ** 2 * np.eye(3)),
+            ),
+        ),
         # 95 % of a chi distribution of three degrees of freedom.
         confidence_radius=jnp.asarray(2.7954834829151074 * error),
         forward=jnp.asarray(measured - residual),
@@ -66,8 +72,7 @@ def example() -> Example:
         reduced_chi_square=jnp.asarray(1.0),
         effective_unknowns=jnp.asarray(6.0),
         condition=jnp.asarray(10.0),
-        factor=jnp.eye(6),
-        scale=jnp.ones(6),
+        factor=None,
         variance=jnp.asarray(1e4),
         method="cholesky",
         level=0.95,

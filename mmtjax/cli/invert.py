@@ -75,6 +75,7 @@ def invert(
     with translate_errors(OPTIONS):
         for checked in (results, solve, subdomains):
             checked.check()
+        _check_windows(solve, subdomains)
     lines: dict[str, str] = {}
     output = output_directory(results.out, overwrite=results.overwrite, inputs=files)
     with collect_warnings() as messages, output as directory:
@@ -97,6 +98,16 @@ def invert(
     written = ", ".join(_files_below(results.out))
     console.print(f"Results in {results.out}: {written}", highlight=False, markup=False, soft_wrap=True)
     return solution
+
+
+def _check_windows(solve: SolveInput, subdomains: SubdomainInput) -> None:
+    """Raise ValueError for options of the inversion that windows do not have."""
+    if subdomains.subdomains is None:
+        return
+    if solve.bound is not None:
+        raise ValueError("--bound is not solved by windows; leave out --subdomains or --bound")
+    if solve.green != "auto":
+        raise ValueError("--green is not used by windows; leave out --subdomains or --green")
 
 
 def _solve(
