@@ -28,7 +28,7 @@ def stored_polynomials(
         pairs = DistantPairs(
             source=np.concatenate([square.far for square in squares]),
             first=np.repeat([square.first for square in squares], size, axis=0),
-            count=np.repeat([square.count for square in squares], size),
+            edge=np.repeat([square.count for square in squares], size),
             form=np.concatenate([square.form for square in squares]),
         )
         values = polynomials_of_pairs(plan, grid, pairs, rows=max(_POLYNOMIALS, sum(size)))
