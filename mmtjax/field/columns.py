@@ -215,7 +215,14 @@ def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[For
 
 
 def near_edge(plan: FieldPlan) -> int:
-    """Return the edge, in sensors, of the smallest squares: `SQUARE` if a tile is wider than the depth, else `TILE`.
+    """Return the edge, in sensors, of the squares nearest to sources.
+
+    It is `SQUARE` if a tile is wider than the median depth of the sources below the sensors, and `TILE` otherwise.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources.
 
     Raises
     ------
@@ -247,7 +254,19 @@ def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
 def series_work(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, form: Form
 ) -> tuple[Int[np.ndarray, "chunk column item"], SeriesInputs]:
-    """Return chunks of work for the series of one order, and the tables of inputs that they index."""
+    """Return chunks of work for the series of one order, and the tables of inputs that they index.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    pairs
+        Pairs with the columns `TARGET`, `ROW`, `COLUMN`, `SOURCE` and `PART`.
+    form
+        The order of the series, and the edge of the squares of the pairs.
+    """
     coefficients = plan.coefficients[..., : len(field_terms(ORDERS[form.number]))]
     limit, limit_index = _limits(plan, grid, pairs)
     work = chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, PART], limit_index)
@@ -257,7 +276,19 @@ def series_work(
 def corner_work(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, edge: int
 ) -> tuple[Int[np.ndarray, "chunk column item"], CornerInputs]:
-    """Return chunks of work for the closed form, and the tables of inputs that they index."""
+    """Return chunks of work for the closed form, and the tables of inputs that they index.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    pairs
+        Pairs with the columns `TARGET`, `ROW`, `COLUMN`, `SOURCE` and `PART`.
+    edge
+        Number of sensors along an edge of the squares of the pairs.
+    """
     parts = plan.parts
     pair, row = members(parts.row_part, pairs[:, PART])
     limit, limit_index = _limits(plan, grid, pairs, known=np.inf)

@@ -64,13 +64,23 @@ def _displacements(frame: Frame, chunk: AnyArray, edge: int) -> tuple[AnyArray, 
 
 
 def gather_series(frame: Frame, inputs: SeriesInputs, chunk: AnyArray) -> tuple[SensorPoints, SeriesInputs]:
-    """Return the arguments of the kernel of a series for one chunk of work."""
+    """Return the arguments of the kernel of a series for one chunk of work.
+
+    Parameters
+    ----------
+    frame
+        Positions of all sources and sensors.
+    inputs
+        Tables for all pairs.
+    chunk
+        Indices of the items, with the columns `TARGET` to `LIMIT`.
+    """
     points = one_by_one(*_displacements(frame, chunk, inputs.edge))
     return points, SeriesInputs(inputs.coefficients[chunk[ENTRY]], inputs.limit[chunk[LIMIT]])
 
 
 def gather_corners(frame: Frame, inputs: CornerInputs, chunk: AnyArray) -> tuple[SensorLines, CornerInputs]:
-    """Return the arguments of the kernel of the closed form for one chunk of work."""
+    """Return the arguments of the kernel of the closed form for one chunk of work; parameters as `gather_series`."""
     x, y, z = _displacements(frame, chunk, inputs.edge)
     entry = chunk[ENTRY]
     corners = CornerInputs(inputs.offset[entry], inputs.weight[entry], inputs.limit[chunk[LIMIT]])
@@ -82,7 +92,8 @@ def gather_moved_series(
 ) -> tuple[SensorPoints, SeriesInputs]:
     """Return the arguments of the kernel of the derivative of a series along the motion of the sources.
 
-    The derivative is a series of the next order.
+    The derivative is a series of the next order. The parameters are those of `gather_series`, with the motion of the
+    sources.
     """
     points, chosen = gather_series(moving.frame, inputs, chunk)
     items, components, halves, terms = chosen.coefficients.shape
@@ -96,7 +107,10 @@ def gather_moved_series(
 def gather_moved_corners(
     moving: MovingFrame, inputs: CornerInputs, chunk: AnyArray
 ) -> tuple[SensorLines, CornerInputs, AnyArray]:
-    """Return the arguments of the kernel of the derivative of the closed form along the motion of the sources."""
+    """Return the arguments of the kernel of the derivative of the closed form along the motion of the sources.
+
+    The parameters are those of `gather_series`, with the motion of the sources.
+    """
     return *gather_corners(moving.frame, inputs, chunk), moving.motion[chunk[SOURCE]]
 
 

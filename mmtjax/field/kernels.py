@@ -110,6 +110,13 @@ def one_by_one(x: AnyArray, y: AnyArray, z: AnyArray) -> SensorPoints:
     """Return all points of squares, x fastest, from the displacements along their edges and to their planes.
 
     If they were broadcast inside a kernel, their layout would keep XLA from vectorizing its loop: three times slower.
+
+    Parameters
+    ----------
+    x, y
+        Displacements along the edges of each square, (item, column) and (item, row), µm.
+    z
+        Displacements to the planes of the squares, (item,), µm.
     """
     xp = array_namespace(z)
     shape = len(z), y.shape[1], x.shape[1]

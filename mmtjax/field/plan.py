@@ -264,7 +264,13 @@ def traced_limit(plan: FieldPlan, grid: SensorGrid, *, source: np.ndarray, part:
 
 
 def refuse_sources_above(sources: AbstractSource, grid: SensorGrid) -> None:
-    """Raise a `ValueError` if part of a source lies above the scanning plane; traced geometry is not checked."""
+    """Raise an error if part of a source lies above the scanning plane; traced geometry is not checked.
+
+    Raises
+    ------
+    ValueError
+        If part of a source lies above the scanning plane.
+    """
     if not is_concrete(sources, grid):
         return
     top = np.asarray(sources.top)
@@ -284,6 +290,9 @@ def tile_count(grid: SensorGrid) -> int:
 
 
 def tile_corners(grid: SensorGrid, tiles: np.ndarray) -> Int[np.ndarray, "tile 2"]:
-    """Return the indices [row, column] of the first sensor of tiles, which are numbered row by row."""
+    """Return the indices [row, column] of the first sensor of each tile, from the numbers of the tiles.
+
+    Tiles are numbered row by row. Tiles at the upper ends of the grid may extend beyond it.
+    """
     per_row = -(-grid.shape[1] // TILE)
     return np.stack([tiles // per_row, tiles % per_row], axis=1).astype(np.int32) * TILE

@@ -66,6 +66,18 @@ def corner_slopes(lines: SensorLines, inputs: CornerInputs) -> Float[Array, "ite
     The derivative by the side changes both edges of a sensor together. The edges lie at ± s/2 from its centre, and the
     value is a difference over them, divided by the area: its derivative is half the sum of the derivatives at both
     edges, less the value times the relative change of the area.
+
+    Parameters
+    ----------
+    lines
+        Displacements to the sensors.
+    inputs
+        Corners of each item and their weights.
+
+    Returns
+    -------
+    Array
+        (item, direction x, y, z or side, component, sensor), nT per A/m and µm.
     """
     jacobian = jax.jacfwd(corner_function, argnums=(0, 1, 2))
 
@@ -102,6 +114,16 @@ def corner_vjp_kernel(
 def moved_corner_kernel(
     lines: SensorLines, inputs: CornerInputs, motion: Float[AnyArray, "item 3"]
 ) -> Float[Array, "item 3 sensor"]:
-    """Return the derivative of the closed form along a motion of the bodies, nT per A/m and unit of the parameter."""
+    """Return the derivative of the closed form along a motion of the bodies, nT per A/m and unit of the parameter.
+
+    Parameters
+    ----------
+    lines
+        Displacements to the sensors.
+    inputs
+        Corners of each item and their weights.
+    motion
+        Velocity of the source of each item, µm per unit of the parameter.
+    """
     slopes = corner_slopes(lines, inputs)[:, : len(AXES)]
     return -jnp.einsum("ia,iacs->ics", motion, slopes)

@@ -89,7 +89,7 @@ def vjp_columns(
     tiles
         Numbers of the tiles.
     cotangent
-        Factor of each coefficient, (3 grains, tile · sensor of the tile); zero beyond the grid.
+        Factor of each coefficient, (source · axis, tile · sensor of the tile); zero beyond the grid.
     by_side
         Result of `slopes_by_side`, the same for all tiles.
 

@@ -118,7 +118,15 @@ def columns_at(
 
 
 def sensors_of_tiles(grid: SensorGrid, tiles: np.ndarray) -> Int[np.ndarray, " row"]:
-    """Return the flat indices of the sensors of tiles, (tile · sensor,); beyond the grid, the index is `grid.size`."""
+    """Return the flat indices of the sensors of tiles, (tile · sensor,); beyond the grid, the index is `grid.size`.
+
+    Parameters
+    ----------
+    grid
+        The sensors.
+    tiles
+        Numbers of the tiles, row by row.
+    """
     first = tile_corners(grid, tiles)
     row = first[:, 0, None, None] + np.arange(TILE)[:, None]
     column = first[:, 1, None, None] + np.arange(TILE)

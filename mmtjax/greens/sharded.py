@@ -200,7 +200,7 @@ class ShardedGreen(AbstractGreen):
 
 
 def require_known(*values: object) -> None:
-    """Raise a `ValueError` for traced values, from which the rows of several devices are not able to be computed."""
+    """Raise a `ValueError` for traced values, which an operator on several devices does not support."""
     if not is_concrete(values):
         raise ValueError(
             "values are traced by JAX, but an operator on several devices needs their numbers; use TiledGreen for "

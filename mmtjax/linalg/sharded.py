@@ -42,6 +42,13 @@ class ShardedSums:
     def like(cls, columns: AnyArray, shape: tuple[int, ...]) -> "ShardedSums":
         """Return sums of zero on the devices over which some columns are divided.
 
+        Parameters
+        ----------
+        columns
+            Columns (unknown, row), divided by row.
+        shape
+            Shape of the sums on each device.
+
         Raises
         ------
         TypeError

@@ -170,7 +170,20 @@ def describe_worker_failure(error: BaseException) -> str | None:
 
 
 def check_helpers(workers: int | None, scheduler: str | None) -> None:
-    """Raise a `ValueError` for a negative number of workers, and for workers together with a scheduler."""
+    """Raise an error for invalid options of workers.
+
+    Parameters
+    ----------
+    workers
+        Number of local processes, 0 for this process; None if the option is not given.
+    scheduler
+        Address of a scheduler; None if the option is not given.
+
+    Raises
+    ------
+    ValueError
+        For a negative number of workers, and for workers together with a scheduler.
+    """
     if workers is not None and workers < 0:
         raise ValueError(f"workers must be 0 (this process) or more; got {workers}")
     if workers is not None and scheduler is not None:

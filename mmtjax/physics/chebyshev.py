@@ -35,7 +35,13 @@ def nodes() -> Float[np.ndarray, " node"]:
 
 
 def vandermonde(x: Float[np.ndarray, " point"], y: Float[np.ndarray, " point"]) -> Float[np.ndarray, "point term"]:
-    """Return the values of all polynomials at points (x, y), which lie on the square [-1, 1]² or close to it."""
+    """Return the values of all polynomials at points.
+
+    Parameters
+    ----------
+    x, y
+        Coordinates of the points, on the square [-1, 1]² or close to it.
+    """
     along_x, along_y = (np.polynomial.chebyshev.chebvander(values, DEGREE) for values in (x, y))
     return along_x[:, terms()[:, 0]] * along_y[:, terms()[:, 1]]
 

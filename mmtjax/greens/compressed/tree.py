@@ -91,7 +91,14 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
 
 
 def empty_tree(grid: SensorGrid, *, near: int) -> list[list[Square]]:
-    """Return the squares by level, with `near` sources near to all of them, and no far ones.
+    """Return the squares by level, with all sources near to all squares.
+
+    Parameters
+    ----------
+    grid
+        Sensors.
+    near
+        Number of sources.
 
     Examples
     --------
@@ -190,7 +197,20 @@ def _forms(
 
 
 def batches(size: list[int], limit: int) -> Iterator[slice]:
-    """Yield ranges of consecutive members whose total size is within a limit, or of one member that exceeds it."""
+    """Yield ranges of consecutive members whose total size is within a limit, or of one member that exceeds it.
+
+    Parameters
+    ----------
+    size
+        Size of each member.
+    limit
+        Largest total size.
+
+    Examples
+    --------
+    >>> list(batches([2, 2, 9, 1], 4))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
     start, total = 0, 0
     for number, count in enumerate(size):
         if total + count > limit and number > start:
