@@ -387,7 +387,7 @@ def test_a_cluster_computes_by_the_address_of_its_scheduler(
 
 def test_a_sample_that_kills_its_workers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_work", study_process.die)
-    with pytest.raises(StudyError, match=r"the sample of 40 × 40 × 30 µm .* 3 workers died over it"):
+    with pytest.raises(StudyError, match=r"the sample of 40 × 40 × 30 µm .* 3 workers died during it"):
         run_study(dataclasses.replace(SMALL, repeats=1), tmp_path / "store.zarr", workers=1)
 
 

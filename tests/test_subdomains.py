@@ -299,7 +299,9 @@ class Dying(Executor):
 )
 def test_the_death_of_workers_is_told_and_survived(error: Exception, who: str, tmp_path: Path) -> None:
     scan, grains = sample()
-    with pytest.raises(WorkerError, match=rf"columns, task 2 of 4, could not be done: {who} over it, most likely for"):
+    with pytest.raises(
+        WorkerError, match=rf"columns, task 2 of 4, could not be computed: {who} during it, most likely for"
+    ):
         by_windows(scan, grains, store=tmp_path / "store", executor=Dying(error))
     again = by_windows(scan, grains, store=tmp_path / "store")
     assert eqx.tree_equal(again.magnetization, by_windows(scan, grains).magnetization)

@@ -1,3 +1,3 @@
-"""The field of grains: closed form near, series far, and the choice between them."""
+"""The field of sources: a closed form nearby, a series far away, and the choice between the two."""
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE as DEFAULT_TOLERANCE

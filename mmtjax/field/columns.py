@@ -1,43 +1,59 @@
-"""Columns of the Green's matrix on tiles of sensors: for every source and tile its near form or its series."""
+"""Columns of the Green's matrix on tiles of sensors, from the near form or the series of each source."""
 
 from functools import cache
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.field.forms import NEAR
+from mmtjax.field.gather import (
+    PART,
+    ROW,
+    SOURCE,
+    TARGET,
+    Frame,
+    MovingFrame,
+    frame_of,
+    gather_corners,
+    gather_moved_corners,
+    gather_moved_series,
+    gather_series,
+)
 from mmtjax.field.kernels import (
     PAIRS,
     ROWS,
-    Inputs,
-    Item,
+    CornerInputs,
+    SeriesInputs,
     Step,
-    at_hand,
     chunks,
     near_kernel,
-    one_by_one,
+    numpy_if_concrete,
     series_kernel,
 )
 from mmtjax.field.plan import SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
 from mmtjax.field.slopes import moved_corner_kernel, require_uniform_bodies
-from mmtjax.physics.harmonics import derivative_matrices, field_terms
+from mmtjax.physics.harmonics import field_terms
 from mmtjax.physics.series import ORDERS
 from mmtjax.precision import AnyArray
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import NearForm
 
-#: Where pairs and chunks of work hold the number of the source, after where values go and the first sensor.
-_SOURCE = 3
-
-#: Chunks of squares hold so many times the pairs and rows of those of tiles, which are larger.
-_MORE = 4
+#: Chunks for squares hold this many times the entries of those for tiles, which have more sensors.
+_SQUARE_FACTOR = 4
 
 
 class Form(NamedTuple):
-    """The form in which pairs are evaluated: number of a series, or `NEAR` for corners; sensors along an edge."""
+    """The form in which pairs are evaluated.
+
+    Attributes
+    ----------
+    number
+        Index of the order of a series in `ORDERS`, or `NEAR` for the closed form.
+    edge
+        Number of sensors along an edge of the square of a pair.
+    """
 
     number: int
     edge: int
@@ -46,10 +62,24 @@ class Form(NamedTuple):
 def columns_on_tiles(
     plan: FieldPlan, grid: SensorGrid, *, tiles: np.ndarray, motion: Float[AnyArray, "source 3"] | None = None
 ) -> Float[Array, "unknown row"]:
-    """Return coefficients of all sources at the sensors of some tiles, (source · component, tile · sensor of the tile).
+    """Return the coefficients of all sources at the sensors of some tiles, nT per unit of each component.
 
-    They are nT per unit of the component. Sensors of a tile that lie beyond the grid get values as if the grid went on
-    there. With a `motion` of the sources, the derivative of the coefficients along it instead.
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    tiles
+        Numbers of the tiles, row by row.
+    motion
+        Velocity of each source, (source, 3), µm per unit of a parameter. If it is given, the result is the derivative
+        of the coefficients with respect to this parameter.
+
+    Returns
+    -------
+    Array
+        (source · component, tile · sensor of the tile). The grid is continued for sensors of a tile beyond its end.
     """
     count = len(plan.parts.root)
     source, slot = np.divmod(np.arange(count * len(tiles)), len(tiles))
@@ -59,7 +89,7 @@ def columns_on_tiles(
 
 
 class Wanted(NamedTuple):
-    """Pairs of a source and a tile whose coefficients are wanted, and where they go.
+    """Pairs of a source and a tile whose coefficients are computed, and where they are stored in the result.
 
     Attributes
     ----------
@@ -68,9 +98,9 @@ class Wanted(NamedTuple):
     first
         Indices [row, column] of the first sensor of its tile.
     target
-        Where its values go: a row of sources, and a slot of tiles.
+        Row (in units of sources) and slot (in units of tiles) of the result at which its coefficients are stored.
     shape
-        Rows of sources and slots of tiles of the result.
+        Number of rows and slots of the result.
     """
 
     source: Int[np.ndarray, " pair"]
@@ -82,14 +112,35 @@ class Wanted(NamedTuple):
 def columns_of_pairs(
     plan: FieldPlan, grid: SensorGrid, wanted: Wanted, *, motion: Float[AnyArray, "source 3"] | None = None
 ) -> Float[Array, "unknown row"]:
-    """Return coefficients of some sources on some tiles, or their derivative along a motion of the sources.
+    """Return the coefficients of pairs of a source and a tile, or their derivative along a motion of the sources.
 
-    The result has the shape (component · rows, slots · sensor) and is zero where no pair goes.
+    The choice of the form of each pair goes from coarse to fine. Where no series is accurate enough on a tile that is
+    wider than the sources are deep, each of its squares is treated as a tile of its own. A source whose series is not
+    accurate enough is replaced by its two halves, and these by theirs; parts that are not cut any further are evaluated
+    by the closed form of their corners. If the geometry of the plan is traced, distances are not known in time for this
+    choice: both forms of the smallest parts are evaluated for all pairs, and one of them is kept for each sensor.
 
-    Where no series holds on a tile that is wider than deep, its squares are looked at one by one. A source whose series
-    does not hold is replaced by its halves, these by theirs, and what is not cut any more by its corners. Where the
-    plan was made of traced geometry, the choice cannot be made before the numbers are known: both forms of the smallest
-    parts are evaluated everywhere and the right one is taken for each sensor.
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    wanted
+        The pairs, and where their coefficients are stored.
+    motion
+        Velocity of each source, (source, 3), µm per unit of a parameter.
+
+    Returns
+    -------
+    Array
+        (row · component, slot · sensor of a tile), nT per unit of each component; zero where no pair is stored.
+
+    Raises
+    ------
+    ValueError
+        If the series of sources without a near form is not accurate enough, and for a motion of sources that are not
+        uniform bodies.
     """
     rows, slots = wanted.shape
     buffer = jnp.zeros((plan.components * rows, slots * TILE * TILE))
@@ -97,37 +148,49 @@ def columns_of_pairs(
         require_uniform_bodies(plan)
     target = wanted.target[0] * slots + wanted.target[1]
     pairs = np.column_stack([target, wanted.first, wanted.source, plan.parts.root[wanted.source]])
-    frame = frame_of(plan, grid, motion)
+    frame = frame_of(plan, grid)
+    moving = None if motion is None else numpy_if_concrete(MovingFrame(frame, motion))
     for form, chosen in pairs_by_form(plan, pairs).items():
         if len(chosen) == 0:
             continue
         if form.number == NEAR:
-            work, inputs = corner_work(plan, grid, chosen, edge=form.edge)
-            step = _near_step(_near_form_of(plan, chosen)) if motion is None else _moved_corner_step
+            work, corners = corner_work(plan, grid, chosen, edge=form.edge)
+            if moving is None:
+                buffer = _near_step(_near_form_of(plan, chosen)).run(buffer, work, frame, corners)
+            else:
+                buffer = _moved_corner_step.run(buffer, work, moving, corners)
         else:
-            work, inputs = series_work(plan, grid, chosen, form=form)
-            step = (_series_steps if motion is None else _moved_series_steps)[ORDERS[form.number]]
-        buffer = step.run(buffer, work, frame, inputs)
+            order = ORDERS[form.number]
+            work, series = series_work(plan, grid, chosen, form=form)
+            if moving is None:
+                buffer = _series_steps[order].run(buffer, work, frame, series)
+            else:
+                buffer = _moved_series_steps[order].run(buffer, work, moving, series)
     return buffer
 
 
 def _near_form_of(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> NearForm:
-    """Return the closed form of the sources, or refuse those that have none where their series does not hold."""
+    """Return the closed form of the sources, or raise a `ValueError` for sources that have none."""
     form = plan.parts.near_form
     if form is None:
-        source = int(pairs[0, _SOURCE])
+        source = int(pairs[0, SOURCE])
         raise ValueError(
-            f"the series of {len(set(pairs[:, _SOURCE].tolist()))} sources, the first of which has the index {source}, "
-            f"does not hold a tolerance of {plan.tolerance:g} at the nearest sensors, and they have no closed form: "
+            f"the series of {len(set(pairs[:, SOURCE].tolist()))} sources, the first of which has the index {source}, "
+            f"does not reach a tolerance of {plan.tolerance:g} at the nearest sensors, and they have no closed form: "
             "raise the tolerance, move the sensors away, or give the sources a near form"
         )
     return form
 
 
 def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[Form, Int[np.ndarray, "_ 5"]]:
-    """Return pairs of a part and a tile, or a square of one, by the form in which they are evaluated.
+    """Return pairs of a part and a tile, or a square of a tile, by the form in which they are evaluated.
 
-    Columns of a pair are where its values go, row and column of the first sensor, source and part.
+    Parameters
+    ----------
+    plan
+        Plan of the sources.
+    pairs
+        Pairs of a whole source and a tile, with the columns `TARGET`, `ROW`, `COLUMN`, `SOURCE` and `PART`.
     """
     if not plan.geometry_is_known:
         several = _uncut(plan, pairs)
@@ -136,176 +199,175 @@ def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[For
     found: dict[Form, list[np.ndarray]] = {}
     edge, smallest = TILE, near_edge(plan)
     while len(pairs):
-        form = plan.forms(pairs[:, _SOURCE], pairs[:, 4], first=pairs[:, 1:3], count=edge)
+        form = plan.forms(pairs[:, SOURCE], pairs[:, PART], first=pairs[:, ROW:SOURCE], count=edge)
         for number in range(len(ORDERS)):
             found.setdefault(Form(number, edge), []).append(pairs[form == number])
         pairs = pairs[form == NEAR]
         if edge > smallest:
             edge, pairs = smallest, _squares(pairs)
             continue
-        cut = plan.parts.halves[pairs[:, 4], 0] >= 0
+        cut = plan.parts.halves[pairs[:, PART], 0] >= 0
         found.setdefault(Form(NEAR, edge), []).append(pairs[~cut])
-        halves = plan.parts.halves[pairs[cut, 4]]
+        halves = plan.parts.halves[pairs[cut, PART]]
         pairs = np.repeat(pairs[cut], 2, axis=0)
-        pairs[:, 4] = halves.ravel()
+        pairs[:, PART] = halves.ravel()
     return {form: np.concatenate(parts) for form, parts in found.items()}
 
 
 def near_edge(plan: FieldPlan) -> int:
-    """Return the sensors along an edge of what is looked at nearby: squares, where a tile is wider than deep."""
+    """Return the edge, in sensors, of the squares nearest to sources.
+
+    It is `SQUARE` if a tile is wider than the median depth of the sources below the sensors, and `TILE` otherwise.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources.
+
+    Raises
+    ------
+    ValueError
+        If the geometry of the plan is traced.
+    """
     reference, grid, _ = plan.known_geometry()
     depth = float(grid.height) - np.median(reference[:, 2])
     return SQUARE if TILE * np.min(np.asarray(grid.spacing)) > depth else TILE
 
 
 def _squares(pairs: Int[np.ndarray, "pair 5"]) -> Int[np.ndarray, "square 5"]:
-    """Return the squares of the tiles of some pairs, as pairs."""
+    """Return a pair for each square of the tile of each pair."""
     each = (TILE // SQUARE) ** 2
     offset = np.stack(np.divmod(np.arange(each), TILE // SQUARE), axis=1) * SQUARE
     squares = np.repeat(pairs, each, axis=0)
-    squares[:, 1:3] += np.tile(offset, (len(pairs), 1))
+    squares[:, ROW:SOURCE] += np.tile(offset, (len(pairs), 1))
     return squares
 
 
 def _uncut(plan: FieldPlan, pairs: np.ndarray) -> np.ndarray:
-    """Return pairs with all the smallest parts of their sources."""
-    parts = {root: plan.parts.uncut(root) for root in set(pairs[:, 4].tolist())}
-    several = np.repeat(pairs, [len(parts[root]) for root in pairs[:, 4]], axis=0)
-    several[:, 4] = np.concatenate([parts[root] for root in pairs[:, 4]])
+    """Return a pair for each of the smallest parts of the source of each pair."""
+    parts = {root: plan.parts.uncut(root) for root in set(pairs[:, PART].tolist())}
+    several = np.repeat(pairs, [len(parts[root]) for root in pairs[:, PART]], axis=0)
+    several[:, PART] = np.concatenate([parts[root] for root in pairs[:, PART]])
     return several
 
 
 def series_work(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, form: Form
-) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
-    """Return chunks of work for the series of an order, and the inputs that they pick from."""
-    factors = plan.coefficients[..., : len(field_terms(ORDERS[form.number]))]
-    limit, limited_by = _limits(plan, grid, pairs)
-    work = chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, 4], limited_by)
-    return work, Inputs(factors, limit, edge=form.edge)
+) -> tuple[Int[np.ndarray, "chunk column item"], SeriesInputs]:
+    """Return chunks of work for the series of one order, and the tables of inputs that they index.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    pairs
+        Pairs with the columns `TARGET`, `ROW`, `COLUMN`, `SOURCE` and `PART`.
+    form
+        The order of the series, and the edge of the squares of the pairs.
+    """
+    coefficients = plan.coefficients[..., : len(field_terms(ORDERS[form.number]))]
+    limit, limit_index = _limits(plan, grid, pairs)
+    work = chunks(_size(PAIRS, form.edge), *pairs.T, pairs[:, PART], limit_index)
+    return work, SeriesInputs(coefficients, limit, edge=form.edge)
 
 
 def corner_work(
     plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, edge: int
-) -> tuple[Int[np.ndarray, "chunk column item"], Inputs]:
-    """Return chunks of work for the closed form, and the inputs that they pick from."""
+) -> tuple[Int[np.ndarray, "chunk column item"], CornerInputs]:
+    """Return chunks of work for the closed form, and the tables of inputs that they index.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    pairs
+        Pairs with the columns `TARGET`, `ROW`, `COLUMN`, `SOURCE` and `PART`.
+    edge
+        Number of sensors along an edge of the squares of the pairs.
+    """
     parts = plan.parts
-    pair, row = members(parts.row_part, pairs[:, 4])
-    limit, limited_by = _limits(plan, grid, pairs, beyond=np.inf)
-    work = chunks(_size(ROWS, edge), *pairs[pair].T, row, limited_by[pair])
-    return work, Inputs((parts.corner_offset, parts.corner_weight), limit, edge=edge)
+    pair, row = members(parts.row_part, pairs[:, PART])
+    limit, limit_index = _limits(plan, grid, pairs, known=np.inf)
+    work = chunks(_size(ROWS, edge), *pairs[pair].T, row, limit_index[pair])
+    return work, CornerInputs(parts.corner_offset, parts.corner_weight, limit, edge=edge)
 
 
 def _size(items: int, edge: int) -> int:
-    return items if edge == TILE else _MORE * items
+    """Return the size of a chunk for squares with this many sensors along an edge."""
+    return items if edge == TILE else _SQUARE_FACTOR * items
 
 
 def _limits(
-    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, beyond: float = 0.0
+    plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], *, known: float = 0.0
 ) -> tuple[Float[AnyArray, " limit"], Int[np.ndarray, " pair"]]:
-    """Return distances that divide the forms, and the index of that of each pair; one where the form was chosen."""
+    """Return distances (µm) that separate closed form and series, and for each pair the index of its distance.
+
+    If the geometry is known, each pair is evaluated in one form at all distances: the limit is `known` for all pairs.
+    """
     if plan.geometry_is_known:
-        return np.full(1, beyond), np.zeros(len(pairs), int)
+        return np.full(1, known), np.zeros(len(pairs), int)
     if plan.parts.near_form is None:
         return np.zeros(1), np.zeros(len(pairs), int)
-    return traced_limit(plan, grid, source=pairs[:, _SOURCE], part=pairs[:, 4]), np.arange(len(pairs))
+    return traced_limit(plan, grid, source=pairs[:, SOURCE], part=pairs[:, PART]), np.arange(len(pairs))
 
 
 def members(owner: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return all members of each of the `wanted` owners: place of the owner in `wanted`, and index in `owner`."""
+    """Return all members of each of the `wanted` owners.
+
+    Parameters
+    ----------
+    owner
+        The owner of each member, ascending.
+    wanted
+        Some owners, in any order, perhaps repeated.
+
+    Returns
+    -------
+    tuple
+        For each member found, the index of its owner in `wanted`, and its own index in `owner`.
+
+    Examples
+    --------
+    >>> members(np.array([0, 0, 1, 3]), np.array([3, 0]))
+    (array([0, 1, 1]), array([3, 0, 1]))
+    """
     stop = np.searchsorted(owner, wanted, side="right")
     count = stop - np.searchsorted(owner, wanted)
     number = np.repeat(np.arange(len(wanted)), count)
     return number, np.arange(len(number)) - np.repeat(np.cumsum(count) - stop, count)
 
 
-class Frame(eqx.Module):
-    """Positions of sources, parts and sensors, and the motion of sources where derivatives are wanted."""
-
-    position: Float[AnyArray, "source 3"]
-    centroid: Float[AnyArray, "part 3"]
-    origin: Float[AnyArray, "2"]
-    spacing: Float[AnyArray, "2"]
-    height: Float[AnyArray, ""]
-    separate_side: Float[AnyArray, "2"] | None
-    motion: Float[AnyArray, "source 3"] | None
-
-
-def frame_of(plan: FieldPlan, grid: SensorGrid, motion: AnyArray | None = None) -> Frame:
-    """Return positions of sources and sensors, and a motion, as arrays to pick from."""
-    return at_hand(
-        Frame(plan.position, plan.parts.centroid, grid.origin, grid.spacing, grid.height, grid.separate_side, motion)
-    )
-
-
-def _lines(frame: Frame, chunk: AnyArray, edge: int) -> tuple[list[AnyArray], AnyArray]:
-    """Return displacements from the centroids of parts to the sensors along edges of squares, and to their plane."""
-    _, row, column, source, part = chunk[:5]
-    place = frame.position[source] + frame.centroid[part]
-    lines = [
-        frame.origin[axis] + frame.spacing[axis] * (first[:, None] + np.arange(edge)) - place[:, axis, None]
-        for axis, first in ((0, column), (1, row))
-    ]
-    return lines, frame.height - place[:, 2]
-
-
-def gather_series(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
-    """Return the inputs of the series for one chunk of work."""
-    lines, z = _lines(frame, chunk, inputs.edge)
-    return one_by_one(*lines, z), Inputs(inputs.values[chunk[5]], inputs.limit[chunk[6]])
-
-
-def gather_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
-    """Return the inputs of the closed form for one chunk of work."""
-    lines, z = _lines(frame, chunk, inputs.edge)
-    values = tuple(part[chunk[5]] for part in inputs.values)
-    return Item(*lines, z, frame.spacing, frame.separate_side), Inputs(values, inputs.limit[chunk[6]])
-
-
-def _gather_moved_series(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
-    """Return the inputs of the series of the next order that is the derivative along the motion of the sources."""
-    item, chosen = gather_series(frame, inputs, chunk)
-    items, components, halves, terms = chosen.values.shape
-    flat, motion = chosen.values.reshape(items, components, -1), frame.motion[chunk[_SOURCE]]
-    matrices = derivative_matrices(order_of(terms))
-    slopes = (-motion[:, axis, None, None] * (flat @ matrix) for axis, matrix in enumerate(matrices))
-    return item, Inputs(sum(slopes).reshape(items, components, halves, -1), chosen.limit)
-
-
-def _gather_moved_corners(frame: Frame, inputs: Inputs, chunk: AnyArray) -> tuple[Item, Inputs]:
-    """Return the inputs of the derivative of the closed form along the motion of the sources."""
-    item, chosen = gather_corners(frame, inputs, chunk)
-    return item, Inputs(chosen.values, chosen.limit, frame.motion[chunk[_SOURCE]])
-
-
-@cache
-def order_of(terms: int) -> int:
-    """Return the order of a series from the number of its terms."""
-    return next(order for order in ORDERS if len(field_terms(order)) == terms)
-
-
 def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item component sensor"]) -> Array:
-    """Add to the buffer. Reshaping it costs nothing here; its readers it would cost a copy."""
+    """Return the buffer with the values of a chunk added.
+
+    The buffer is reshaped in here because that costs nothing inside a compiled function; outside, it would be copied.
+    """
     components = values.shape[1]
     rows = buffer.shape[0] // components
     if values.shape[2] == TILE * TILE:
         by_tile = buffer.reshape(rows, components, -1, TILE * TILE)
         slots = by_tile.shape[2]
-        by_tile = by_tile.at[chunk[0] // slots, :, chunk[0] % slots, :].add(values, mode="drop")
+        by_tile = by_tile.at[chunk[TARGET] // slots, :, chunk[TARGET] % slots, :].add(values, mode="drop")
     else:
         each = TILE // SQUARE
         by_tile = buffer.reshape(rows, components, -1, each, SQUARE, each, SQUARE)
-        slots, (row, column) = by_tile.shape[2], chunk[1:_SOURCE] // SQUARE % each
-        place = chunk[0] // slots, slice(None), chunk[0] % slots, row, slice(None), column, slice(None)
+        slots, (row, column) = by_tile.shape[2], chunk[ROW:SOURCE] // SQUARE % each
+        target = chunk[TARGET]
+        place = target // slots, slice(None), target % slots, row, slice(None), column, slice(None)
         by_tile = by_tile.at[place].add(values.reshape(-1, components, SQUARE, SQUARE), mode="drop")
     return by_tile.reshape(buffer.shape)
 
 
 @cache
-def _near_step(near_form: NearForm) -> Step:
+def _near_step(near_form: NearForm) -> Step[Frame, CornerInputs]:
+    """Return the step that evaluates a closed form."""
     return Step(near_kernel(near_form), gather_corners, _scatter)
 
 
 _series_steps = {order: Step(series_kernel(order), gather_series, _scatter) for order in ORDERS}
-_moved_series_steps = {order: Step(series_kernel(order + 1), _gather_moved_series, _scatter) for order in ORDERS}
-_moved_corner_step = Step(moved_corner_kernel, _gather_moved_corners, _scatter)
+_moved_series_steps = {order: Step(series_kernel(order + 1), gather_moved_series, _scatter) for order in ORDERS}
+_moved_corner_step = Step(moved_corner_kernel, gather_moved_corners, _scatter)

@@ -1,4 +1,4 @@
-"""Tables in the memory of an accelerator, where what reads them is compiled for every number of rows."""
+"""Tables of rows in the memory of an accelerator, padded so that functions are compiled for few numbers of rows."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from mmtjax.precision import AnyArray
 
 
 def on_device(values: Float[AnyArray, "..."]) -> Float[Array, "..."]:
-    """A table of rows to pick from, filled up so that there are few numbers of rows.
+    """Copy a table to the default device, its rows padded with zeros to a power of two; a number stays a number.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def on_device(values: Float[AnyArray, "..."]) -> Float[Array, "..."]:
 
 
 def filled_up(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "filled ..."]:
-    """Zeros below the rows, up to a power of two.
+    """Return rows padded with rows of zeros to a power of two.
 
     Examples
     --------

@@ -1,9 +1,10 @@
-"""The cheapest form of the field that suffices for parts of sources on squares of sensors."""
+"""The choice of the cheapest sufficiently accurate form of the field for a part of a source on a square of sensors."""
 
 from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -13,23 +14,25 @@ from mmtjax.physics.series import ORDERS, allowed_error, truncation_errors
 from mmtjax.precision import AnyArray, on_accelerator
 from mmtjax.scan.grid import SensorGrid
 
-#: The number of a form: an index into `ORDERS` for a series, or this one.
+#: Number of the closed form. The number of a series is the index of its order in `ORDERS`.
 NEAR = len(ORDERS)
 
 
 class Bodies(NamedTuple):
-    """Sources and their parts. Lengths are µm.
+    """Positions and sizes of sources and their parts. Lengths are µm.
 
     Attributes
     ----------
     position
         Positions of sources.
     centroid
-        Of each part, relative to the position of its source.
-    strength, reach
-        Size of the leading terms of each part; its bounding radius and half the diagonal of a sensor.
+        Centroid of each part, relative to the position of its source.
+    strength
+        Size of the leading terms of each part and group of components, see `mmtjax.sources.base.Parts`.
+    reach
+        Bounding radius of each part plus half the diagonal of a sensor.
     bounds
-        Of the terms of each degree of its series, for each group of components.
+        Bounds of the terms of each degree of the series of a part, for each group of components, see `degree_bounds`.
     """
 
     position: Float[AnyArray, "source 3"]
@@ -40,27 +43,37 @@ class Bodies(NamedTuple):
 
 
 class Sensors(NamedTuple):
-    """A known grid of sensors: first one, spacing, height (µm) and how many along x and y."""
+    """A grid of sensors that is not traced.
+
+    Attributes
+    ----------
+    origin, spacing
+        Centre (x, y) of the first sensor, and the sampling interval along x and y, µm.
+    height
+        z of the scanning plane, µm.
+    number
+        Number of sensors along x and y.
+    """
 
     origin: Float[AnyArray, "2"]
     spacing: Float[AnyArray, "2"]
     height: Float[AnyArray, ""]
-    count: Int[AnyArray, "2"]
+    number: Int[AnyArray, "2"]
 
 
 class Surroundings(NamedTuple):
-    """What the choice of a form is made for.
+    """The sensors and the tolerance for which forms are chosen.
 
     Attributes
     ----------
     sensors
-        The sensors.
+        The sensors at which the field is evaluated.
     whole
-        Those over which the peaks are taken.
+        The sensors over which the peak of a source is taken.
     degrees
         Multipole degree of each group of components.
     tolerance
-        Error allowed, as a share of the peak of a source.
+        Allowed error of a coefficient, as a share of the peak of its source.
     """
 
     sensors: Sensors
@@ -70,9 +83,9 @@ class Surroundings(NamedTuple):
 
 
 def sensors_of(grid: SensorGrid) -> Sensors:
-    """Return a grid as the choice looks at it."""
-    known = (np.asarray(part) for part in (grid.origin, grid.spacing, grid.height))
-    return Sensors(*known, np.array(grid.shape[::-1]))
+    """Return the sensors of a grid as arrays of NumPy."""
+    number = np.array(grid.shape[::-1])
+    return Sensors(np.asarray(grid.origin), np.asarray(grid.spacing), np.asarray(grid.height), number)
 
 
 def cheapest_forms(
@@ -84,41 +97,67 @@ def cheapest_forms(
     first: Int[np.ndarray, "pair 2"],
     count: Int[np.ndarray, " pair"],
 ) -> Int[np.ndarray, " pair"]:
-    """Return the cheapest order of the series that suffices, or `NEAR`, for parts of sources on squares of sensors.
+    """Return the number of the cheapest form that is accurate enough, for pairs of a part and a square of sensors.
 
     Parameters
     ----------
     bodies, surroundings
         Sources, sensors and the tolerance.
     source, part
-        Of each pair.
-    first, count
-        Indices along x and y of the first sensor of the square of each pair, and its sensors along an edge.
+        The source and the part of each pair.
+    first
+        Indices along x and y of the first sensor of the square of each pair.
+    count
+        Number of sensors along an edge of the square of each pair.
+
+    Returns
+    -------
+    Array
+        Indices of the lowest orders in `ORDERS` whose series are accurate enough; `NEAR` where none is.
     """
     pairs = source, part, first, count
     if not on_accelerator():
-        return _cheapest(bodies, surroundings, *pairs)
-    there = Bodies(*map(on_device, bodies))
+        return np.asarray(_cheapest(bodies, surroundings, *pairs))
+    copied = Bodies(*map(on_device, bodies))
     sensors, whole, degrees, tolerance = surroundings
-    return np.asarray(_cheapest_there(there, sensors, whole, tolerance, degrees, *map(filled_up, pairs)))[: len(source)]
+    form = _cheapest_on_device(copied, sensors, whole, tolerance, degrees, *map(filled_up, pairs))
+    return np.asarray(form)[: len(source)]
 
 
 def distance_to_sensors(
     sensors: Sensors, place: Float[AnyArray, "pair 3"], *, first: AnyArray, count: AnyArray
 ) -> Float[AnyArray, " pair"]:
-    """Return the distance from places to rectangles of sensors: index of the first along x and y, and how many."""
+    """Return the distance from each place to the nearest sensor of a rectangle of sensors, µm.
+
+    Parameters
+    ----------
+    sensors
+        The grid.
+    place
+        Places (x, y, z), µm.
+    first, count
+        Indices along x and y of the first sensor of each rectangle, and its number of sensors along x and y.
+    """
     low = sensors.origin + sensors.spacing * first
     beside = distance_beside(place[:, :2], low, low + sensors.spacing * (count - 1))
     return array_namespace(place).hypot(sensors.height - place[:, 2], beside)
 
 
 def distance_to_all(sensors: Sensors, place: Float[AnyArray, "pair 3"]) -> Float[AnyArray, " pair"]:
-    """Return the distance from places to the nearest of all sensors."""
-    return distance_to_sensors(sensors, place, first=np.zeros(2), count=sensors.count)
+    """Return the distance from each place to the nearest sensor of the grid, µm."""
+    return distance_to_sensors(sensors, place, first=np.zeros(2), count=sensors.number)
 
 
 def distance_beside(place: AnyArray, low: AnyArray, high: AnyArray) -> Float[AnyArray, " pair"]:
-    """Return the horizontal distance from places (x, y) to rectangles between two corners, zero within them."""
+    """Return the horizontal distance from places (x, y) to rectangles, zero within them.
+
+    Parameters
+    ----------
+    place
+        Places (x, y), (pair, 2).
+    low, high
+        Lower and upper corners (x, y) of the rectangles, (pair, 2).
+    """
     xp = array_namespace(place, low, high)
     return xp.linalg.norm(xp.maximum(0, xp.maximum(low - place, place - high)), axis=1)
 
@@ -126,25 +165,26 @@ def distance_beside(place: AnyArray, low: AnyArray, high: AnyArray) -> Float[Any
 def _cheapest(
     bodies: Bodies, surroundings: Surroundings, source: AnyArray, part: AnyArray, first: AnyArray, count: AnyArray
 ) -> Int[AnyArray, " pair"]:
+    """Return the cheapest forms, by NumPy or JAX depending on the arrays."""
     sensors, whole, degrees, tolerance = surroundings
     xp = array_namespace(bodies.position)
     place, reach = bodies.position[source] + bodies.centroid[part], bodies.reach[part]
     distance = distance_to_sensors(sensors, place, first=first, count=count[:, None])
     closest = distance_to_all(whole, place)
-    suffices = [xp.full(len(source), True) for _ in ORDERS]
+    accurate = [xp.full(len(source), True) for _ in ORDERS]
     for group, degree in enumerate(degrees):
         strength, bounds = bodies.strength[:, group][part], bodies.bounds[:, group][part]
         allowed = tolerance * allowed_error(strength, reach, closest=closest, distance=distance, degree=degree)
         errors = truncation_errors(bounds, reach, distance)
-        suffices = [both & (error <= allowed) for both, error in zip(suffices, errors, strict=True)]
+        accurate = [both & (error <= allowed) for both, error in zip(accurate, errors, strict=True)]
     form = xp.full(len(source), NEAR)
     for number in reversed(range(len(ORDERS))):
-        form = xp.where(suffices[number], number, form)
+        form = xp.where(accurate[number], number, form)
     return form
 
 
 @partial(jax.jit, static_argnames="degrees")
-def _cheapest_there(
+def _cheapest_on_device(
     bodies: Bodies,
     sensors: Sensors,
     whole: Sensors,
@@ -152,4 +192,5 @@ def _cheapest_there(
     degrees: tuple[int, ...],
     *pairs: Int[Array, "..."],
 ) -> Int[Array, " pair"]:
-    return _cheapest(bodies, Surroundings(sensors, whole, degrees, tolerance), *pairs)
+    """Return the cheapest forms on the default device."""
+    return jnp.asarray(_cheapest(bodies, Surroundings(sensors, whole, degrees, tolerance), *pairs))

@@ -1,4 +1,4 @@
-"""The choice of the form of the field for each source and tile of sensors, from a tolerance."""
+"""The plan of a field: shapes and series of sources, and the form of the field for each source and square."""
 
 import dataclasses
 
@@ -16,24 +16,25 @@ from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource, Parts
 
-#: Error of a coefficient that the choice between closed form and series allows, as a share of the peak of its grain.
-#: An inversion multiplies it by its condition number: on a published scan, with 6e6, magnetizations move by up to 0.7
-#: of their radius at 20 nT for 1e-7, by 0.03 for 1e-8, which takes a fifth longer.
+#: Allowed error of a coefficient, as a share of the peak of its grain. An inversion multiplies it by the condition
+#: number. On a published scan with a condition number of 6e6, magnetizations move by up to 0.7 of their radius at 20 nT
+#: for a tolerance of 1e-7, and by 0.03 for 1e-8, which takes a fifth longer.
 DEFAULT_TOLERANCE = 1e-8
 
-#: Sensors along an edge of a tile, and of the squares that a tile is cut in where a grain is close to it.
+#: Number of sensors along an edge of a tile, and along an edge of the squares that a tile is cut into near a grain.
 TILE = 16
 SQUARE = 4
 
-#: The order where both forms are evaluated: higher ones take long to compile once they are differentiated.
+#: Order of the series on traced geometry, where both forms are evaluated. The derivatives of higher orders take long to
+#: compile.
 TRACED_ORDER = 7
 
 
 class FieldPlan(eqx.Module):
-    """What the field of given sources needs on any tile. Make one with `plan_field`. Lengths are µm.
+    """Shapes, series and error bounds of sources, from which their field on any tile is computed. Lengths are µm.
 
-    Large bodies are cut into parts: where the series of the whole does not hold, those of most parts do, and only the
-    corners of the others are summed.
+    Made by `plan_field`. Large bodies are cut into parts: where the series of the whole body is not accurate enough,
+    the series of most parts are, and the closed form is summed for the corners of the other parts only.
 
     Attributes
     ----------
@@ -42,17 +43,17 @@ class FieldPlan(eqx.Module):
     parts
         The shapes of sources and their parts.
     coefficients
-        Series of each part.
+        Coefficients of the series of each part.
     bounds
-        Of the terms of each degree, for the error of a truncated series, for each group of components.
+        Bounds of the terms of each degree of a series, for each group of components; they bound the truncation error.
     reach
-        Bounding radius of each part and half the diagonal of a sensor.
+        Bounding radius of each part plus half the diagonal of a sensor.
     tolerance
-        Allowed error as a share of the peak.
+        Allowed error of a coefficient as a share of the peak of its source.
     reference, grid
-        Positions and sensors that are known, from which the form is chosen; None where they are traced.
+        Positions and sensors for which the forms are chosen; None if they are traced.
     whole
-        The sensors over which the peaks are taken: `grid`, or those that it is a part of.
+        The sensors over which the peaks are taken: `grid`, or a larger grid that contains it.
     """
 
     position: Float[AnyArray, "source 3"]
@@ -67,7 +68,7 @@ class FieldPlan(eqx.Module):
 
     @property
     def geometry_is_known(self) -> bool:
-        """Whether the choice between the forms can be made before the numbers are known."""
+        """Whether sources and sensors are not traced, so that forms are chosen by distance."""
         return self.grid is not None
 
     @property
@@ -76,22 +77,35 @@ class FieldPlan(eqx.Module):
         return self.parts.components
 
     def known_geometry(self) -> tuple[Float[np.ndarray, "source 3"], SensorGrid, SensorGrid]:
-        """Return the known positions, sensors, and the sensors over which peaks are taken.
+        """Return positions of sources, the sensors, and the sensors over which peaks are taken.
 
         Raises
         ------
         ValueError
-            If they are traced.
+            If any of them is traced.
         """
         if self.reference is None or self.grid is None or self.whole is None:
             raise ValueError(
-                "sources or the grid are being traced, so that near and far cannot be told apart; pass reuse_plan=, a "
-                "plan of concrete geometry by plan_field, or use TiledGreen"
+                "sources or the grid are traced by JAX, so that their distances are unknown; pass reuse_plan=, a plan "
+                "that plan_field made of concrete geometry, or use TiledGreen"
             )
         return self.reference, self.grid, self.whole
 
     def moved(self, sources: AbstractSource, grid: SensorGrid) -> "FieldPlan":
-        """Return the plan of the same sources at other places under the same sensors elsewhere, all known."""
+        """Return the plan of the same sources and sensors at other positions.
+
+        Parameters
+        ----------
+        sources
+            Sources with the shapes of this plan, not traced.
+        grid
+            Sensors of the same size, not traced.
+
+        Raises
+        ------
+        ValueError
+            If a source lies above the sensors.
+        """
         refuse_sources_above(sources, grid)
         position = np.asarray(sources.position)
         return dataclasses.replace(self, position=position, reference=position, grid=grid, whole=grid)
@@ -104,9 +118,26 @@ class FieldPlan(eqx.Module):
         first: Int[np.ndarray, "pair 2"],
         count: int | Int[np.ndarray, " pair"] = TILE,
     ) -> Int[np.ndarray, " pair"]:
-        """Return the cheapest order of the series that suffices, or `NEAR`, for parts of sources on squares of sensors.
+        """Return the number of the cheapest form that is accurate enough, for pairs of a part and a square of sensors.
 
-        `first` are the indices [row, column] of the first sensor of a square, `count` its sensors along an edge.
+        Parameters
+        ----------
+        source, part
+            The source and the part of each pair.
+        first
+            Indices [row, column] of the first sensor of the square of each pair.
+        count
+            Number of sensors along an edge of the square of each pair.
+
+        Returns
+        -------
+        Array
+            Indices of orders in `ORDERS`, or `NEAR` for the closed form.
+
+        Raises
+        ------
+        ValueError
+            If the geometry of the plan is traced.
         """
         parts, (reference, grid, whole) = self.parts, self.known_geometry()
         bodies = Bodies(reference, parts.centroid, parts.strength, self.reach, self.bounds)
@@ -121,8 +152,14 @@ class FieldPlan(eqx.Module):
         )
 
     def closest(self, place: np.ndarray) -> Float[np.ndarray, " pair"]:
-        """Return the distance from places to the nearest of all sensors, below which the peak of a column is."""
-        return distance_to_all(sensors_of(self.known_geometry()[2]), place)
+        """Return the distance from each place to the nearest sensor, which has the peak of a source there, µm.
+
+        Raises
+        ------
+        ValueError
+            If the geometry of the plan is traced.
+        """
+        return np.asarray(distance_to_all(sensors_of(self.known_geometry()[2]), place))
 
 
 def plan_field(
@@ -134,26 +171,28 @@ def plan_field(
     whole: SensorGrid | None = None,
     progress: Progress | None = None,
 ) -> FieldPlan:
-    """Work out shapes, series and their bounds of sources for sensors like those of a grid.
+    """Return the plan of the field of sources: shapes, series and error bounds for the sensors of a grid.
 
     Parameters
     ----------
     sources, grid
         The sources and the sensors; positions, standoff and spacing may be traced.
     tolerance
-        Error allowed as a share of the peak coefficient of each source.
+        Allowed error of a coefficient as a share of the peak of its source.
     reuse_plan
-        A plan of the same sources close by, whose shapes and choice of forms are taken over. With it, geometry that is
-        traced costs no more than geometry that is known; the tolerance holds as far as distances are those of that
-        plan.
+        A plan of the same sources at nearby positions, whose shapes and choice of forms are used again. With it,
+        traced geometry costs no more than concrete geometry. The tolerance holds as far as the distances equal those of
+        that plan.
     whole
-        Known sensors of which `grid` is a part. Peaks are taken over all of them: what is distant from the part need be
-        no more right there than it is elsewhere.
+        A grid, not traced, that contains `grid`. Peaks are taken over all of its sensors, so that sources that are far
+        from `grid` but near other sensors are computed with the same absolute error everywhere.
     progress
-        Called with the sources whose shapes are worked out and all of them.
+        Called with the number of sources whose shapes are complete, and the number of all sources.
 
     Raises
     ------
+    RuntimeError
+        If JAX is not set to double precision.
     ValueError
         For a tolerance outside (0, 0.01], a source above the sensors, and traced corners (shapes of grains).
     """
@@ -187,8 +226,18 @@ def plan_field(
 
 
 def traced_limit(plan: FieldPlan, grid: SensorGrid, *, source: np.ndarray, part: np.ndarray) -> Float[Array, " body"]:
-    """Return distances beyond which the series of `TRACED_ORDER` is taken for parts of sources on traced geometry."""
-    # Where the forms meet is not differentiated.
+    """Return the distances, µm, beyond which the series of `TRACED_ORDER` replaces the closed form on traced geometry.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources.
+    grid
+        Sensors.
+    source, part
+        The source and the part of each pair.
+    """
+    # The limit between the forms is a constant to derivatives.
     grid, position = jax.lax.stop_gradient((grid, jnp.asarray(plan.position)))
     place = position[source] + plan.parts.centroid[part]
     nearest = [
@@ -215,7 +264,13 @@ def traced_limit(plan: FieldPlan, grid: SensorGrid, *, source: np.ndarray, part:
 
 
 def refuse_sources_above(sources: AbstractSource, grid: SensorGrid) -> None:
-    """Raise if part of a source lies above the scanning plane; traced geometry is not looked at."""
+    """Raise an error if part of a source lies above the scanning plane; traced geometry is not checked.
+
+    Raises
+    ------
+    ValueError
+        If part of a source lies above the scanning plane.
+    """
     if not is_concrete(sources, grid):
         return
     top = np.asarray(sources.top)
@@ -230,11 +285,14 @@ def refuse_sources_above(sources: AbstractSource, grid: SensorGrid) -> None:
 
 
 def tile_count(grid: SensorGrid) -> int:
-    """Number of tiles that cover the grid, row by row."""
+    """Return the number of tiles that cover the grid."""
     return -(-grid.shape[0] // TILE) * -(-grid.shape[1] // TILE)
 
 
 def tile_corners(grid: SensorGrid, tiles: np.ndarray) -> Int[np.ndarray, "tile 2"]:
-    """Indices [row, column] of the first sensor of each of `tiles`."""
+    """Return the indices [row, column] of the first sensor of each tile, from the numbers of the tiles.
+
+    Tiles are numbered row by row. Tiles at the upper ends of the grid may extend beyond it.
+    """
     per_row = -(-grid.shape[1] // TILE)
     return np.stack([tiles // per_row, tiles % per_row], axis=1).astype(np.int32) * TILE

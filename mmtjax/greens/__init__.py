@@ -1,4 +1,4 @@
-"""The linear map from the unknowns of sources to the field, in several forms."""
+"""The Green's operator, the linear map from the unknowns of sources to the field, in several forms."""
 
 from mmtjax.greens.base import AbstractGreen as AbstractGreen
 from mmtjax.greens.blockwise import BlockwiseGreen as BlockwiseGreen

@@ -1,4 +1,4 @@
-"""The Green's operator of a window, from the columns that blocks of sensors hold."""
+"""The Green's operator of a window, composed of the operators of blocks of sensors."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,14 +18,14 @@ from mmtjax.unknowns import Unknowns
 
 
 class BlockFrame(AbstractFrame):
-    """Rows of one block of sensors after another, rotated on the tree of squares of each.
+    """Rows in the order of blocks of sensors, those of each block rotated on its tree of squares.
 
     Attributes
     ----------
     grid
         The sensors of the whole map.
     blocks
-        Rows and columns of each block, by its number.
+        Ranges of rows and columns of the map for each block, by its number.
     """
 
     grid: SensorGrid
@@ -34,7 +34,7 @@ class BlockFrame(AbstractFrame):
     def pieces_of(
         self, columns: Float[AnyArray, "unknown sensor"], weight: Float[AnyArray, "ny nx"]
     ) -> Iterator[Piece]:
-        """Yield the rows of a matrix that is known whole, one block after another, rotated on the tree of each."""
+        """Yield the rows of a complete matrix, block by block, rotated on the tree of each block."""
         maps = columns.reshape(len(columns), *self.grid.shape)
         for number, part in self.blocks.items():
             own = maps[:, *part].reshape(len(columns), -1)
@@ -43,24 +43,37 @@ class BlockFrame(AbstractFrame):
 
 
 class BlockwiseGreen(AbstractGreen):
-    """Columns of some unknowns over the blocks of sensors that are near them; the map is taken as zero elsewhere.
+    """The columns of some unknowns over the blocks of sensors near them; at other sensors, they are taken as zero.
 
-    Attributes
+    Parameters
     ----------
     frame
-        The sensors of the whole map, with the numbers, rows and columns of the blocks.
+        The sensors of the whole map, and the blocks.
     read
-        From the number of a block to the operator of these unknowns over it.
+        Function that returns the operator of these unknowns over a block, by the number of the block. It may read the
+        operator from a file; only one block is in memory at a time.
     unknowns
         The unknowns, the same for all blocks.
     sweep_order
-        Numbers of the unknowns in the order in which a triangular factor is worked out.
+        Numbers of the unknowns in the order in which pieces are reduced to a triangular factor.
     """
 
     frame: BlockFrame
     read: Callable[[int], AbstractGreen] = eqx.field(static=True)
     unknowns: Unknowns
     sweep_order: Int[np.ndarray, " unknown"]
+
+    def __init__(
+        self,
+        frame: BlockFrame,
+        read: Callable[[int], AbstractGreen],
+        unknowns: Unknowns,
+        sweep_order: Int[np.ndarray, " unknown"],
+    ) -> None:
+        self.frame = frame
+        self.read = read
+        self.unknowns = unknowns
+        self.sweep_order = sweep_order
 
     @property
     def grid(self) -> SensorGrid:
@@ -88,14 +101,14 @@ class BlockwiseGreen(AbstractGreen):
     def normal(
         self, values: Float[AnyArray, "*map unknown"], weight: Float[AnyArray, "ny nx"]
     ) -> Float[Array, "*map unknown"]:
-        """Return the product QᵀW²Q m with one vector of unknowns or several, in one pass over the blocks."""
+        """Return the product QᵀW²Q m with one vector of unknowns or several, reading each block once."""
         total = jnp.zeros(values.shape)
         for number, part in self.frame.blocks.items():
             total += self.read(number).normal(values, weight[part])
         return total
 
     def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
-        """Yield the rows of one block after another."""
+        """Yield the rows of W Q, block by block."""
         for number, part in self.frame.blocks.items():
             for piece in self.read(number).pieces(weight[part]):
                 yield piece._replace(block=number)

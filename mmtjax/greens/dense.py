@@ -1,4 +1,4 @@
-"""The Green's matrix held whole: the reference, and the form for small cases that are visited again and again."""
+"""The Green's matrix in memory as a whole: the reference, and the fastest form for small problems."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -21,16 +21,17 @@ from mmtjax.unknowns import Unknowns
 
 
 class DenseGreen(AbstractGreen):
-    """A matrix that is known whole, transposed: (unknown, sensor), nT per unit of each unknown.
+    """The Green's operator as a complete matrix.
 
     Parameters
     ----------
     transposed
-        Coefficients, (unknown, sensor); sensors in the order of the flattened map.
+        The transposed matrix, (unknown, sensor), nT per unit of each unknown; sensors are in the order of the flattened
+        map.
     frame
-        The frame in which it hands out its rows; all at once, with `WholeFrame`.
+        The order and rotation in which the operator yields its rows; with `WholeFrame`, all rows are one piece.
     unknowns
-        Which column belongs to which component of which source.
+        The source and the component that each column belongs to.
 
     Examples
     --------
@@ -45,13 +46,26 @@ class DenseGreen(AbstractGreen):
     frame: AbstractFrame
     unknowns: Unknowns
 
+    def __init__(self, transposed: Float[AnyArray, "unknown sensor"], frame: AbstractFrame, unknowns: Unknowns) -> None:
+        self.transposed = transposed
+        self.frame = frame
+        self.unknowns = unknowns
+
     @classmethod
     def from_operator(cls, green: TiledGreen, *, progress: Progress | None = None) -> "DenseGreen":
-        """Return all rows of an operator that makes them block by block, in the order of the sensors."""
+        """Return the complete matrix of an operator that computes its rows block by block.
+
+        Parameters
+        ----------
+        green
+            The operator.
+        progress
+            Called with the number of sensors that are complete, and the number of all sensors.
+        """
         size, sensors = green.unknowns.size, green.grid.size
         host: np.ndarray | None = None
         device: Array | None = None
-        # One block at a time is held beside the whole.
+        # Besides the result, only one block is in memory at a time.
         for block in green.row_blocks(progress):
             if in_main_memory(block.columns):
                 host = np.empty((size, sensors)) if host is None else host
@@ -69,7 +83,7 @@ class DenseGreen(AbstractGreen):
 
     @property
     def sweep_order(self) -> Int[np.ndarray, " unknown"]:
-        """Numbers of the unknowns in their own order."""
+        """Numbers of the unknowns, ascending."""
         return np.arange(self.unknowns.size)
 
     def mv(
@@ -96,23 +110,26 @@ class DenseGreen(AbstractGreen):
         return self.rmv(jnp.asarray(weight) ** 2 * self.mv(values))
 
     def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
-        """Yield the rows of W Q in the pieces of the frame."""
+        """Yield the rows of W Q in the pieces that the frame defines."""
         yield from self.frame.pieces_of(self.transposed, weight)
         _report(progress, self.grid)
 
 
 def _report(progress: Progress | None, grid: SensorGrid) -> None:
+    """Report that all sensors are complete."""
     if progress is not None:
         progress(grid.size, grid.size)
 
 
 @jax.jit
 def _product(values: Float[Array, "*map unknown"], columns: Float[Array, "unknown row"]) -> Float[Array, "*map row"]:
+    """Return the field of vectors of unknowns."""
     return values @ columns
 
 
 @jax.jit
 def _moments(columns: Float[Array, "unknown row"], field: Float[Array, "*map row"]) -> Float[Array, "*map unknown"]:
+    """Return the products of the columns with fields."""
     return columns @ field if field.ndim == 1 else field @ columns.T
 
 
@@ -120,7 +137,7 @@ def _moments(columns: Float[Array, "unknown row"], field: Float[Array, "*map row
 def _placed(
     whole: Float[Array, "unknown sensor"], columns: Float[Array, "unknown row"], sensor: Int[Array, " row"]
 ) -> Float[Array, "unknown sensor"]:
-    """Write columns of some rows where they belong."""
+    """Return the whole matrix with the columns of a block of rows written to its sensors."""
     return whole.at[:, sensor].set(columns, mode="drop")
 
 
@@ -129,15 +146,16 @@ def greens_matrix(
 ) -> Float[Array, "sensor unknown"]:
     """Return the Green's matrix Q, (ny · nx, unknown), nT per unit of each component (equation 3).
 
-    Each entry is the mean of Bz over a sensor per unit of one component of one source: per A/m of the magnetization of
-    a grain. Rows follow the flattened map [y, x]; columns are ordered source by source, ``3 g + i`` for grains.
+    An entry is the mean of Bz over one sensor per unit of one component of one source; for grains, per A/m of the
+    magnetization. Rows are in the order of the flattened map [y, x], columns source by source: ``3 g + i`` for axis i
+    of grain g.
 
     Parameters
     ----------
     sources, grid
         Sources and sensors; positions, standoff and spacing may be traced and differentiated.
     tolerance
-        Error of a coefficient as a share of the peak of its source.
+        Allowed error of a coefficient as a share of the peak of its source.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The forward model: the map of sources whose components are known."""
+"""The forward model: the map of Bz of sources with given components."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,19 +10,19 @@ from mmtjax.precision import ArrayLike, float64_array, is_concrete, on_accelerat
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 
-#: Sensors along the edges of the parts of a map that are worked out one after another.
+#: Number of sensors along an edge of the parts of a map that are computed one after another.
 _EDGE = 512
 
-#: Bytes of Q up to which an accelerator makes all of its columns, one block after another.
+#: Size of Q, in bytes, up to which an accelerator computes all rows, block by block, instead of compressed columns.
 _STREAMED = 2**36
 
 
 def forward(
     sources: AbstractSource, values: ArrayLike, grid: SensorGrid, *, tolerance: float = DEFAULT_TOLERANCE
 ) -> Float[Array, "ny nx"]:
-    """Return the map of Bz (nT) of sources whose components are known: φ = Q m (equation 4).
+    """Return the map of Bz, nT, of sources with given components: φ = Q m (equation 4).
 
-    Of Q no more is held than the compressed columns of a part of the map of 512 × 512 sensors.
+    No more of Q is in memory than the compressed columns of a part of the map of 512 × 512 sensors.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def forward(
     grid
         The sensors; may be traced.
     tolerance
-        Error of a coefficient as a share of the peak of its source.
+        Allowed error of a coefficient as a share of the peak of its source.
 
     Raises
     ------
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For values of another shape, and as `greens_matrix`.
+        For values of another shape, for sources above the sensors, and for a tolerance outside (0, 0.01].
 
     Examples
     --------
@@ -58,13 +58,14 @@ def forward(
             f"values of {sources.name} must be (source, component) = {shape}, in {units}; got shape {known.shape}"
         )
     vector = jnp.asarray(known).ravel()
-    # Columns come from an accelerator faster than those near a leaf, and polynomials, can be copied from it.
+    # An accelerator computes all rows faster than compressed columns can be copied from it.
     streamed = on_accelerator() and vector.nbytes * grid.size <= _STREAMED
     if streamed or not is_concrete(sources, grid):
         return TiledGreen(sources, grid, tolerance=tolerance).mv(vector)
     rows, columns = ([slice(start, start + _EDGE) for start in range(0, count, _EDGE)] for count in grid.shape)
 
     def part(row: slice, column: slice) -> Float[Array, "part_ny part_nx"]:
+        """Return the map of some rows and columns of sensors."""
         return CompressedGreen(sources, grid.window(row, column), tolerance=tolerance, whole=grid).mv(vector)
 
     return jnp.block([[part(row, column) for column in columns] for row in rows])

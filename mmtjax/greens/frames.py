@@ -1,4 +1,7 @@
-"""Frames: the order and rotation in which an operator hands out its rows. Operators of one frame can be stacked."""
+"""Frames, which define the order and rotation of the rows that an operator yields in pieces.
+
+Operators with equal frames can be stacked.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -13,12 +16,12 @@ from mmtjax.linalg.pieces import Piece
 from mmtjax.precision import AnyArray, on_accelerator
 from mmtjax.scan.grid import SensorGrid
 
-#: Rows for each unknown that an accelerator multiplies or factors at a time, for each of which it holds several copies.
+#: Number of rows for each unknown that an accelerator multiplies or factors at a time; it needs several copies of them.
 ROWS_ON_ACCELERATOR = 4
 
 
 class AbstractFrame(eqx.Module):
-    """How rows are cut into pieces and rotated; two operators of one frame yield pieces of the same rows."""
+    """The order and rotation of rows in pieces; operators with equal frames yield pieces of the same rows."""
 
     grid: eqx.AbstractVar[SensorGrid]
 
@@ -26,15 +29,23 @@ class AbstractFrame(eqx.Module):
     def pieces_of(
         self, columns: Float[AnyArray, "unknown sensor"], weight: Float[AnyArray, "ny nx"]
     ) -> Iterator[Piece]:
-        """Yield the rows of a matrix that is known whole, (unknown, sensor), in the pieces of this frame."""
+        """Yield the rows of a complete matrix in the pieces of this frame.
+
+        Parameters
+        ----------
+        columns
+            The transposed matrix, (unknown, sensor).
+        weight
+            The weight of each sensor.
+        """
 
     def matches(self, other: "AbstractFrame") -> bool:
-        """Whether pieces of another frame hold the same rows."""
+        """Return whether the pieces of another frame contain the same rows."""
         return self is other or (type(self) is type(other) and bool(eqx.tree_equal(self, other)))
 
 
 class WholeFrame(AbstractFrame):
-    """All rows at once, in the order of the sensors."""
+    """A frame of one piece: all rows in the order of the sensors."""
 
     grid: SensorGrid
 
@@ -46,21 +57,21 @@ class WholeFrame(AbstractFrame):
 
 
 class TileFrame(AbstractFrame):
-    """Rows in blocks of some tiles of sensors.
+    """A frame of blocks of rows, each of some tiles of sensors.
 
     Attributes
     ----------
     grid
         The sensors.
     block_tiles
-        Tiles of a block.
+        Number of tiles of a block.
     """
 
     grid: SensorGrid
     block_tiles: int = eqx.field(static=True)
 
     def blocks(self) -> Iterator[tuple[Int[np.ndarray, " tile"], Int[np.ndarray, " row"]]]:
-        """Yield the tiles of each block, and the flat indices of its sensors: the size of the grid beyond the grid."""
+        """Yield the tiles of each block and the flat indices of its sensors; beyond the grid, the index is its size."""
         total = tile_count(self.grid)
         for start in range(0, total, self.block_tiles):
             tiles = np.arange(start, min(start + self.block_tiles, total))
@@ -69,7 +80,7 @@ class TileFrame(AbstractFrame):
     def pieces_of(
         self, columns: Float[AnyArray, "unknown sensor"], weight: Float[AnyArray, "ny nx"]
     ) -> Iterator[Piece]:
-        """Yield the rows of one block after another."""
+        """Yield the rows block by block."""
         for _, sensor in self.blocks():
             yield from parts_of_rows(columns_at(columns, sensor), weight, sensor)
 
@@ -77,16 +88,16 @@ class TileFrame(AbstractFrame):
 def parts_of_rows(
     columns: Float[AnyArray, "unknown row"], weight: Float[AnyArray, "ny nx"], sensor: Int[np.ndarray, " row"]
 ) -> Iterator[Piece]:
-    """Yield whole rows of some sensors, in several pieces on an accelerator, which holds copies of each.
+    """Yield rows with all unknowns as one piece, or as several on an accelerator, which needs copies of each piece.
 
     Parameters
     ----------
     columns
-        The rows.
+        The transposed rows.
     weight
         Weights of all sensors.
     sensor
-        Flat index of the sensor of each row; rows beyond the map count nothing.
+        Flat index of the sensor of each row; rows beyond the map get a weight of zero.
     """
     weights = take_or_zero(weight, sensor, beside=columns)
     most = ROWS_ON_ACCELERATOR * len(columns)
@@ -101,13 +112,21 @@ def parts_of_rows(
 def columns_at(
     columns: Float[AnyArray, "unknown sensor"], sensor: Int[np.ndarray, " row"]
 ) -> Float[AnyArray, "unknown row"]:
-    """Return columns at some sensors, zero at flat indices beyond the map."""
+    """Return columns at the sensors with these flat indices, zero at indices beyond the map."""
     inside = sensor < columns.shape[1]
     return columns[:, np.where(inside, sensor, 0)] * inside
 
 
 def sensors_of_tiles(grid: SensorGrid, tiles: np.ndarray) -> Int[np.ndarray, " row"]:
-    """Return flat indices of the sensors of tiles, (tile · sensor,); `grid.size` where a tile leaves the grid."""
+    """Return the flat indices of the sensors of tiles, (tile · sensor,); beyond the grid, the index is `grid.size`.
+
+    Parameters
+    ----------
+    grid
+        The sensors.
+    tiles
+        Numbers of the tiles, row by row.
+    """
     first = tile_corners(grid, tiles)
     row = first[:, 0, None, None] + np.arange(TILE)[:, None]
     column = first[:, 1, None, None] + np.arange(TILE)

@@ -1,4 +1,4 @@
-"""Derivatives of a function of the normal equations with respect to geometry and to the precision of sensors."""
+"""Derivatives of a function of the normal matrix with respect to geometry and to the precision of sensors."""
 
 import numpy as np
 from jaxtyping import Float
@@ -15,22 +15,28 @@ def vjp_gram(
 ) -> tuple[GeometryGradient, Float[np.ndarray, "ny nx"]]:
     """Return derivatives of ``Σ cotangent · gram(√precision)`` by geometry and by the precision of each sensor.
 
-    With ``G = Σ p q qᵀ`` over the rows q of Q, a row changes the sum by ``2 p (C q)·dq`` and its precision by
-    ``qᵀC q``, for a symmetric cotangent C. Columns are made anew, block by block; nothing larger is held.
+    With ``G = Σ p q qᵀ`` over the rows q of Q and a symmetric cotangent C, a change dq of a row changes the sum by
+    ``2 p (C q)·dq``, and a change dp of its precision by ``qᵀC q dp``. The rows are computed again, block by block, so
+    that only one block is in memory at a time.
 
     Parameters
     ----------
     green
-        The operator, of known geometry.
+        The operator; its geometry may not be traced.
     precision
-        Of each sensor, relative to the others: the square of its weight.
+        The relative precision of each sensor, the square of its weight.
     cotangent
-        Factor of each element of the matrix; its symmetric part is what matters.
+        Factor of each element of the matrix, of which only the symmetric part is used.
+
+    Returns
+    -------
+    tuple
+        Derivatives by geometry, and derivatives by the precision of each sensor (ny, nx).
 
     Raises
     ------
     ValueError
-        If no sensor has a precision above zero.
+        If no sensor has a positive precision, and for sources that are not uniform bodies.
     """
     factors = np.asarray(cotangent)
     factors = factors + factors.T
@@ -44,11 +50,11 @@ def vjp_gram(
         columns = np.asarray(columns_on_tiles(green.plan, grid, tiles=tiles))
         product = factors @ columns
         by_precision[sensor] = np.einsum("ns,ns->s", columns, product) / 2
-        # Tiles of no precision have no part in it.
+        # Tiles whose sensors all have zero precision do not contribute.
         live = used.reshape(len(tiles), TILE * TILE).any(axis=1)
         product = (product * used).reshape(len(columns), len(tiles), -1)[:, live].reshape(len(columns), -1)
         part = vjp_columns(green.plan, grid, tiles=tiles[live], cotangent=product, by_side=by_side)
         by_geometry = part if by_geometry is None else by_geometry + part
     if by_geometry is None:
-        raise ValueError("every sensor has a precision of zero; no map is left to take derivatives of")
+        raise ValueError("every sensor has a precision of zero, so that there is no map to differentiate")
     return by_geometry, by_precision[:-1].reshape(grid.shape)

@@ -1,4 +1,4 @@
-"""The Green's operator with its rows divided over all devices that JAX sees, of one process or of many."""
+"""The Green's operator with its rows divided over several devices, of one process or of many."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,12 +22,12 @@ from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns
 
-#: The columns of a block: whole columns on each device, of its own rows.
+#: Division of a block (unknown, row) over the devices: each device has all unknowns of its own rows.
 _COLUMNS = PartitionSpec(None, AXIS)
 
 
 class ShardedFrame(AbstractFrame):
-    """Rows in blocks of tiles, of which each device has as many.
+    """A frame of blocks of rows, each with the same number of tiles of sensors on every device.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class ShardedFrame(AbstractFrame):
     mesh
         The devices.
     block_tiles
-        Tiles of a block on each device.
+        Number of tiles of a block on each device.
     """
 
     grid: SensorGrid
@@ -44,24 +44,24 @@ class ShardedFrame(AbstractFrame):
     block_tiles: int = eqx.field(static=True)
 
     def blocks(self) -> Iterator[tuple[Int[np.ndarray, "device tile"], Int[np.ndarray, " row"]]]:
-        """Yield the tiles of each device in a block, and the flat indices of the sensors of its rows."""
+        """Yield the tiles of each device in a block, and the flat indices of the sensors of all rows of the block."""
         total, each = tile_count(self.grid), self.block_tiles
         for start in range(0, total, each * self.mesh.size):
             tiles = np.arange(start, start + each * self.mesh.size)
-            # Every device needs as many rows: the last tile fills up what is missing, as rows of no sensor.
+            # All devices need the same number of rows: the last block is filled up with rows that belong to no sensor.
             beyond, tiles = tiles >= total, np.minimum(tiles, total - 1)
             sensor = sensors_of_tiles(self.grid, tiles).reshape(len(tiles), -1)
             sensor[beyond] = self.grid.size
             yield tiles.reshape(-1, each), sensor.ravel()
 
     def by_row(self, values: np.ndarray) -> Array:
-        """Return values of the rows of a block on the devices that have the rows."""
+        """Return the values of the rows of a block as an array that is divided over the devices like the rows."""
         return jax.make_array_from_callback(values.shape, NamedSharding(self.mesh, BY_ROW), lambda index: values[index])
 
     def pieces_of(
         self, columns: Float[AnyArray, "unknown sensor"], weight: Float[AnyArray, "ny nx"]
     ) -> Iterator[Piece]:
-        """Yield the rows of one block after another, divided over the devices."""
+        """Yield the rows of a complete matrix block by block, divided over the devices."""
         require_known(columns, weight)
         sharding, padded = NamedSharding(self.mesh, _COLUMNS), np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         for _, sensor in self.blocks():
@@ -71,31 +71,34 @@ class ShardedFrame(AbstractFrame):
 
 
 class ShardedGreen(AbstractGreen):
-    """Rows of Q made tile by tile, each device its own ones, and forgotten when the next are made.
+    """The Green's operator whose rows are computed block by block on several devices and not stored.
 
-    Every device sums up the products of its rows; the sums are added over the devices once, at the end. Where there
-    are many processes, each must call the same functions with the same values; every process gets the whole result, on
-    its first device. ``mmtjax.invert(..., green="sharded")`` makes one.
+    Each device adds up the products of its own rows; these sums are added over the devices once, at the end. If there
+    are several processes, each of them must call the same functions with the same values, and gets the whole result on
+    its first device. ``mmtjax.invert(..., green="sharded")`` uses this operator.
 
     Parameters
     ----------
     sources, grid
         Sources and sensors.
     tolerance
-        Error of a coefficient as a share of the peak of its source.
+        Allowed error of a coefficient as a share of the peak of its source.
     devices
-        The devices; by default all that JAX sees, those of the other processes of `jax.distributed` included.
+        The devices; by default all devices of JAX, including those of the other processes of `jax.distributed`.
     block_bytes
-        Size of the columns that each device holds at a time.
+        Size of the columns that are in the memory of each device at a time.
     reuse_plan
-        As for `plan_field`.
+        A plan of the same sources at nearby positions, see `plan_field`.
     frame
-        Blocks of rows and devices, to be stacked with another operator; by default as `devices` and `block_bytes` say.
+        Blocks and devices of another operator, with which this one is to be stacked; by default they follow from
+        `devices` and `block_bytes`.
 
     Raises
     ------
+    RuntimeError
+        If JAX is not set to double precision.
     ValueError
-        For traced geometry, weights or fields, and as `greens_matrix`.
+        For traced geometry, weights or fields, for sources above the sensors, and for a tolerance outside (0, 0.01].
 
     Examples
     --------
@@ -117,7 +120,7 @@ class ShardedGreen(AbstractGreen):
         grid: SensorGrid,
         *,
         tolerance: float = DEFAULT_TOLERANCE,
-        devices: Sequence[jax.Device] | None = None,
+        devices: Sequence[jax.Device] | None = None,  # pyright: ignore[reportInvalidTypeForm]  JAX has no stub for it
         block_bytes: int | None = None,
         reuse_plan: FieldPlan | None = None,
         frame: ShardedFrame | None = None,
@@ -139,7 +142,7 @@ class ShardedGreen(AbstractGreen):
 
     @property
     def sweep_order(self) -> Int[np.ndarray, " unknown"]:
-        """Numbers of the unknowns in their own order."""
+        """Numbers of the unknowns, ascending."""
         return np.arange(self.unknowns.size)
 
     def mv(
@@ -173,14 +176,14 @@ class ShardedGreen(AbstractGreen):
         return self.rmv(np.asarray(weight) ** 2 * np.asarray(self.mv(values)))
 
     def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
-        """Yield the rows of W Q, a block of tiles of each device at a time."""
+        """Yield the rows of W Q block by block."""
         require_known(weight)
         padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         for columns, sensor in self._row_blocks(progress):
             yield Piece(columns, weight=self.frame.by_row(padded[sensor]))
 
     def _row_blocks(self, progress: Progress | None) -> Iterator[tuple[Array, Int[np.ndarray, " row"]]]:
-        """Yield rows (unknown, device · row), some tiles on each device, and the sensors they belong to."""
+        """Yield the rows (unknown, device · row) of each block and the flat indices of their sensors."""
         size, mesh = self.unknowns.size, self.frame.mesh
         for tiles, sensor in self.frame.blocks():
             parts = []
@@ -197,17 +200,19 @@ class ShardedGreen(AbstractGreen):
 
 
 def require_known(*values: object) -> None:
-    """Raise a `ValueError` for traced values: rows of every device are made from the host."""
+    """Raise a `ValueError` for traced values, which an operator on several devices does not support."""
     if not is_concrete(values):
         raise ValueError(
-            "values are being traced, but the rows of every device are made from the host; use TiledGreen for "
+            "values are traced by JAX, but an operator on several devices needs their numbers; use TiledGreen for "
             "derivatives"
         )
 
 
 def _add_field(sums: Array, columns: Array, sensor: Array, values: Array | None) -> Array:
+    """Return the fields on one device with the field at the sensors of its rows written."""
     return sums.at[0, :, sensor].add((jnp.asarray(values) @ columns).T, mode="drop")
 
 
 def _add_moments(sums: Array, columns: Array, field: Array, _: Array | None) -> Array:
+    """Return the products on one device with those of its rows added."""
     return sums + (columns @ field).T[None]

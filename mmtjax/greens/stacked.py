@@ -1,4 +1,4 @@
-"""Operators side by side: the unknowns of several sets of columns in one problem."""
+"""The Green's operator of several sets of sources, composed of the operators of each set."""
 
 from collections.abc import Iterator
 
@@ -17,20 +17,19 @@ from mmtjax.unknowns import Unknowns, joined
 
 
 class StackedGreen(AbstractGreen):
-    """Several operators on the same sensors, whose fields add.
+    """The sum of the fields of several operators, with the unknowns of all of them one after another.
 
-    Their unknowns follow one another. Rows are joined piece by piece, so that normal equations and triangular factors
-    are those of all columns together.
+    The pieces of all operators are joined, so that normal equations and triangular factors include all columns.
 
     Parameters
     ----------
     parts
-        Operators of one frame: made for the same grid, and cut in the same way.
+        Operators with equal frames: of one form and for one grid.
 
     Raises
     ------
     ValueError
-        For no part, and for parts whose rows are not the same.
+        If there is no operator, or if the frames differ.
 
     Examples
     --------
@@ -46,16 +45,17 @@ class StackedGreen(AbstractGreen):
 
     parts: tuple[AbstractGreen, ...]
 
-    def __check_init__(self) -> None:
-        if not self.parts:
-            raise ValueError("there are no operators to stack; pass one at least")
-        first = self.parts[0].frame
-        for number, part in enumerate(self.parts[1:], 1):
+    def __init__(self, parts: tuple[AbstractGreen, ...]) -> None:
+        if not parts:
+            raise ValueError("there are no operators to stack; pass at least one")
+        first = parts[0].frame
+        for number, part in enumerate(parts[1:], 1):
             if not first.matches(part.frame):
                 raise ValueError(
-                    f"operator {number} hands out its rows by a {type(part.frame).__name__}, the first by a "
-                    f"{type(first).__name__} or of another grid; make them for one grid and in one form"
+                    f"operator {number} orders its rows by a {type(part.frame).__name__}, the first one by another "
+                    f"{type(first).__name__}; make all operators in one form and for one grid"
                 )
+        self.parts = parts
 
     @property
     def grid(self) -> SensorGrid:
@@ -74,7 +74,10 @@ class StackedGreen(AbstractGreen):
 
     @property
     def sweep_order(self) -> Int[np.ndarray, " unknown"]:
-        """The order of the first part, then that of the next: what follows reaches across the whole map."""
+        """Numbers of the unknowns of the first part in its own order, followed by those of the other parts.
+
+        Patterns such as a background, which extend over the whole map, should be the last parts.
+        """
         orders = [offset + part.sweep_order for offset, part in zip(self._offsets, self.parts, strict=True)]
         return np.concatenate(orders)
 
@@ -107,8 +110,8 @@ class StackedGreen(AbstractGreen):
         return self.rmv(array_namespace(weight, field).asarray(weight) ** 2 * field)
 
     def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
-        """Yield the rows of all parts side by side."""
+        """Yield the rows of W Q in pieces with the unknowns of all parts; progress is that of the first part."""
         reported = (progress, *(None for _ in self.parts[1:]))
-        own = [part.pieces(weight, progress=tell) for part, tell in zip(self.parts, reported, strict=True)]
+        own = [part.pieces(weight, progress=report) for part, report in zip(self.parts, reported, strict=True)]
         for together in zip(*own, strict=True):
             yield side_by_side(together, self._offsets)

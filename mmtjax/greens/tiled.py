@@ -1,4 +1,4 @@
-"""The Green's operator streamed over tiles of sensors: Q is never held."""
+"""The Green's operator whose rows are computed block by block whenever they are used, and not stored."""
 
 from collections.abc import Iterator
 
@@ -20,33 +20,48 @@ from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns
 
-#: Columns of one block, in bytes. Blocks below 32 MiB are taken from memory that the process has already; larger ones
-#: are mapped anew each time, which costs as much as a third of making them. Many unknowns need more all the same, or
-#: the matrix of the normal equations is read and written too often.
+#: Size of the columns of one block, in bytes. Blocks below 32 MiB reuse memory of the process; for larger ones, the
+#: system allocates new memory each time, which costs up to a third of their computation. For many unknowns, blocks have
+#: `_BLOCK_ROWS` rows even so, because the matrix of the normal equations is read and written once for each block.
 _BLOCK_BYTES = 24 * 2**20
 _BLOCK_ROWS = 2048
 
-#: The same on an accelerator, which smaller ones would not fill.
+#: Size of the columns of one block on an accelerator, which smaller blocks would not keep busy, in bytes.
 _ACCELERATOR_BYTES = 2**30
 
 _DOUBLE = np.dtype(np.float64).itemsize
 
 
 def block_tiles_for(unknowns: int, *, block_bytes: int | None, most: int) -> int:
-    """Return the tiles of one block of columns of so many bytes, by default of what is fastest; one at least."""
+    """Return the number of tiles of a block of columns.
+
+    Parameters
+    ----------
+    unknowns
+        Number of unknowns.
+    block_bytes
+        Size of the columns of a block, in bytes; None for the fastest.
+    most
+        Largest number of tiles; the smallest is one.
+    """
     wanted = block_bytes_for(unknowns) if block_bytes is None else block_bytes
     return int(np.clip(wanted // (_DOUBLE * unknowns * TILE * TILE), 1, most))
 
 
 def block_bytes_for(unknowns: int) -> int:
-    """Return the size of the blocks of columns for so many unknowns, in bytes."""
+    """Return the fastest size of the columns of a block for a number of unknowns, in bytes."""
     return max(_ACCELERATOR_BYTES if on_accelerator() else _BLOCK_BYTES, _DOUBLE * _BLOCK_ROWS * unknowns)
 
 
 class RowBlock(eqx.Module):
-    """Some rows of Q: ``columns`` is (unknown, row), of the sensors with the flat indices ``sensor``.
+    """A block of rows of Q.
 
-    Rows that fill up a tile beyond the grid have the index of no sensor, the size of the grid.
+    Attributes
+    ----------
+    columns
+        The transposed rows, (unknown, row).
+    sensor
+        Flat index of the sensor of each row; the size of the grid for sensors of a tile beyond the grid.
     """
 
     columns: Float[Array, "unknown row"]
@@ -54,20 +69,27 @@ class RowBlock(eqx.Module):
 
 
 class TiledGreen(AbstractGreen):
-    """Rows of Q made tile by tile, each block forgotten when the next is made.
+    """The Green's operator whose rows are computed block by block whenever they are used, and not stored.
 
     Parameters
     ----------
     sources, grid
         Sources and sensors; positions, standoff and spacing may be traced.
     tolerance
-        Error of a coefficient as a share of the peak of its source.
+        Allowed error of a coefficient as a share of the peak of its source.
     block_bytes
-        Size of the columns that are held at a time; by default what is fastest.
+        Size of the columns that are in memory at a time; by default the fastest.
     reuse_plan
-        As for `plan_field`.
+        A plan of the same sources at nearby positions, see `plan_field`.
     frame
-        Blocks of rows, to be stacked with another operator; by default as `block_bytes` says.
+        Blocks of another operator, with which this one is to be stacked; by default they follow from `block_bytes`.
+
+    Raises
+    ------
+    RuntimeError
+        If JAX is not set to double precision.
+    ValueError
+        For sources above the sensors and a tolerance outside (0, 0.01].
 
     Examples
     --------
@@ -106,16 +128,22 @@ class TiledGreen(AbstractGreen):
 
     @property
     def sweep_order(self) -> Int[np.ndarray, " unknown"]:
-        """Numbers of the unknowns in their own order."""
+        """Numbers of the unknowns, ascending."""
         return np.arange(self.unknowns.size)
 
     def row_blocks(self, progress: Progress | None = None) -> Iterator[RowBlock]:
-        """Yield all rows of Q, a block of tiles at a time."""
+        """Yield all rows of Q block by block.
+
+        Parameters
+        ----------
+        progress
+            Called with the number of sensors that are complete, and the number of all sensors.
+        """
         for tiles, sensor in self.frame.blocks():
             columns = columns_on_tiles(self.plan, self.grid, tiles=tiles)
             yield RowBlock(columns, sensor)
             if progress is not None:
-                # The next block is made on the host: without waiting, progress would run ahead of the device.
+                # JAX computes asynchronously: without waiting, progress would be reported too early.
                 jax.block_until_ready(columns)
                 progress(min(self.grid.size, (int(tiles[-1]) + 1) * TILE * TILE), self.grid.size)
 
@@ -143,7 +171,7 @@ class TiledGreen(AbstractGreen):
     def normal(
         self, values: Float[AnyArray, "*map unknown"], weight: Float[AnyArray, "ny nx"]
     ) -> Float[Array, "*map unknown"]:
-        """Return the product QᵀW²Q m with one vector of unknowns or several, in one pass over the columns."""
+        """Return the product QᵀW²Q m with one vector of unknowns or several, computing each row once."""
         total = jnp.zeros(values.shape)
         for block in self.row_blocks():
             weights = jnp.asarray(take_or_zero(weight, block.sensor, beside=block.columns))
@@ -151,13 +179,14 @@ class TiledGreen(AbstractGreen):
         return total
 
     def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
-        """Yield the rows of W Q, a block of tiles at a time."""
+        """Yield the rows of W Q block by block."""
         for block in self.row_blocks(progress):
             yield from parts_of_rows(block.columns, weight, block.sensor)
 
 
 @jax.jit
 def _field(columns: Float[Array, "unknown row"], values: Float[Array, "*map unknown"]) -> Float[Array, "*map row"]:
+    """Return the field of vectors of unknowns at some sensors."""
     return values @ columns
 
 
@@ -165,4 +194,5 @@ def _field(columns: Float[Array, "unknown row"], values: Float[Array, "*map unkn
 def _add_moments(
     total: Float[Array, "*map unknown"], columns: Float[Array, "unknown row"], field: Float[Array, "*map row"]
 ) -> Float[Array, "*map unknown"]:
+    """Return a sum with the products of columns and fields at some sensors added."""
     return total + (columns @ field if field.ndim == 1 else field @ columns.T)

@@ -1,1 +1,1 @@
-"""Linear algebra on rows that hold few unknowns each; the only place that chooses between NumPy and JAX."""
+"""Linear algebra on the rows of a least-squares problem; the only package that chooses between NumPy and JAX."""

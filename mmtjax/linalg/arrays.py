@@ -1,4 +1,4 @@
-"""The choice between NumPy and JAX, and picking values by index with either."""
+"""The choice between NumPy and JAX for a computation, and the values of maps at indices by either of them."""
 
 from types import ModuleType
 
@@ -11,15 +11,15 @@ from mmtjax.precision import AnyArray, in_main_memory
 
 
 def array_namespace(*values: AnyArray | float) -> ModuleType:
-    """Return NumPy where all values are known and in main memory, `jax.numpy` otherwise.
+    """Return the module `numpy` if no value is traced and all are in main memory, `jax.numpy` otherwise.
 
-    NumPy compiles nothing for the many sizes that occur, and its BLAS is faster than that of XLA on a CPU; only JAX
-    traces, and computes on an accelerator.
+    NumPy needs no compilation for each of the many sizes that occur, and its BLAS is faster than that of XLA on a CPU.
+    Only JAX supports traced values and accelerators.
 
     Parameters
     ----------
     *values
-        Arrays and numbers that take part in a computation.
+        The operands of a computation.
 
     Examples
     --------
@@ -42,7 +42,8 @@ def take_or_zero(
     index
         Flat indices into a map, (row,).
     beside
-        What the result is computed with: it is an array of NumPy only if that is in main memory, too.
+        Another operand of the computation that uses the result: if it is not in main memory, the result is an array of
+        JAX.
 
     Examples
     --------
@@ -59,5 +60,6 @@ def take_or_zero(
 
 @jax.jit
 def _taken(values: Array, index: Array) -> Array:
+    """Return values at flat indices, by JAX."""
     flat = jnp.reshape(values, (*values.shape[:-2], -1))
     return flat.at[..., index].get(mode="fill", fill_value=0.0)

@@ -1,10 +1,11 @@
-"""The nearest point, in the metric of a covariance, at which each of some vectors is at most of length one.
+"""Projection on unit balls in the metric of a covariance: the nearest point at which no vector is longer than one.
 
-With multipliers λ ≥ 0, one for each vector, the solution of ``min ½ (v - u)ᵀ G⁻¹ (v - u)``, ``|v_g| ≤ 1``, is
-``v = u - G Λ v``. The dual function ``½ uᵀ (G + Λ⁻¹)⁻¹ u - ½ Σλ`` is concave in λ, with the gradient
-``½ (|v_g|² - 1)`` and the Hessian ``-v_gᵀ (G⁻¹ + Λ)⁻¹ v_h``; it is maximized by projected Newton steps (Bertsekas
-1982, Projected Newton methods for optimization problems with simple constraints, SIAM J. Control Optim. 20). The
-inverse of G, which may be singular to working precision, is not needed.
+A point consists of several vectors. With multipliers λ ≥ 0, one for each vector, the solution of
+``min ½ (v - u)ᵀ G⁻¹ (v - u)`` subject to ``|v_g| ≤ 1`` is ``v = u - G Λ v``. The dual function
+``½ uᵀ (G + Λ⁻¹)⁻¹ u - ½ Σλ`` is concave in λ, with the gradient ``½ (|v_g|² - 1)`` and the Hessian
+``-v_gᵀ (G⁻¹ + Λ)⁻¹ v_h``; it is maximized by projected Newton steps (Bertsekas 1982, Projected Newton methods for
+optimization problems with simple constraints, SIAM J. Control Optim. 20). G may be singular to working precision: its
+inverse is not needed.
 """
 
 from typing import NamedTuple
@@ -13,32 +14,34 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
 
-#: Newton steps and halvings of one step at most.
+#: Largest numbers of Newton steps, and of halvings of one step.
 _STEPS, _HALVINGS = 200, 40
 
-#: Excess of a length over one at the end, or so many times what rounding makes of it, and the largest that may be.
+#: Allowed excess of a length over one: at least `_CONVERGED`, and `_TIMES_ROUNDING` times its rounding error. The
+#: search fails if that exceeds `_COARSEST`.
 _CONVERGED, _TIMES_ROUNDING, _COARSEST = 1e-10, 10.0, 1e-4
 
-#: Share of the slope that a step has to gain.
+#: Least increase of the dual function by a step, as a share of the increase that its slope predicts (Armijo).
 _ARMIJO = 1e-4
 
-#: Multipliers up to this, in units of the precision of their vector, count as zero where they should shrink.
+#: Multipliers up to this, in units of the inverse variance of their vector, are set to zero where the gradient is not
+#: positive.
 _SMALL = 1e-9
 
 
 class Projection(NamedTuple):
-    """The nearest point within unit balls.
+    """The result of a projection on unit balls.
 
     Attributes
     ----------
     vectors
-        The point v, (vector, axis).
+        The nearest point v, (vector, axis).
     forces
-        ``Λ v``, with which ``v = u - G Λ v``; zero for vectors within their ball.
+        ``Λ v`` in ``v = u - G Λ v``; zero for vectors inside their ball.
     multipliers
-        One for each vector, to begin the next search with.
+        The multiplier of each vector, from which the projection of a similar point may start.
     converged
-        Whether all conditions hold to rounding.
+        Whether the optimality conditions hold within the allowed excess.
     """
 
     vectors: Float[np.ndarray, "vector axis"]
@@ -52,20 +55,20 @@ def project_on_balls(
     covariance: Float[np.ndarray, "component component"],
     multipliers: Float[np.ndarray, " vector"] | None = None,
 ) -> Projection:
-    """Return the point within unit balls that is nearest to another.
+    """Return the nearest point to a given one at which no vector is longer than one, in the metric of a covariance.
 
     Parameters
     ----------
     point
-        The point u.
+        The given point u, (vector, axis).
     covariance
-        The metric: covariance G of its components, vector after vector.
+        Covariance G of all components, vector after vector.
     multipliers
-        Where to begin; zero by default.
+        Initial multipliers of the search; zero by default.
 
     Examples
     --------
-    Independent components of one variance: the vector is cut.
+    For independent components of one variance, long vectors are scaled to length one.
 
     >>> project_on_balls(np.array([[0.0, 5.0], [0.5, 0.0]]), np.eye(4)).vectors.round(12).tolist()
     [[0.0, 1.0], [0.5, 0.0]]
@@ -88,18 +91,18 @@ def project_on_balls(
 
 
 class _State(NamedTuple):
-    """Multipliers and what follows from them.
+    """Multipliers, with the vectors and the dual function that follow from them.
 
     Attributes
     ----------
     multipliers, vectors, length
-        Multipliers, vectors and the lengths of these.
+        The multiplier, the vector v and its length, for each vector.
     forces
         ``Λ v``.
     dual
-        The dual function.
+        Value of the dual function.
     rounding, noise
-        By how much vectors and the dual function may be wrong.
+        Estimated rounding errors of the vectors and of the dual function.
     """
 
     multipliers: Float[np.ndarray, " vector"]
@@ -112,29 +115,29 @@ class _State(NamedTuple):
 
     @property
     def violation(self) -> float:
-        """Largest excess of a length, or distance from the bound of a vector with a multiplier."""
+        """Largest violation: excess of a length over one, or its distance from one if the multiplier is not zero."""
         excess = self.length - 1
         return float(np.max(np.where(self.multipliers > 0, np.abs(excess), np.maximum(excess, 0.0))))
 
 
 class _Problem(NamedTuple):
-    """The point u and the covariance G."""
+    """A projection: the point u and the covariance G."""
 
     point: Float[np.ndarray, "vector axis"]
     covariance: Float[np.ndarray, "component component"]
 
     def at(self, multipliers: Float[np.ndarray, " vector"]) -> _State:
-        """Return the state of some multipliers, from ``Λ v = D (1 + D G D)⁻¹ D u`` with ``D² = Λ``."""
+        """Return the state for given multipliers, from ``Λ v = D (1 + D G D)⁻¹ D u`` with ``D² = Λ``."""
         point, forces = self.point.ravel(), np.zeros(self.point.size)
-        held, root = self._held(multipliers)
-        forces[held] = root * cho_solve(self._factor(held, root), root * point[held])
-        vectors = point - self.covariance[:, held] @ forces[held]
-        # Where the multiplier is large this is a small difference.
-        stiffness = root**2 * np.diagonal(self.covariance)[held]
-        large = held[stiffness > 1]
+        active, root = self._active(multipliers)
+        forces[active] = root * cho_solve(self._factor(active, root), root * point[active])
+        vectors = point - self.covariance[:, active] @ forces[active]
+        # For a large multiplier this difference suffers from cancellation; there, v follows from Λ v.
+        stiffness = root**2 * np.diagonal(self.covariance)[active]
+        large = active[stiffness > 1]
         vectors[large] = forces[large] / np.repeat(multipliers, self.point.shape[1])[large]
         others = np.setdiff1d(np.arange(len(point)), large)
-        size = np.abs(point[others]) + np.abs(self.covariance[np.ix_(others, held)]) @ np.abs(forces[held])
+        size = np.abs(point[others]) + np.abs(self.covariance[np.ix_(others, active)]) @ np.abs(forces[active])
         rounding = np.finfo(float).eps * float(max(np.max(size, initial=1.0), np.max(stiffness, initial=1.0)))
         parts = 0.5 * np.concatenate([point * forces, -multipliers])
         shaped = vectors.reshape(self.point.shape)
@@ -143,38 +146,40 @@ class _Problem(NamedTuple):
         return _State(multipliers, shaped, lengths, forces.reshape(shaped.shape), float(np.sum(parts)), rounding, noise)
 
     def curvature(self, state: _State, free: Int[np.ndarray, " free"]) -> Float[np.ndarray, "free free"]:
-        """Return ``v_gᵀ (G⁻¹ + Λ)⁻¹ v_h`` of some vectors."""
+        """Return ``v_gᵀ (G⁻¹ + Λ)⁻¹ v_h`` for the vectors whose multipliers are free."""
         axes = self.point.shape[1]
         spread = np.zeros((self.point.size, len(free)))
         spread[axes * free[:, None] + np.arange(axes), np.arange(len(free))[:, None]] = state.vectors[free]
         image = self.covariance @ spread
-        held, root = self._held(state.multipliers)
-        damped = root[:, None] * image[held]
-        return spread.T @ image - damped.T @ cho_solve(self._factor(held, root), damped)
+        active, root = self._active(state.multipliers)
+        damped = root[:, None] * image[active]
+        return spread.T @ image - damped.T @ cho_solve(self._factor(active, root), damped)
 
-    def _held(
+    def _active(
         self, multipliers: Float[np.ndarray, " vector"]
-    ) -> tuple[Int[np.ndarray, " held"], Float[np.ndarray, " held"]]:
-        """Return the components of vectors with a multiplier, and its root for each."""
+    ) -> tuple[Int[np.ndarray, " active"], Float[np.ndarray, " active"]]:
+        """Return the components of vectors with a positive multiplier, and its square root for each of them."""
         root = np.repeat(np.sqrt(multipliers), self.point.shape[1])
-        held = np.flatnonzero(root)
-        return held, root[held]
+        active = np.flatnonzero(root)
+        return active, root[active]
 
-    def _factor(self, held: Int[np.ndarray, " held"], root: Float[np.ndarray, " held"]) -> tuple[np.ndarray, bool]:
-        """Return the Cholesky factor of ``1 + D G D``, none of whose eigenvalues is less than one."""
-        return cho_factor(np.eye(len(held)) + root[:, None] * self.covariance[np.ix_(held, held)] * root)
+    def _factor(
+        self, active: Int[np.ndarray, " active"], root: Float[np.ndarray, " active"]
+    ) -> tuple[np.ndarray, bool]:
+        """Return the Cholesky factor of ``1 + D G D``, all of whose eigenvalues are at least one."""
+        return cho_factor(np.eye(len(active)) + root[:, None] * self.covariance[np.ix_(active, active)] * root)
 
 
 def _stepped(problem: _Problem, state: _State, free: Int[np.ndarray, " free"]) -> _State | None:
-    """Return the state after a step of the free multipliers; None where no step gains anything.
+    """Return the state after a Newton step of the free multipliers; None if no step increases the dual function.
 
-    Newton's method of ``|v|² - 1`` would need a step for each halving of a long vector. That of ``1 - 1/|v|``, which is
-    nearly linear in the multiplier, needs a few; it is taken where it leads upward.
+    Newton's method for ``|v|² = 1`` needs a step for each halving of a long vector. For ``1/|v| = 1``, whose left side
+    is nearly linear in the multiplier, it needs only a few steps; these are used if they increase the dual function.
     """
     length = state.length[free]
     gradient = 0.5 * (length**2 - 1)
     curvature = problem.curvature(state, free)
-    # A share of the diagonal keeps directions in which rounding has left no curvature finite.
+    # Where rounding has removed all curvature, a larger diagonal keeps the step finite.
     curvature[np.diag_indices_from(curvature)] *= 1 + 1e-13
     for right in (length**2 * (length - 1), gradient):
         change = np.linalg.lstsq(curvature, right)[0]
@@ -184,7 +189,7 @@ def _stepped(problem: _Problem, state: _State, free: Int[np.ndarray, " free"]) -
             moved[free] = np.maximum(moved[free] + change / 2**halving, 0.0)
             following = problem.at(moved)
             gain = _ARMIJO * float(gradient @ (moved[free] - state.multipliers[free]))
-            # Where rounding hides what is gained, the conditions tell.
+            # If the increase is below rounding errors, a smaller violation of the conditions decides.
             better = gain > state.noise or following.violation < state.violation
             if better and following.dual >= state.dual + (gain if gain > state.noise else -state.noise):
                 return following
@@ -192,6 +197,6 @@ def _stepped(problem: _Problem, state: _State, free: Int[np.ndarray, " free"]) -
 
 
 def _blocks(covariance: Float[np.ndarray, "component component"], count: int) -> Float[np.ndarray, "vector axis axis"]:
-    """Return the block of each vector with itself."""
+    """Return the diagonal block of each vector."""
     axes = len(covariance) // count
     return covariance.reshape(count, axes, count, axes)[np.arange(count), :, np.arange(count)]

@@ -1,4 +1,4 @@
-"""Sums of squares of rows: the matrix AᵀA of rows that come in pieces."""
+"""The matrix AᵀA (Gram matrix, or matrix of the normal equations) of rows A that come in pieces."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -8,25 +8,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy.linalg.blas import dsyrk
+from scipy.linalg import get_blas_funcs
 
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.pieces import Piece
 from mmtjax.linalg.sharded import ShardedSums
 
-#: Rows that BLAS is given at a time.
+#: Number of rows in one call of BLAS.
 _ROWS = 2048
+
+(_syrk,) = get_blas_funcs(("syrk",), dtype=np.float64)
 
 
 def gram_of_pieces(pieces: Iterable[Piece], size: int) -> Float[Array, "size size"]:
-    """Return AᵀA for the rows A of some pieces, each times its weight.
+    """Return AᵀA for the rows A of some pieces, each row multiplied by its weight.
 
     Parameters
     ----------
     pieces
         The rows.
     size
-        Number of unknowns.
+        Number of unknowns, the columns of A.
 
     Examples
     --------
@@ -41,11 +43,11 @@ def gram_of_pieces(pieces: Iterable[Piece], size: int) -> Float[Array, "size siz
 
 
 class _Sum(ABC):
-    """A sum of squares of rows."""
+    """The sum of aᵀa over rows a."""
 
     @abstractmethod
     def add(self, piece: Piece) -> None:
-        """Add the squares of the rows of a piece."""
+        """Add aᵀa for the rows a of a piece."""
 
     @abstractmethod
     def result(self) -> Array:
@@ -53,6 +55,7 @@ class _Sum(ABC):
 
 
 def _sum_for(piece: Piece, size: int) -> _Sum:
+    """Return an empty sum for pieces that are stored like this one."""
     if piece.is_sharded:
         return _ShardedSum(piece, size)
     others = () if piece.weight is None else (piece.weight,)
@@ -60,10 +63,10 @@ def _sum_for(piece: Piece, size: int) -> _Sum:
 
 
 class _HostSum(_Sum):
-    """The upper triangle of a sum in main memory, in place, by BLAS.
+    """A sum in main memory: BLAS updates its upper triangle in place.
 
-    XLA's product computes both triangles, writes a new matrix for every block, and on one core takes three times as
-    long as `dsyrk`.
+    A product by XLA computes both triangles, writes a new matrix for every piece, and on one core takes three times as
+    long as ``dsyrk``.
     """
 
     def __init__(self, size: int) -> None:
@@ -79,7 +82,7 @@ class _HostSum(_Sum):
         _add_block(self.upper, piece.place, columns @ columns.T)
 
     def _add_whole(self, columns: np.ndarray, weight: np.ndarray) -> None:
-        """A few rows at a time, so that these stay in the cache."""
+        """Add rows that contain all unknowns, a few at a time, so that they stay in the cache of the processor."""
         unknowns, count = columns.shape
         if self.weighted is None:
             self.weighted = np.empty((unknowns, _ROWS))
@@ -88,8 +91,8 @@ class _HostSum(_Sum):
             full = rows.stop - start == _ROWS
             part = self.weighted if full else np.empty((unknowns, rows.stop - start))
             np.multiply(columns[:, rows], weight[rows], out=part)
-            # To BLAS, whose columns are contiguous, the upper triangle is the lower one.
-            self.upper = dsyrk(1.0, part.T, beta=1.0, c=self.upper.T, trans=1, lower=1, overwrite_c=1).T
+            # BLAS stores columns contiguously: for it, the upper triangle is the lower one of the transpose.
+            self.upper = _syrk(1.0, part.T, beta=1.0, c=self.upper.T, trans=1, lower=1, overwrite_c=1).T
 
     def result(self) -> Array:
         return jnp.asarray(self.upper + np.triu(self.upper, 1).T)
@@ -98,26 +101,25 @@ class _HostSum(_Sum):
 def _add_block(
     total: Float[np.ndarray, "size size"], place: Int[np.ndarray, " place"], block: Float[np.ndarray, "place place"]
 ) -> None:
-    """Add the upper triangle of a symmetric block at ascending rows and columns, in place."""
+    """Add the upper triangle of a symmetric block to rows and columns with ascending numbers, in place."""
     if len(place) == len(total):
         total += np.triu(block)
         return
-    # Picking elements from one row at a time is many times as fast as picking them from all rows and columns at once,
-    # and twice as fast if the row is looked up by itself.
+    # Indexing one row at a time is many times as fast as indexing rows and columns at once, and twice as fast again if
+    # the row is a variable of its own.
     for number, row in enumerate(place):
         own = total[row]
         own[place[number:]] += block[number, number:]
 
 
 class _DeviceSum(_Sum):
-    """A sum by JAX, of traced rows or on an accelerator."""
+    """A sum by JAX, for traced rows or on an accelerator."""
 
     def __init__(self, size: int) -> None:
         self.total = jnp.zeros((size, size))
 
     def add(self, piece: Piece) -> None:
-        columns = jnp.asarray(piece.columns)
-        weight = jnp.ones(columns.shape[1]) if piece.weight is None else piece.weight
+        columns, weight = piece.jax_arrays()
         if piece.place is None:
             self.total = _add_squares(self.total, columns, weight)
             return
@@ -130,23 +132,25 @@ class _DeviceSum(_Sum):
 
 @partial(jax.jit, donate_argnums=0)
 def _add_squares(total: Array, columns: Array, weight: Array) -> Array:
+    """Return a sum with weighted rows added."""
     weighted = columns * weight
     return total + weighted @ weighted.T
 
 
-def _add_own_squares(sums: Array, columns: Array, weight: Array, _: None) -> Array:
+def _add_own_squares(sums: Array, columns: Array, weight: Array, _: Array | None) -> Array:
+    """Return the sum of one device with its own weighted rows added."""
     weighted = columns * weight
     return sums + weighted @ weighted.T
 
 
 class _ShardedSum(_Sum):
-    """A sum of rows that lie on several devices: each sums up its own, and these sums are added once at the end."""
+    """A sum of rows on several devices: each device adds its own rows, and these sums are added once at the end."""
 
     def __init__(self, piece: Piece, size: int) -> None:
         self.sums = ShardedSums.like(piece.columns, (size, size))
 
     def add(self, piece: Piece) -> None:
-        self.sums.add(_add_own_squares, piece.columns, piece.weight)
+        self.sums.add(_add_own_squares, *piece.jax_arrays())
 
     def result(self) -> Array:
         return self.sums.total()

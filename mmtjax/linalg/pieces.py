@@ -1,30 +1,32 @@
-"""Pieces: rows of a matrix that are zero but for some unknowns, the form in which operators hand out their rows."""
+"""Pieces, in which operators yield their rows: some rows of a matrix that are zero except for some unknowns."""
 
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int
 
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.precision import AnyArray
 
 
 class Piece(NamedTuple):
-    """Some rows of a matrix, which are zero but for some unknowns.
+    """Some rows of a matrix that are zero except for some unknowns.
 
     Attributes
     ----------
     columns
-        Values (place, row): each line holds one unknown in all of these rows.
+        The transposed rows, (place, row): the coefficients of each of these unknowns.
     place
-        Numbers of the unknowns, ascending; None where they are all unknowns.
+        Numbers of these unknowns, ascending; None if they are all unknowns.
     weight
-        Factor of each row that is not in `columns` yet; None for one.
+        Factor of each row that `columns` does not include yet; None for a factor of one.
     level
-        How many unknowns reach across: pieces of a lower level are reduced before those of a higher one.
+        Pieces of a lower level are reduced before those of a higher level, which extend over more unknowns.
     block
-        Number of the part of the map that the rows belong to; pieces of one block come one after another.
+        Number of the part of the map that the rows belong to; the pieces of one block follow one another.
     """
 
     columns: Float[AnyArray, "place row"]
@@ -34,7 +36,7 @@ class Piece(NamedTuple):
     block: int = 0
 
     def weighted_rows(self) -> Float[AnyArray, "row place"]:
-        """Return the rows (row, place) with their weights."""
+        """Return the rows, each multiplied by its weight."""
         if self.weight is None:
             return self.columns.T
         if array_namespace(self.columns, self.weight) is not np:
@@ -43,24 +45,29 @@ class Piece(NamedTuple):
         np.multiply(np.asarray(self.columns), np.asarray(self.weight), out=rows.T)
         return rows
 
+    def jax_arrays(self) -> tuple[Float[Array, "place row"], Float[Array, " row"]]:
+        """Return the columns and the weights as arrays of JAX."""
+        columns = jnp.asarray(self.columns)
+        return columns, jnp.ones(columns.shape[1]) if self.weight is None else jnp.asarray(self.weight)
+
     @property
     def is_sharded(self) -> bool:
-        """Whether the rows lie on several devices."""
+        """Whether the rows are divided over several devices."""
         columns = self.columns
-        if not isinstance(columns, jax.Array) or isinstance(columns, jax.core.Tracer):
+        if not isinstance(columns, jax.Array) or isinstance(columns, Tracer):
             return False
         return len(columns.sharding.device_set) > 1
 
 
 def side_by_side(pieces: tuple[Piece, ...], offsets: tuple[int, ...]) -> Piece:
-    """Join pieces of the same rows that hold unknowns of different operators.
+    """Return one piece with the unknowns of several pieces of the same rows.
 
     Parameters
     ----------
     pieces
         One piece of each operator, with the same rows, weights, level and block.
     offsets
-        Number of the first unknown of each operator among all.
+        Number of the first unknown of each operator among those of all operators.
 
     Examples
     --------
@@ -73,5 +80,8 @@ def side_by_side(pieces: tuple[Piece, ...], offsets: tuple[int, ...]) -> Piece:
     columns = xp.concatenate([piece.columns for piece in pieces])
     if first.place is None:
         return first._replace(columns=columns)
-    place = [offset + piece.place for piece, offset in zip(pieces, offsets, strict=True)]
+    place = [
+        offset + (np.arange(len(piece.columns)) if piece.place is None else piece.place)
+        for piece, offset in zip(pieces, offsets, strict=True)
+    ]
     return first._replace(columns=columns, place=np.concatenate(place))

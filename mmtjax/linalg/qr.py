@@ -1,43 +1,46 @@
-"""Householder QR of tall rows in main memory, by LAPACK a panel at a time, and by JAX elsewhere."""
+"""Householder QR of many rows: by LAPACK, panel by panel, in main memory, and by JAX elsewhere."""
 
 from functools import cache
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dgeqrf, dgeqrf_lwork
+from scipy.linalg import get_lapack_funcs, solve_triangular
 from threadpoolctl import ThreadpoolController
 
 from mmtjax.precision import AnyArray
 
-#: Columns that are reduced before the others are updated: fewer make thin products, more a slow panel.
+#: Number of columns of a panel, which are reduced before the other columns are updated. With fewer columns the products
+#: of the update are too thin, with more the reduction of the panel is slow.
 _PANEL = 192
 
-#: Rows that are updated at a time: the product of more comes in memory fresh from the system.
+#: Number of rows that are updated at a time. The system has to allocate new memory for products of more rows.
 _CHUNK = 512
+
+_geqrf, _geqrf_lwork = get_lapack_funcs(("geqrf", "geqrf_lwork"), dtype=np.float64)
 
 
 def triangularize(
     rows: Float[AnyArray, "row size"], lead: Int[np.ndarray, " row"], ends: list[int]
 ) -> list[Float[AnyArray, "left size"]]:
-    """What is left of rows when they are made upper triangular, parted at the columns where their first values lie.
+    """Return the upper triangular factor of rows, divided into blocks of rows by the column of their first value.
 
-    Householder's reflections, a panel of columns at a time, of the rows that have begun by then; zeros before `lead`
-    (ascending) cost nothing. NumPy's rows are overwritten.
+    Householder reflections are applied to one panel of columns at a time, and only to rows whose first value lies in or
+    before the panel: leading zeros cost nothing. Rows that are an array of NumPy are overwritten.
 
     Parameters
     ----------
     rows
-        Rows to reduce.
+        Rows to reduce, sorted by `lead`.
     lead
-        Number of zeros at the beginning of each, ascending.
+        Number of leading zeros of each row, ascending.
     ends
-        Columns before which each part of the result ends, ascending, the last of them the number of columns.
+        Columns at which blocks of the result end, ascending, the last of them the number of columns: block i has the
+        rows whose first value lies before ``ends[i]``, and not before ``ends[i - 1]``.
     """
     if not isinstance(rows, np.ndarray):
         reduced = jnp.linalg.qr(rows, mode="r")
-        return jnp.split(reduced, [min(end, len(reduced)) for end in ends[:-1]])
+        return [*jnp.split(reduced, [min(end, len(reduced)) for end in ends[:-1]])]
     top, parts = 0, []
     for start, end in zip([0, *ends], ends, strict=False):
         first = top
@@ -50,12 +53,12 @@ def triangularize(
 
 
 def _reflect(rows: Float[np.ndarray, "row size"], width: int) -> int:
-    """Make the first columns of some rows upper triangular, in place; how many rows are then final."""
+    """Make the first `width` columns of rows upper triangular, in place; return the number of rows that are final."""
     if len(rows) == 0 or width == 0:
         return 0
     others = rows[:, width:]
-    # Panels are thin: threads wait for each other there longer than they work. And SciPy has a BLAS of its own, whose
-    # threads, once woken, would spin beside those of NumPy's that make the products below.
+    # One thread for the panel: it is so thin that threads would mostly wait for each other. Besides, SciPy has its own
+    # BLAS, whose threads would go on spinning beside those of NumPy that compute the products below.
     with _thread_pools().limit(limits=1, user_api="blas"):
         vectors, scale = _panel(np.array(rows[:, :width], order="F"))
         count = len(scale)
@@ -66,7 +69,7 @@ def _reflect(rows: Float[np.ndarray, "row size"], width: int) -> int:
         vectors = vectors[:, :count]
         vectors[:count] = np.tril(vectors[:count], -1)
         np.fill_diagonal(vectors, 1)
-        # The product of the reflections is 1 - V T Vᵀ, with 1/T the upper triangle of VᵀV and 1/scale on its diagonal.
+        # The product of the reflections is 1 - V T Vᵀ; T⁻¹ is the upper triangle of VᵀV with 1/scale on its diagonal.
         inner = np.eye(count) + scale[:, None] * np.triu(vectors.T @ vectors, 1)
         turn = solve_triangular(inner, np.diag(scale)).T
     along = turn @ (vectors.T @ others)
@@ -76,13 +79,14 @@ def _reflect(rows: Float[np.ndarray, "row size"], width: int) -> int:
 
 
 def _panel(columns: Float[np.ndarray, "row width"]) -> tuple[np.ndarray, np.ndarray]:
-    """LAPACK's reflections of some columns, which are overwritten."""
-    # The workspace that LAPACK is given by default is too small for it to work by panels.
-    size, _ = dgeqrf_lwork(*columns.shape)
-    vectors, scale, _, _ = dgeqrf(columns, lwork=int(size), overwrite_a=True)
+    """Return the Householder vectors and scales of some columns, which are overwritten, from LAPACK."""
+    # With the default workspace of SciPy, LAPACK is not able to work by panels.
+    size, _ = _geqrf_lwork(*columns.shape)
+    vectors, scale, _, _ = _geqrf(columns, lwork=int(size), overwrite_a=True)
     return vectors, scale
 
 
 @cache
 def _thread_pools() -> ThreadpoolController:
+    """Return the thread pools of the libraries that are loaded, which takes long to find out."""
     return ThreadpoolController()

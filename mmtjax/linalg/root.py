@@ -1,4 +1,4 @@
-"""Triangular factors R of rows that come in pieces, with RᵀR = AᵀA: nothing is squared on the way."""
+"""The triangular factor R of rows A that come in pieces, RᵀR = AᵀA, without forming AᵀA."""
 
 import itertools
 from collections.abc import Iterable
@@ -14,22 +14,22 @@ from mmtjax.linalg.sharded import ShardedSums
 from mmtjax.linalg.sweep import SWEPT, Staircase, staircase_of, swept, triangular
 from mmtjax.precision import AnyArray
 
-#: Rows that are gathered before the triangular factor is updated, for each unknown.
+#: Number of rows for each unknown that are collected before the triangular factor is updated.
 _ROWS_PER_UNKNOWN = 2
 
 
 def root_of_pieces(pieces: Iterable[Piece], order: Int[np.ndarray, " size"]) -> Float[Array, "size size"]:
-    """Return the triangular factor of the rows of some pieces, each times its weight.
+    """Return the triangular factor of the rows of some pieces, each row multiplied by its weight.
 
-    Whole rows are reduced one block after another (TSQR). Pieces of few unknowns are reduced with those that share
-    some, from one side to the other in the given order of the unknowns.
+    If the pieces contain all unknowns, the factor is updated with some of them at a time (TSQR). Pieces of few unknowns
+    are reduced together with those that share unknowns, in the given order of the unknowns.
 
     Parameters
     ----------
     pieces
-        The rows; either all pieces hold all unknowns, or each names its own.
+        The rows. Either all pieces contain all unknowns, or each lists its own.
     order
-        Numbers of the unknowns in the order in which they are swept; those that meet in pieces should be close.
+        Numbers of the unknowns in the order of the reduction; unknowns that share pieces should be close to each other.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def root_of_pieces(pieces: Iterable[Piece], order: Int[np.ndarray, " size"]) -> 
     if first is None:
         return jnp.zeros((size, size))
     every = itertools.chain([first], following)
-    # Before the first piece is used up: it may be as large as the factor.
+    # No reference to the first piece may remain: it may be as large as the factor.
     sharded, whole = first.is_sharded, first.place is None
     del first
     if sharded:
@@ -51,11 +51,12 @@ def root_of_pieces(pieces: Iterable[Piece], order: Int[np.ndarray, " size"]) -> 
 
 
 def _whole_root(pieces: Iterable[Piece], size: int) -> Float[Array, "size size"]:
+    """Return the factor of pieces that contain all unknowns."""
     factor: AnyArray = np.zeros((0, size))
     waiting: list[AnyArray] = []
     for piece in pieces:
         waiting.append(piece.weighted_rows())
-        # Each update works on the factor as well as on the new rows: few rows at a time would cost it many times.
+        # Each update reduces the factor again, together with the new rows: it should have many of them.
         if sum(len(rows) for rows in waiting) >= _ROWS_PER_UNKNOWN * size:
             factor, waiting = _updated(factor, waiting), []
     factor = jnp.asarray(_updated(factor, waiting) if waiting else factor)
@@ -64,7 +65,7 @@ def _whole_root(pieces: Iterable[Piece], size: int) -> Float[Array, "size size"]
 
 
 def _updated(factor: Float[AnyArray, "_ size"], rows: list[Float[AnyArray, "_ size"]]) -> Float[AnyArray, "_ size"]:
-    """Return the triangle of a factor and new rows."""
+    """Return the triangular factor of another factor and new rows."""
     if all(isinstance(part, np.ndarray) for part in rows):
         parts = [np.asarray(factor), *rows] if len(factor) else rows
         stack = np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
@@ -74,10 +75,12 @@ def _updated(factor: Float[AnyArray, "_ size"], rows: list[Float[AnyArray, "_ si
 
 @jax.jit
 def _reduced(factor: Array, rows: list[Array]) -> Array:
+    """Return the triangular factor of another factor and new rows, by JAX."""
     return jnp.linalg.qr(jnp.concatenate([factor, *rows]), mode="r")
 
 
 def _swept_root(pieces: Iterable[Piece], order: Int[np.ndarray, " size"]) -> Float[Array, "size size"]:
+    """Return the factor of pieces that contain few unknowns each."""
     rank = np.argsort(order)
     blocks = [_swept_block(own, rank) for _, own in itertools.groupby(pieces, key=lambda piece: piece.block)]
     if len(blocks) == 1:
@@ -92,7 +95,7 @@ def _swept_root(pieces: Iterable[Piece], order: Int[np.ndarray, " size"]) -> Flo
 
 
 def _swept_block(pieces: Iterable[Piece], rank: Int[np.ndarray, " size"]) -> list[Staircase]:
-    """Return the rows of one block, those of each level reduced with those of lower levels where they are narrow."""
+    """Return the rows of one block; while pieces have few unknowns, each level is reduced with all lower levels."""
     levels: dict[int, list[Staircase]] = {}
     for piece in pieces:
         rows = piece.weighted_rows()
@@ -101,23 +104,23 @@ def _swept_block(pieces: Iterable[Piece], rank: Int[np.ndarray, " size"]) -> lis
     gathered: list[Staircase] = []
     for level in sorted(levels):
         own = levels.pop(level)
-        held, count = sum(len(rows.place) for rows in own), len(own)
+        unknowns, count = sum(len(rows.place) for rows in own), len(own)
         gathered += own
         own.clear()
-        if held < SWEPT * len(rank) * count:
+        if unknowns < SWEPT * len(rank) * count:
             gathered = swept(gathered)
     return gathered
 
 
 def _sharded_root(pieces: Iterable[Piece], size: int) -> Float[Array, "size size"]:
-    """Return the factor of those that each device finds for its own rows (TSQR over devices)."""
+    """Return the factor of rows on several devices: that of the factors of all devices (TSQR over devices)."""
     factors: ShardedSums | None = None
     for piece in pieces:
-        columns, weight = jnp.asarray(piece.columns), piece.weight
-        factors = ShardedSums.like(columns, (size, size)) if factors is None else factors
-        factors.add(_add_own_rows, columns, jnp.asarray(weight))
+        factors = ShardedSums.like(piece.columns, (size, size)) if factors is None else factors
+        factors.add(_add_own_rows, *piece.jax_arrays())
     return jnp.zeros((size, size)) if factors is None else factors.joined_factor()
 
 
 def _add_own_rows(factors: Array, columns: Array, weight: Array, _: Array | None) -> Array:
+    """Return the factor of one device, updated with its own weighted rows."""
     return jnp.linalg.qr(jnp.concatenate([factors[0], (columns * weight).T]), mode="r")[None]

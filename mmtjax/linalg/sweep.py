@@ -1,33 +1,33 @@
-"""Triangular factor of rows that hold few unknowns each: they are reduced from one side of the map to the other."""
+"""The triangular factor of rows with few unknowns each, which are reduced from one side of the map to the other."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from mmtjax.linalg.qr import triangularize
 from mmtjax.precision import AnyArray
 
-#: Share of the unknowns that pieces hold up to which it pays to sweep them before all rows are reduced.
+#: Largest share of all unknowns in one piece for which a sweep is faster than the reduction of all rows at once.
 SWEPT = 0.7
 
-#: Bytes that the addresses of what JAX takes over are multiples of.
+#: Alignment, in bytes, of arrays that JAX uses without a copy.
 _ALIGNED = 64
 
 
 class Staircase(NamedTuple):
-    """Rows that are zero but for some unknowns.
+    """Rows that are zero except for some unknowns, sorted by the first unknown of each (row echelon form).
 
     Attributes
     ----------
     place
-        The unknowns, ascending.
+        Numbers of these unknowns, ascending.
     lead
         The first unknown of each row, ascending.
     rows
-        (row, place).
+        Coefficients of these unknowns, (row, place).
     """
 
     place: Int[np.ndarray, " place"]
@@ -36,7 +36,15 @@ class Staircase(NamedTuple):
 
 
 def staircase_of(place: Int[np.ndarray, " place"], rows: Float[AnyArray, "row place"]) -> Staircase:
-    """Rows in some unknowns, in any order, as a piece; reduced to a triangle if there are more rows than unknowns."""
+    """Return rows with some unknowns in ascending order, reduced to a triangle if there are more rows than unknowns.
+
+    Parameters
+    ----------
+    place
+        Numbers of the unknowns, in any order.
+    rows
+        Coefficients of these unknowns; may be overwritten.
+    """
     order = np.argsort(place)
     place, rows = place[order], rows[:, order]
     if isinstance(rows, np.ndarray):
@@ -48,13 +56,16 @@ def staircase_of(place: Int[np.ndarray, " place"], rows: Float[AnyArray, "row pl
 
 
 def swept(pieces: list[Staircase]) -> list[Staircase]:
-    """The same rows, rotated, with no more of them than unknowns: blocks of an upper triangular factor.
+    """Return an orthonormal rotation of all rows to blocks of an upper triangular factor.
 
-    The list is emptied, so that rows are given back as they are used.
+    In the order of their first unknown, pieces are collected until they have as many rows as unknowns, and are then
+    reduced. The rows of unknowns that occur in no later piece are final. The work is proportional to the square of the
+    number of unknowns that are collected at a time, which is far less than their total number.
 
-    In the order of their first unknown, pieces are collected until there are as many rows as unknowns in them, and
-    reduced. Unknowns that occur in no later piece are then done with, and their rows final. So the work goes with the
-    square of the number of unknowns within reach of each other, not of all.
+    Parameters
+    ----------
+    pieces
+        The rows. The list is emptied, so that memory is freed as soon as rows are used.
     """
     ahead = sorted(pieces, key=lambda piece: piece.place[0], reverse=True)
     pieces.clear()
@@ -62,31 +73,41 @@ def swept(pieces: list[Staircase]) -> list[Staircase]:
 
 
 def _sweep(pieces: list[Staircase]) -> Iterator[Staircase]:
-    """Rows that are final, block by block; pieces are taken from the end of the list."""
+    """Yield final rows, block by block; pieces are taken from the end of the list."""
     waiting: list[Staircase] = []
-    fresh, front = 0, np.arange(0)
+    new_rows, front = 0, np.arange(0)
     while pieces:
         piece = pieces.pop()
         waiting.append(piece)
-        fresh, front = fresh + len(piece.rows), np.union1d(front, piece.place)
+        new_rows, front = new_rows + len(piece.rows), np.union1d(front, piece.place)
         last = not pieces
         ahead = front[-1] + 1 if last else pieces[-1].place[0]
         done = int(np.searchsorted(front, ahead))
-        if last or (done and fresh >= len(front)):
+        if last or (done and new_rows >= len(front)):
             final, others = _reduced(front, waiting, done)
             if len(final.rows):
                 yield final
-            waiting, fresh, front = ([others], 0, others.place) if len(others.rows) else ([], 0, np.arange(0))
+            waiting, new_rows, front = ([others], 0, others.place) if len(others.rows) else ([], 0, np.arange(0))
 
 
 def _reduced(front: Int[np.ndarray, " place"], pieces: list[Staircase], done: int) -> tuple[Staircase, Staircase]:
-    """Rows that are final, of the first unknowns of the front, and those that are left in the others."""
+    """Return the final rows, of the first `done` unknowns of the front, and the remaining rows, of the others.
+
+    Parameters
+    ----------
+    front
+        Numbers of the unknowns of all pieces, ascending.
+    pieces
+        Rows to reduce.
+    done
+        Number of unknowns, at the beginning of the front, that occur in no other piece.
+    """
     columns = [np.searchsorted(front, piece.place) for piece in pieces]
     lead = np.concatenate([np.searchsorted(front, piece.lead) for piece in pieces])
     order = np.argsort(lead, kind="stable")
     stack = _stacked([piece.rows for piece in pieces], columns, len(front), order)
     final, others = triangularize(stack, lead[order], [done, len(front)])
-    # As parts of the stack they would keep all of it.
+    # Without the copies, both would keep the whole stack in memory.
     final, others = final.copy(), others[:, done:].copy()
     return Staircase(front, front[: len(final)], final), Staircase(front[done:], front[done:][: len(others)], others)
 
@@ -94,7 +115,7 @@ def _reduced(front: Int[np.ndarray, " place"], pieces: list[Staircase], done: in
 def _stacked(
     parts: list[AnyArray], columns: list[np.ndarray], size: int, order: Int[np.ndarray, " row"]
 ) -> Float[AnyArray, "row size"]:
-    """Rows one below the other, each in its columns, in some order."""
+    """Return a matrix of some rows, each placed in its own columns, sorted by `order`."""
     if not isinstance(parts[0], np.ndarray):
         spread = [
             jnp.zeros((len(part), size)).at[:, place].set(part) for part, place in zip(parts, columns, strict=True)
@@ -107,11 +128,17 @@ def _stacked(
     return stack
 
 
-def triangular(pieces: list[Staircase], unknown: Int[np.ndarray, " size"]) -> Float[AnyArray, "size size"]:
-    """The square triangular factor of all pieces in another order of the unknowns, the place of each in which is given.
+def triangular(pieces: list[Staircase], unknown: Int[np.ndarray, " size"]) -> Float[Array, "size size"]:
+    """Return the square triangular factor of all pieces, with the unknowns in another order.
 
-    Rows of zeros stand at its end where there are too few. The list is emptied, so that rows are given back as soon as
-    they are stacked.
+    If there are too few rows, the last rows of the factor are zero.
+
+    Parameters
+    ----------
+    pieces
+        The rows. The list is emptied, so that memory is freed as soon as rows are stacked.
+    unknown
+        For each number of an unknown in the pieces, its number in the factor.
     """
     size = len(unknown)
     pieces = pieces or [Staircase(np.arange(size), np.arange(0), np.zeros((0, size)))]
@@ -122,13 +149,13 @@ def triangular(pieces: list[Staircase], unknown: Int[np.ndarray, " size"]) -> Fl
     pieces.clear()
     factor = triangularize(stack, np.zeros(count, int), [size])[0]
     if isinstance(factor, np.ndarray):
-        # A copy would be held beside the stack, which JAX gives back when it likes.
+        # No copy: it would need memory in addition to the stack.
         factor = jnp.from_dlpack(factor)
     return factor if len(factor) == size else jnp.zeros((size, size)).at[: len(factor)].set(factor)
 
 
 def _zeros(rows: int, size: int) -> Float[np.ndarray, "row size"]:
-    """Zeros at an address at which JAX takes them over without a copy."""
+    """Return zeros at an address at which JAX uses an array without a copy."""
     memory = np.zeros(8 * rows * size + _ALIGNED, np.uint8)
     first = -memory.ctypes.data % _ALIGNED
     return memory[first : first + 8 * rows * size].view(np.float64).reshape(rows, size)

@@ -1,7 +1,7 @@
-"""Solves with a triangular factor, its condition number, blocks of the inverse of its matrix, and a packed form.
+"""Functions of a triangular factor R: solves, the condition number, blocks of (RᵀR)⁻¹, and a packed form.
 
-BLAS and LAPACK where the factor is known and in main memory, JAX elsewhere. XLA's solve for one vector copies the
-factor and takes twenty times as long as `dtrsv`.
+They use BLAS and LAPACK if the factor is not traced and in main memory, and JAX otherwise. For one vector, a solve by
+XLA copies the factor and takes twenty times as long as ``dtrsv``.
 """
 
 from collections.abc import Callable
@@ -12,30 +12,41 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
-from scipy.linalg.blas import dtrmv, dtrsv
-from scipy.linalg.lapack import dtfsm, dtrtri, dtrttf
+from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from mmtjax.precision import AnyArray, in_main_memory, is_concrete, on_accelerator
 
 #: First unknown, sources and components of each set of unknowns, one set after another.
 Layout = tuple[tuple[int, int, int], ...]
 
-#: The inverse of a factor is looked at in at most this many panels: each needs only what lies on one side of the
-#: diagonal, which saves two thirds of the work, and JAX holds only one of them. Where it is small there is nothing to
-#: save, nor on an accelerator, and compiling takes longer.
+#: Largest number of panels in which the inverse of a factor is computed. Each panel needs only the elements on one side
+#: of the diagonal, which saves two thirds of the work, and JAX has only one panel in memory. For factors up to `SMALL`
+#: unknowns, and on an accelerator, panels save nothing, and compilation would take longer.
 _PANELS = 16
 SMALL = 1024
 
-#: Steps of power iteration at most, and in main memory the relative change of the eigenvalue at which they end. The
-#: condition number is then right to a few per cent.
+#: Largest number of steps of a power iteration, and the relative change of the eigenvalue at which it ends in main
+#: memory. The condition number is then accurate to a few per cent.
 _POWER_STEPS = 40
 _SETTLED = 1e-3
+
+_trmv, _trsv = get_blas_funcs(("trmv", "trsv"), dtype=np.float64)
+_tfsm, _trtri, _trttf = get_lapack_funcs(("tfsm", "trtri", "trttf"), dtype=np.float64)
 
 
 def solve(
     factor: Float[AnyArray, "size size"], vector: Float[AnyArray, " size"], *, transposed: bool = False
 ) -> Float[Array, " size"]:
-    """Return ``R⁻¹ v``, or ``R⁻ᵀ v``, for an upper triangular R; what lies below its diagonal is not read.
+    """Return ``R⁻¹ v``, or ``R⁻ᵀ v``, for an upper triangular R.
+
+    Parameters
+    ----------
+    factor
+        R; elements below its diagonal are not read.
+    vector
+        v.
+    transposed
+        Whether to solve with Rᵀ.
 
     Examples
     --------
@@ -43,14 +54,19 @@ def solve(
     [1.0, 1.0]
     """
     if in_main_memory(factor) and is_concrete(vector):
-        return jnp.asarray(dtrsv(_lower(factor), np.asarray(vector), lower=1, trans=int(not transposed)))
+        return jnp.asarray(_trsv(_lower(factor), np.asarray(vector), lower=1, trans=int(not transposed)))
     return solve_triangular(factor, vector, trans="T" if transposed else "N")
 
 
 def pack(factor: Float[np.ndarray, "size size"], dtype: type[np.floating]) -> Float[np.ndarray, " packed"]:
-    """Return an upper triangular R in rectangular full packed form, half as large.
+    """Return an upper triangular R in rectangular full packed form, which takes half the memory.
 
-    What lies below its diagonal is not read.
+    Parameters
+    ----------
+    factor
+        R; elements below its diagonal are not read.
+    dtype
+        Precision of the result.
 
     References
     ----------
@@ -61,14 +77,21 @@ def pack(factor: Float[np.ndarray, "size size"], dtype: type[np.floating]) -> Fl
     >>> pack(np.eye(3), np.float32).shape
     (6,)
     """
-    packed, _ = dtrttf(_lower(factor), uplo="L")
+    packed, _ = _trttf(_lower(factor), uplo="L")
     return packed.astype(dtype)
 
 
 def solve_packed(
     packed: Float[np.ndarray, " packed"], columns: Float[np.ndarray, "size column"]
 ) -> Float[np.ndarray, "size column"]:
-    """Return ``(RᵀR)⁻¹ B`` for a factor that `pack` made, in double precision whatever it is kept in.
+    """Return ``(RᵀR)⁻¹ B`` for a packed factor, computed in double precision.
+
+    Parameters
+    ----------
+    packed
+        Result of `pack`, of any precision.
+    columns
+        B.
 
     Examples
     --------
@@ -76,21 +99,26 @@ def solve_packed(
     [0.25, 0.25, 0.25]
     """
     double = packed.astype(np.float64, copy=False)
-    half = dtfsm(1.0, double, columns, uplo="L")
-    return dtfsm(1.0, double, half, uplo="L", trans="T", overwrite_b=1)
+    half = _tfsm(1.0, double, columns, uplo="L")
+    return _tfsm(1.0, double, half, uplo="L", trans="T", overwrite_b=1)
 
 
 def inverse_blocks(
     factor: Float[AnyArray, "size size"], layout: Layout
 ) -> tuple[Float[Array, "source component component"], ...]:
-    """Return the blocks on the diagonal of ``(RᵀR)⁻¹`` that belong to each source, set by set.
+    """Return the diagonal blocks of ``(RᵀR)⁻¹`` of all sources, set by set.
 
     Parameters
     ----------
     factor
         Upper triangular R.
     layout
-        First unknown, sources and components of each set, one set after another, see `Unknowns.blocks`.
+        First unknown, number of sources and number of components of each set of unknowns, see `Unknowns.blocks`.
+
+    Returns
+    -------
+    tuple
+        For each set an array (source, component, component); NaN if R is singular.
 
     Examples
     --------
@@ -103,9 +131,14 @@ def inverse_blocks(
 
 
 def condition_number(factor: Float[AnyArray, "size size"]) -> Float[Array, ""]:
-    """Estimate the 2-norm condition number by power iteration on RᵀR and its inverse; it is not differentiated.
+    """Return an estimate of the 2-norm condition number of R, by power iterations with RᵀR and its inverse.
 
-    Infinite if the factor holds a value that is not finite or a zero pivot.
+    The derivative of the result is zero.
+
+    Parameters
+    ----------
+    factor
+        Upper triangular R. If a value is not finite or a pivot is zero, the result is infinite.
 
     Examples
     --------
@@ -119,12 +152,12 @@ def condition_number(factor: Float[AnyArray, "size size"]) -> Float[Array, ""]:
 
 
 def _lower(factor: AnyArray) -> Float[np.ndarray, "size size"]:
-    """The transposed factor, lower triangular, as BLAS wants it: columns one after another, and no copy."""
+    """Return the transposed factor, lower triangular, in column order as BLAS requires, without a copy."""
     return np.ascontiguousarray(factor).T
 
 
 def _panels(size: int, block: tuple[int, int, int]) -> list[slice]:
-    """Return ranges of the unknowns of one set that divide no source; one range where a factor is small."""
+    """Return the ranges of unknowns of the panels of one set; they do not divide the unknowns of a source."""
     first, sources, components = block
     each = sources if size <= SMALL or on_accelerator() else -(-sources // _PANELS)
     stop = first + sources * components
@@ -134,10 +167,11 @@ def _panels(size: int, block: tuple[int, int, int]) -> list[slice]:
 def _inverse_blocks_in_memory(
     factor: AnyArray, layout: Layout
 ) -> list[Float[np.ndarray, "source component component"]]:
-    transposed, singular = dtrtri(_lower(factor), lower=1)
+    """Return the diagonal blocks by LAPACK."""
+    transposed, singular = _trtri(_lower(factor), lower=1)
     if singular:
         return [np.full((sources, components, components), np.nan) for _, sources, components in layout]
-    # The inverse of the factor itself, rows one after another.
+    # The inverse of the factor itself, in row order.
     inverse, found = transposed.T, []
     for block in layout:
         parts = []
@@ -152,6 +186,7 @@ def _inverse_blocks_in_memory(
 def _inverse_blocks(
     factor: Float[Array, "size size"], layout: Layout
 ) -> tuple[Float[Array, "source component component"], ...]:
+    """Return the diagonal blocks by JAX."""
     size = len(factor)
     found = [jnp.zeros((sources, components, components)) for _, sources, components in layout]
     for block in layout:
@@ -160,7 +195,7 @@ def _inverse_blocks(
             count = end - panel.start
             columns = solve_triangular(factor[:end, :end], jnp.eye(end, count, k=-panel.start))
             for number, (first, sources, components) in enumerate(layout):
-                # Below the panel the columns are zero.
+                # The columns are zero below the panel.
                 stop = min(end, first + sources * components)
                 if stop <= first:
                     continue
@@ -170,26 +205,28 @@ def _inverse_blocks(
 
 
 def _start(size: int) -> Float[np.ndarray, " size"]:
+    """Return the first vector of a power iteration: fixed numbers without a regular pattern."""
     return np.cos(np.arange(size, dtype=np.float64) ** 2 + 1.0)
 
 
 def _condition_in_memory(factor: AnyArray) -> float:
+    """Return the condition number by BLAS."""
     lower = _lower(factor)
     if not (np.isfinite(np.sum(lower)) and np.all(np.diagonal(lower))):
         return np.inf
 
     def grow(vector: np.ndarray) -> np.ndarray:
-        return dtrmv(lower, dtrmv(lower, vector, lower=1, trans=1), lower=1, trans=0)
+        return _trmv(lower, _trmv(lower, vector, lower=1, trans=1), lower=1, trans=0)
 
     def shrink(vector: np.ndarray) -> np.ndarray:
-        return dtrsv(lower, dtrsv(lower, vector, lower=1, trans=0), lower=1, trans=1)
+        return _trsv(lower, _trsv(lower, vector, lower=1, trans=0), lower=1, trans=1)
 
     largest, smallest = (_eigenvalue(step, _start(len(lower))) for step in (grow, shrink))
     return float(np.sqrt(largest * smallest))
 
 
 def _eigenvalue(step: Callable[[np.ndarray], np.ndarray], vector: np.ndarray) -> float:
-    """Largest eigenvalue of a symmetric positive map."""
+    """Return the largest eigenvalue of a symmetric positive definite map, by power iteration."""
     value = 0.0
     for _ in range(_POWER_STEPS):
         image = step(vector / np.linalg.norm(vector))
@@ -202,6 +239,7 @@ def _eigenvalue(step: Callable[[np.ndarray], np.ndarray], vector: np.ndarray) ->
 
 @jax.jit
 def _condition(factor: Float[Array, "size size"]) -> Float[Array, ""]:
+    """Return the condition number by JAX."""
     pivots = jnp.abs(jnp.diagonal(factor))
     sound = jnp.all(jnp.isfinite(factor)) & (jnp.min(pivots) > 0)
     safe = jnp.where(sound, factor, jnp.eye(len(pivots)))

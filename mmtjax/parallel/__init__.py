@@ -1,1 +1,1 @@
-"""Work that is done by several processes: local ones, or those of a Dask cluster."""
+"""Computations by several processes, which are local or belong to a Dask cluster."""

@@ -1,4 +1,4 @@
-"""Workers: local processes or those of a Dask cluster."""
+"""Worker processes, local or of a Dask cluster: their settings, their memory, and errors when they die."""
 
 import contextlib
 import ctypes
@@ -10,47 +10,54 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
-import dask
+import dask.config
 import jax
 import numpy as np
 from distributed import Client, KilledWorker, LocalCluster
 from jax.extend.backend import get_backend
 
-#: Workers that may die over one piece of work before it is given up.
+#: Number of workers that may die during one task before it counts as failed.
 DEATHS = 3
 
-#: Compiled programs that a process may hold when it ends a piece of work, at 2 MiB each.
+#: Number of compiled programs, of about 2 MiB each, that a process may keep in memory between tasks.
 _PROGRAMS = 256
 
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
-#: All that workers compile is left on disk for each other and for later, however quickly it was done.
+#: Settings with which JAX stores all compiled programs on disk, even small ones that are compiled quickly.
 _ON_DISK = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
-#: Environment variables by which the libraries below are told their number of threads.
+#: Environment variables from which numerical libraries read their number of threads.
 _THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def start_jax_with_one_thread() -> None:
-    """Start JAX with one thread on the CPU; without effect where it has computed in this process before.
+    """Start JAX with one thread on the CPU; has no effect if JAX has computed in this process before.
 
-    XLA cuts sums by the number of its threads, and rounds otherwise with each.
+    XLA divides sums among its threads, so that rounding errors depend on their number.
     """
-    with _environment_kept():
+    with _environment_restored():
         os.environ["NPROC"] = "1"
         jax.devices()
 
 
 @contextlib.contextmanager
 def connected(workers: int, scheduler: str | None, *, threads: int | None = None) -> Iterator[Client]:
-    """Context with a client of a scheduler at that address, or of so many local processes.
+    """Return a context with a Dask client of a scheduler or of local worker processes.
 
-    Each local process has so many threads; by default they share the cores.
+    Parameters
+    ----------
+    workers
+        Number of local processes; not used with a scheduler.
+    scheduler
+        Address of a scheduler; None for local processes.
+    threads
+        Number of threads of each local process; by default, the processes share all cores.
     """
     if scheduler is not None:
         with Client(scheduler) as client:
@@ -59,14 +66,14 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
     count = str(max(1, cores() // workers) if threads is None else threads)
     with (
         tempfile.TemporaryDirectory(prefix="mmtjax-", ignore_cleanup_errors=True) as programs,
-        _environment_kept(),
+        _environment_restored(),
         dask.config.set(_settings_of_workers(count, programs)),
-        # The inversion asks for memory itself; a limit here would end a worker that has enough.
+        # The inversion checks the memory itself; with a limit here, Dask would end workers that have enough.
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            # No pages are served, but a port is taken: any that is free, for another study may be running.
+            # The dashboard is off, but Dask takes a port for it all the same: any free one, in case another study runs.
             dashboard_address=":0",
             scheduler_kwargs={"dashboard": False},
             memory_limit=None,
@@ -78,13 +85,18 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
 
 
 def _settings_of_workers(threads: str, programs: str) -> dict[str, object]:
-    """What Dask is told of local processes with so many threads, and a directory for what they compile.
+    """Return the settings of Dask for local processes.
 
-    One that the environment names outlives them.
+    Parameters
+    ----------
+    threads
+        Number of threads of each process.
+    programs
+        Directory for compiled programs, unless the environment names one.
     """
-    # Among what Dask sets by itself is that freed memory goes back to the system.
+    # The settings of Dask itself include that freed memory is returned to the system.
     usual = dask.config.get("distributed.nanny.pre-spawn-environ")
-    # Memory that is freed stays in as many pools as there are threads, unless glibc is told to have few.
+    # By default, glibc keeps freed memory in as many arenas as there are threads.
     environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
     return {
         "distributed.nanny.pre-spawn-environ": environment | _ON_DISK | {_CACHE: os.environ.get(_CACHE, programs)},
@@ -94,10 +106,15 @@ def _settings_of_workers(threads: str, programs: str) -> dict[str, object]:
 
 
 def drop_programs(most: int = _PROGRAMS) -> bool:
-    """Give back the memory of what JAX has compiled in this process, if that is more programs; whether it did.
+    """Remove the compiled programs of JAX from memory if they are more than `most`; return whether they were.
 
-    JAX keeps a program for every shape of arrays that it has met: for hundreds of samples or windows of all sizes they
-    take several GiB. Local workers find them again on disk, in a quarter of the time.
+    JAX keeps a program for every shape of its arrays; for hundreds of samples or windows of different sizes they take
+    several GiB. Local workers read them from the disk again, in a quarter of the time of a compilation.
+
+    Parameters
+    ----------
+    most
+        Number of programs up to which all are kept.
     """
     if len(get_backend().live_executables()) <= most:
         return False
@@ -108,22 +125,23 @@ def drop_programs(most: int = _PROGRAMS) -> bool:
 
 
 def give_back_memory() -> None:
-    """Give back what a large piece of work no longer uses, and programs if they are many.
+    """Return memory that is no longer used to the system, and that of compiled programs if they are many.
 
-    The allocator of glibc keeps gigabytes of it: holes that programs leave, and small arrays.
+    Without it, the allocator of glibc keeps gigabytes of memory of removed programs and of small arrays.
     """
     if not drop_programs():
         _trim()
 
 
 def _trim() -> None:
+    """Ask glibc to return free memory to the system; does nothing with other libraries."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @contextlib.contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Context after which the environment is what it was: Dask sets that of its workers in this process, too."""
+def _environment_restored() -> Iterator[None]:
+    """Return a context that restores the environment at its end; Dask changes it in this process for its workers."""
     before = dict(os.environ)
     try:
         yield
@@ -133,26 +151,39 @@ def _environment_kept() -> Iterator[None]:
 
 
 class WorkerError(RuntimeError):
-    """Workers that died over a piece of work; what was complete is kept where there is a store."""
+    """Worker processes died during a task; with a store, the results that were complete are kept."""
 
 
 def describe_worker_failure(error: BaseException) -> str | None:
-    """What to say of workers that died over a piece of work; None where that is not what an error means.
+    """Return a message if an error means that workers died during a task, otherwise None.
 
     Examples
     --------
     >>> describe_worker_failure(BrokenExecutor())
-    'a worker died over it, most likely for want of memory; try fewer workers'
+    'a worker died during it, most likely for lack of memory; try fewer workers'
     """
     if isinstance(error, KilledWorker):
-        return f"{DEATHS} workers died over it, most likely for want of memory; try fewer workers"
+        return f"{DEATHS} workers died during it, most likely for lack of memory; try fewer workers"
     if isinstance(error, BrokenExecutor):
-        return "a worker died over it, most likely for want of memory; try fewer workers"
+        return "a worker died during it, most likely for lack of memory; try fewer workers"
     return None
 
 
 def check_helpers(workers: int | None, scheduler: str | None) -> None:
-    """Raise `ValueError` for numbers of workers that cannot be, and for workers together with a scheduler."""
+    """Raise an error for invalid options of workers.
+
+    Parameters
+    ----------
+    workers
+        Number of local processes, 0 for this process; None if the option is not given.
+    scheduler
+        Address of a scheduler; None if the option is not given.
+
+    Raises
+    ------
+    ValueError
+        For a negative number of workers, and for workers together with a scheduler.
+    """
     if workers is not None and workers < 0:
         raise ValueError(f"workers must be 0 (this process) or more; got {workers}")
     if workers is not None and scheduler is not None:
@@ -160,8 +191,22 @@ def check_helpers(workers: int | None, scheduler: str | None) -> None:
 
 
 def check_worker(version: str) -> None:
-    """Raise in a worker that would compute other numbers than the process that asks it, of that version of mmtjax."""
+    """Raise in a worker whose results would differ from those of the process that submitted its task.
+
+    Parameters
+    ----------
+    version
+        Version of mmtjax of that process.
+
+    Raises
+    ------
+    RuntimeError
+        If this process has another version of mmtjax, or JAX is set to single precision.
+    """
     if (here := importlib.metadata.version("mmtjax")) != version:
-        raise RuntimeError(f"a worker has mmtjax {here}, the work is given out by {version}")
+        raise RuntimeError(
+            f"a worker has mmtjax {here}, but the process that submitted its task has {version}; install the same "
+            "version for both"
+        )
     if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
         raise RuntimeError("a worker computes in single precision; start workers with JAX_ENABLE_X64=1")

@@ -1,4 +1,4 @@
-"""A runner of numbered tasks: in this process, or by an executor."""
+"""A runner of numbered tasks, in this process or in those of an executor."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -12,28 +12,37 @@ Result = TypeVar("Result")
 
 
 class TaskRunner:
-    """Runs numbered tasks in a directory, by an executor as of `concurrent.futures` or of a Dask client.
+    """A runner of numbered tasks that work in one directory.
 
     Parameters
     ----------
     place
-        Directory that tasks work in.
+        The directory.
     executor
-        Who runs them; None for this process.
+        Executor of the tasks, of `concurrent.futures` or of a Dask client; None to run them in this process.
     progress
-        Called with the name of the tasks, how many are done, and all of them.
+        Called with the name of the tasks, the number of tasks that are complete, and the number of all tasks.
     """
 
     def __init__(self, place: Path, executor: Executor | None, progress: StageProgress | None) -> None:
         self.place, self.executor, self.progress = place, executor, progress
 
     def results(self, name: str, task: Callable[[Path, int], Result], count: int) -> Iterator[Result]:
-        """Yield results of the tasks 0 to `count`, in this order, whoever runs them and when.
+        """Yield the results of `count` tasks in the order of their numbers.
+
+        Parameters
+        ----------
+        name
+            Name of the tasks in messages and in reports of progress.
+        task
+            Function of the directory and the number of a task.
+        count
+            Number of tasks.
 
         Raises
         ------
         WorkerError
-            If workers of the executor die over a task.
+            If workers of the executor die during a task.
         """
         done = 0
         for result in self._done(name, task, count):
@@ -42,11 +51,12 @@ class TaskRunner:
             self.report(name, done, count)
 
     def report(self, name: str, done: int, count: int) -> None:
-        """Report how far the work is."""
+        """Report the number of tasks that are complete, if there is a function for it."""
         if self.progress is not None:
             self.progress(name, done, count)
 
     def _done(self, name: str, task: Callable[[Path, int], Result], count: int) -> Iterator[Result]:
+        """Yield the results of tasks; tasks that have not begun are cancelled if the caller stops early."""
         if self.executor is None:
             yield from (task(self.place, number) for number in range(count))
             return
@@ -59,7 +69,8 @@ class TaskRunner:
                 future.cancel()
 
 
-def _result_of(future: Future, task: str) -> Result:
+def _result_of(future: Future[Result], task: str) -> Result:
+    """Return the result of a task, or raise a `WorkerError` if workers died during it."""
     try:
         return future.result()
     except Exception as error:
@@ -67,6 +78,6 @@ def _result_of(future: Future, task: str) -> Result:
         if why is None:
             raise
         raise WorkerError(
-            f"{task}, could not be done: {why}, or a smaller core or buffer. What was complete is kept where a store "
-            "was given; the same call continues"
+            f"{task}, could not be computed: {why}, or a smaller core or buffer. With a store, complete results are "
+            "kept, and the same call continues from them"
         ) from error

@@ -1,1 +1,1 @@
-"""Fields of one source at one sensor: arrays in, arrays out; nothing here knows of grains, grids or devices."""
+"""The field of one source at one sensor, as functions of arrays that do not depend on grains, grids or devices."""

@@ -1,4 +1,4 @@
-"""Polynomials on a rectangle of sensors: how well one stands for the field of a distant grain, and how to find it."""
+"""Chebyshev polynomials on a square of sensors that approximate the field of a distant source, and their error."""
 
 from functools import cache
 
@@ -7,23 +7,24 @@ from jaxtyping import Float, Int
 
 from mmtjax.physics.multipole import point_fields
 
-#: Total degree of the polynomials, and Chebyshev nodes along an edge that determine one: as many as sensors of a tile,
-#: so that the kernels of tiles serve the nodes too.
+#: Total degree of the polynomials, and number of Chebyshev nodes along an edge. A tile has as many sensors along an
+#: edge, so that the compiled kernels of tiles also evaluate the nodes.
 DEGREE = 15
 NODES = DEGREE + 1
 
-#: Grid of the table of errors, in half edges of the rectangle: distance beside it, and height above the source.
+#: Grid of the table of errors, in half edges of the square: horizontal distance of a source, and its depth.
 _BESIDE = np.array([0, 0.125, 0.25, 0.375, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 16])
 _ABOVE = np.array([0, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 12, 16])
 
-#: Points along an edge where the error of the table is looked for, and the factor that covers what lies between them.
+#: Number of points along an edge at which the error of the table is evaluated, and the factor by which the table
+#: exceeds the largest error found, for the points in between.
 _PROBES = 2 * NODES + 1
 _MARGIN = 2.0
 
 
 @cache
 def terms() -> Int[np.ndarray, "term 2"]:
-    """Return degrees (k, l) of the products ``T_k(x) T_l(y)`` of Chebyshev polynomials that are used."""
+    """Return the degrees (k, l) of all products ``T_k(x) T_l(y)`` of Chebyshev polynomials up to the total degree."""
     return np.array([(k, total - k) for total in range(DEGREE + 1) for k in range(total + 1)])
 
 
@@ -34,14 +35,20 @@ def nodes() -> Float[np.ndarray, " node"]:
 
 
 def vandermonde(x: Float[np.ndarray, " point"], y: Float[np.ndarray, " point"]) -> Float[np.ndarray, "point term"]:
-    """Return values of the polynomials at points of the square [-1, 1]² (or close to it)."""
+    """Return the values of all polynomials at points.
+
+    Parameters
+    ----------
+    x, y
+        Coordinates of the points, on the square [-1, 1]² or close to it.
+    """
     along_x, along_y = (np.polynomial.chebyshev.chebvander(values, DEGREE) for values in (x, y))
     return along_x[:, terms()[:, 0]] * along_y[:, terms()[:, 1]]
 
 
 @cache
 def interpolation() -> Float[np.ndarray, "place term"]:
-    """Return the matrix from values at the nodes, x fastest, to the factors of the polynomials."""
+    """Return the matrix from values at the nodes (x fastest) to the factors of the polynomials."""
     along = np.polynomial.chebyshev.chebvander(nodes(), DEGREE) * 2 / NODES
     along[:, 0] /= 2
     product = along[:, None, terms()[:, 1]] * along[None, :, terms()[:, 0]]
@@ -50,14 +57,20 @@ def interpolation() -> Float[np.ndarray, "place term"]:
 
 @cache
 def transfer(row: int, column: int) -> Float[np.ndarray, "term parent"]:
-    """Return the matrix from factors of a polynomial on a square to those on its quarter [row, column]."""
+    """Return the matrix from the factors of a polynomial on a square to those on its quarter [row, column].
+
+    Parameters
+    ----------
+    row, column
+        0 for the lower half of the square along y (x), 1 for the upper half.
+    """
     along_x, along_y = (_halved(side) for side in (column, row))
     k, m = terms().T
     return along_x[k[:, None], k[None, :]] * along_y[m[:, None], m[None, :]]
 
 
 def _halved(side: int) -> Float[np.ndarray, "degree parent"]:
-    """Return Chebyshev factors of ``T_k((x ± 1) / 2)``, the upper half for side 1."""
+    """Return the Chebyshev factors of ``T_k((x - 1) / 2)`` for side 0, of ``T_k((x + 1) / 2)`` for side 1."""
     values = np.polynomial.chebyshev.chebvander((nodes() + 2 * side - 1) / 2, DEGREE)
     along = np.polynomial.chebyshev.chebvander(nodes(), DEGREE) * 2 / NODES
     along[:, 0] /= 2
@@ -67,13 +80,14 @@ def _halved(side: int) -> Float[np.ndarray, "degree parent"]:
 def truncation_error(
     beside: Float[np.ndarray, " source"], above: Float[np.ndarray, " source"], *, degree: int = 1
 ) -> Float[np.ndarray, " source"]:
-    """Return the largest error of the polynomials for a unit multipole, in units of 1 / (half edge)^(degree + 2).
+    """Return a bound of the error of the polynomials for a unit multipole, in units of 1 / (half edge)^(degree + 2).
+
+    The error of a body is at most that of dipoles at its nearest point.
 
     Parameters
     ----------
     beside, above
-        Horizontal distance of the source from the square [-1, 1]², and its depth below it, both in half edges.
-        A body is made of dipoles: the distance of its nearest point bounds its error.
+        Horizontal distance of the source from the square, and its depth below the plane of the square, in half edges.
     degree
         Degree of the multipole; 1 for a dipole of unit volume.
     """
@@ -84,7 +98,10 @@ def truncation_error(
 
 @cache
 def _error_table(degree: int) -> Float[np.ndarray, "beside above"]:
-    """Return errors found by trying sources around a square; made to fall with distance, so that the nearer bounds."""
+    """Return the largest errors for sources at some places around a square, by horizontal distance and depth.
+
+    Each entry is at least as large as all entries of larger distance or depth, so that it is a bound up to the next.
+    """
     errors = np.zeros((len(_BESIDE), len(_ABOVE)))
     probes = np.linspace(-1, 1, _PROBES)
     back = vandermonde(*(part.ravel() for part in np.meshgrid(probes, probes)))
@@ -105,7 +122,7 @@ def _error_table(degree: int) -> Float[np.ndarray, "beside above"]:
 
 
 def _fields(source: np.ndarray, points: np.ndarray, degree: int) -> Float[np.ndarray, "component source point"]:
-    """Return coefficients of unit multipoles of one degree at a square grid of points in the plane z = 0, x fastest."""
+    """Return the field of unit multipoles of one degree at a square grid of points in the plane z = 0, x fastest."""
     x, y, z = np.broadcast_arrays(
         points[None, None, :] - source[:, 0, None, None],
         points[None, :, None] - source[:, 1, None, None],

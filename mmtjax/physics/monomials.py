@@ -1,11 +1,11 @@
-"""The order in which monomials of x, y and z are listed."""
+"""The order of monomials of x, y and z in lists of moments."""
 
 from functools import cache
 
 
 @cache
 def monomials(order: int) -> tuple[tuple[int, int, int], ...]:
-    """Exponents (a, b, c) of x, y, z up to the total degree `order`, by degree.
+    """Return the exponents (a, b, c) of x, y, z of all monomials up to the total degree `order`, by degree.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Field of point multipoles of degree 1, 2 and 3, averaged over a sensor: a series far away, a closed form nearby.
+"""The field of point multipoles of degree 1 to 3, averaged over a sensor: a series far away, a closed form nearby.
 
 The potential of a source at the origin is ``V = µ0/(4π) Σ q_lm S_lm(r) / r^(2l+1)``. S are the real solid harmonics of
 Schmidt's semi-normalization, ``S_lm = r^l √((2 - δ_m0) (l-m)!/(l+m)!) P_l^m(cos θ)`` times ``cos mφ`` or ``sin mφ``,
-with associated Legendre functions without the Condon–Shortley phase. With these ``1/|r - r'|`` is the sum of
-``S_lm(r') S_lm(r) / r^(2l+1)``, so that ``q_lm = ∫ M·∇S_lm dV``: the three of degree 1 are the dipole moment.
+with associated Legendre functions without the Condon–Shortley phase. With these, ``1/|r - r'|`` is the sum of
+``S_lm(r') S_lm(r) / r^(2l+1)``, so that ``q_lm = ∫ M·∇S_lm dV``. The components of degree 1 are the dipole moment.
 """
 
 from functools import cache
@@ -26,7 +26,7 @@ Scalar = Float[Array, ""]
 
 
 class Harmonic(NamedTuple):
-    """One real solid harmonic: degree l, order m, and whether it goes with sin mφ."""
+    """One real solid harmonic: its degree l, its order m, and whether it contains sin mφ instead of cos mφ."""
 
     degree: int
     order: int
@@ -34,7 +34,7 @@ class Harmonic(NamedTuple):
 
     @property
     def norm(self) -> float:
-        """Factor of Re or Im I_l^m of `harmonics` that gives the harmonic over r^(2l+1)."""
+        """Factor that turns Re I_l^m or Im I_l^m (see `mmtjax.physics.harmonics`) into S_lm / r^(2l+1)."""
         below, above = factorial(self.degree - self.order), factorial(self.degree + self.order)
         return (-1) ** self.order * sqrt((2 if self.order else 1) * below / above) / below
 
@@ -43,7 +43,7 @@ class Harmonic(NamedTuple):
 def harmonics_up_to(degree: int) -> tuple[Harmonic, ...]:
     """Return the harmonics of degrees 1 to `degree`, in the order of the components of a multipole.
 
-    Those of degree 1 are x, y, z; those of higher degrees follow by order, cosine before sine.
+    The harmonics of degree 1 are x, y, z. Those of higher degrees are sorted by order, cosine before sine.
 
     Examples
     --------
@@ -59,10 +59,15 @@ def harmonics_up_to(degree: int) -> tuple[Harmonic, ...]:
 
 @cache
 def _averaged_terms(harmonic: Harmonic) -> tuple[np.ndarray, np.ndarray]:
-    """Return coefficients (power, 2, term) of a harmonic averaged over a sensor; exponents of half edges.
+    """Return the Taylor coefficients of the mean field of a harmonic over a sensor, in powers of its half edges.
 
-    With half edges a and b the mean of a field is ``Σ a^i b^j / ((i+1)! (j+1)!) ∂x^i ∂y^j`` of it, for even i and j.
-    The field of I_l^m is -∂z I_l^m = I_{l+1}^m.
+    With half edges a and b, the mean of a field f is ``Σ a^i b^j / ((i+1)! (j+1)!) ∂x^i ∂y^j f`` over even i and j. The
+    field of I_l^m is -∂z I_l^m = I_{l+1}^m.
+
+    Returns
+    -------
+    tuple
+        The coefficients of the series that multiplies each power, (power, 2, term), and the exponents (i, j).
     """
     order = harmonic.degree - 1
     start = np.zeros((2, len(field_terms(order))))
@@ -82,21 +87,29 @@ def _averaged_terms(harmonic: Harmonic) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _field_factor(harmonic: Harmonic) -> float:
-    """Return the factor c of the field, ``c Re I_{l+1}^m`` for a harmonic with cos mφ, ``-c Im I_{l+1}^m`` with sin."""
+    """Return c, with which the field is ``c Re I_{l+1}^m`` for a harmonic with cos mφ, ``-c Im I_{l+1}^m`` with sin."""
     return -harmonic.norm if harmonic.sine else harmonic.norm
 
 
 def _twice_differentiated(coefficients: np.ndarray, order: int, *, axis: int) -> np.ndarray:
+    """Return the coefficients of the second derivative of a series along an axis."""
     flat = coefficients.ravel() @ derivative_matrices(order)[axis] @ derivative_matrices(order + 1)[axis]
     return flat.reshape(2, -1)
 
 
 def point_fields(x: np.ndarray, y: np.ndarray, z: np.ndarray, *, degree: int) -> Float[np.ndarray, "component ..."]:
-    """Return the field of unit multipoles of one degree at displacements (µm) from them, not averaged over a sensor.
+    """Return the field of unit multipoles of one degree, not averaged over a sensor.
+
+    Parameters
+    ----------
+    x, y, z
+        Displacements from the multipoles, µm, of one shape.
+    degree
+        Degree of the multipoles.
 
     Examples
     --------
-    The dipole along z at one unit above it, and one of the five of degree 2.
+    The dipole along z at 1 µm above it, and the shape of the five multipoles of degree 2.
 
     >>> point_fields(np.zeros(1), np.zeros(1), np.ones(1), degree=1)[2].round(12).tolist()
     [2.0]
@@ -119,7 +132,7 @@ def multipole_series(
     Parameters
     ----------
     moments
-        The degree of each part, (part, 1): multipoles of all degrees up to it.
+        The highest degree of each part, (part, 1); a part has the multipoles of all degrees up to it.
     side
         Edges (sx, sy) of a sensor, µm; may be traced.
     """
@@ -138,22 +151,28 @@ def multipole_series(
 def multipole_corner(x: Scalar, y: Scalar, z: Scalar, *, degree: int) -> tuple[Scalar, ...]:
     """Return the field of unit multipoles, integrated over x and y, at a displacement to a corner of a sensor.
 
-    With signs s of the corners of a sensor of the given area, the mean field of a component is
+    With the signs s of the corners of a sensor, the mean field of a component over the sensor is given by
     ``area · N = Σ s4 s5 G``, where G is a derivative of ``K = ∬ 1/r dx dy`` of order l + 1. Mixed derivatives of K by x
-    and y are derivatives of 1/r, since ``∂x∂y K = 1/r``; K is harmonic, which leaves pure ones of
-    ``∂x K = asinh(y / √(x² + z²))`` and ``∂y K = asinh(x / √(y² + z²))``.
-    Displacements are µm.
+    and y are derivatives of 1/r, since ``∂x∂y K = 1/r``. K is harmonic, so that all other derivatives are sums of pure
+    derivatives of ``∂x K = asinh(y / √(x² + z²))`` and ``∂y K = asinh(x / √(y² + z²))``.
+
+    Parameters
+    ----------
+    x, y, z
+        Displacement, µm.
+    degree
+        Highest degree of the multipoles, up to `HIGHEST_DEGREE`.
     """
     table = _derivatives_of_k(x, y, z)
     return tuple(_field_of(harmonic, table) for harmonic in harmonics_up_to(degree))
 
 
-#: Values of derivatives of K, by how often it is differentiated along x, y and z.
+#: Values of derivatives of K, by the order of differentiation along x, y and z.
 _Table = dict[tuple[int, int, int], Scalar]
 
 
 def _field_of(harmonic: Harmonic, table: _Table) -> Scalar:
-    """Return G = -∂z of the harmonic derivative of K: ``I_l^m = (-1)^(l-m) ∂z^(l-m) (∂x + i∂y)^m (1/r)``."""
+    """Return G of one harmonic, from ``I_l^m = (-1)^(l-m) ∂z^(l-m) (∂x + i∂y)^m (1/r)`` and the field -∂z."""
     along_z = harmonic.degree - harmonic.order
     terms = [
         factor * _derivative(table, power, harmonic.order - power, along_z + 1)
@@ -163,22 +182,22 @@ def _field_of(harmonic: Harmonic, table: _Table) -> Scalar:
 
 
 def _real_power(exponent: int, *, sine: bool) -> dict[int, float]:
-    """Return the real or imaginary part of (x + iy)^exponent as factors by the power of x."""
-    # Terms i^k y^k are real for even k and imaginary for odd ones.
+    """Return the imaginary part (if `sine`) or the real part of (x + iy)^exponent, as factors by the power of x."""
+    # The terms i^k y^k are real for even k and imaginary for odd k.
     return {
         exponent - k: (-1.0 if (k // 2) % 2 else 1.0) * comb(exponent, k) for k in range(int(sine), exponent + 1, 2)
     }
 
 
 def _derivative(table: _Table, a: int, b: int, c: int) -> Scalar:
-    """Return ∂x^a ∂y^b ∂z^c K, with ∂z² = -∂x² - ∂y²."""
+    """Return ∂x^a ∂y^b ∂z^c K, by ∂z² = -∂x² - ∂y²."""
     if c < 2:
         return table[a, b, c]
     return -_derivative(table, a + 2, b, c - 2) - _derivative(table, a, b + 2, c - 2)
 
 
 def _derivatives_of_k(x: Scalar, y: Scalar, z: Scalar) -> _Table:
-    """Return derivatives of K of orders two to four, at most one of them along z."""
+    """Return the derivatives of K of orders two to four that are of order zero or one in z."""
     table: _Table = {}
     for axis, (own, other) in enumerate(((x, y), (y, x))):
         first, second, third = _radial_slopes(own * own + z * z, other)
@@ -210,7 +229,7 @@ def _derivatives_of_k(x: Scalar, y: Scalar, z: Scalar) -> _Table:
 
 
 def _radial_slopes(square: Scalar, along: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """Return three derivatives of ``asinh(y / √s)`` by s, for s the squared distance from the axis and y along it."""
+    """Return the first three derivatives by s of ``asinh(y / √s)``, for s = `square` and y = `along`."""
     r_squared = square + along * along
     r = jnp.sqrt(r_squared)
     first = -along / (2 * r * square)

@@ -1,4 +1,4 @@
-"""Field of a grain far away: a multipole series about its centroid, averaged over a sensor by its moments."""
+"""The field of a source far away: a multipole series about its centroid, averaged over a sensor."""
 
 from functools import partial
 
@@ -11,13 +11,13 @@ from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.harmonics import field_matrix, field_terms, sensor_convolution, term_norms
 from mmtjax.precision import AnyArray
 
-#: Orders of the series that a distance chooses from, the cheapest first.
+#: Orders of the series that are in use, the cheapest first.
 ORDERS = (2, 4, 7, 12)
 
-#: Moments beyond the highest order tell how far the truncated series can be trusted.
+#: Order of the moments that are computed; those beyond the highest order of a series bound its truncation error.
 MOMENT_ORDER = ORDERS[-1] + 2
 
-#: Closer than this many radii of grain and sensor together the series is never used.
+#: Least distance at which a series is used, as a multiple of the radius of source and sensor together.
 _CONVERGES = 1.25
 
 
@@ -29,7 +29,7 @@ def body_series(
     Parameters
     ----------
     moments
-        Central moments up to `MOMENT_ORDER` in the order of `monomials`.
+        Central moments of each body up to `MOMENT_ORDER`, in the order of `monomials`, in powers of µm.
     side
         Edges (sx, sy) of a sensor, µm; may be traced.
     """
@@ -37,7 +37,7 @@ def body_series(
     matrix = field_matrix(MOMENT_ORDER)
     size = moments.shape[1]
     if array_namespace(side) is np:
-        # In NumPy even while something else is traced: XLA would work such constants out at a crawl when it compiles.
+        # By NumPy even while other arrays are traced: XLA takes long to evaluate such constants when it compiles.
         moment = np.prod((np.asarray(side) / 2) ** exponent / (exponent + 1), axis=1)
         convolution = np.zeros((size, size))
         np.add.at(convolution, (target, source), factor * moment)
@@ -49,9 +49,10 @@ def body_series(
 
 
 def degree_bounds(coefficients: Float[AnyArray, "body component 2 term"]) -> Float[AnyArray, "body level"]:
-    """Return bounds p of the terms of each degree: at a distance r those of level k are at most ``p_k / r^(k+3)``.
+    """Return bounds p of the terms of each degree of series: at a distance r, level k is at most ``p_k / r^(k+3)``.
 
-    By Cauchy–Schwarz, see `term_norms`. Level k holds the harmonics of degree k + 2, for a body moments of order k.
+    By Cauchy–Schwarz, see `term_norms`. Level k consists of the harmonics of degree k + 2, which come from the moments
+    of order k of a body.
     """
     xp = array_namespace(coefficients)
     square = xp.sum(coefficients**2, axis=(1, 2)) * term_norms(MOMENT_ORDER) ** 2
@@ -63,10 +64,17 @@ def degree_bounds(coefficients: Float[AnyArray, "body component 2 term"]) -> Flo
 def truncation_errors(
     bounds: Float[AnyArray, "body level"], reach: Float[AnyArray, " body"], distance: Float[AnyArray, " body"]
 ) -> list[Float[AnyArray, " body"]]:
-    """Return bounds of what the series of each of `ORDERS` leaves out at a distance.
+    """Return bounds of the truncation error of the series of each of `ORDERS`.
 
-    What lies beyond the known moments continues as a geometric series with the ratio of a source on the bounding
-    sphere. Closer than 1.25 reaches the bound is infinite.
+    The levels beyond the known moments are bounded by a geometric series with the ratio of a point source on the
+    bounding sphere. At distances below 1.25 reaches the bound is infinite.
+
+    Parameters
+    ----------
+    bounds
+        Bounds of each level, from `degree_bounds`.
+    reach, distance
+        Radius of body and sensor together, and distance of the sensor from the centroid, µm.
     """
     xp = array_namespace(bounds, reach, distance)
     ratio = reach / distance
@@ -95,15 +103,17 @@ def allowed_error(
 ) -> Float[AnyArray, " body"]:
     """Return the error of a coefficient that a tolerance of one allows.
 
-    That is the peak, or ten times the size of the field of the leading multipole there. The peak is that of a body
-    whose centroid is the distance `closest` from the nearest sensor.
+    It is the smaller one of the peak of the source over all sensors and ten times the field of its leading multipole at
+    the sensor.
 
     Parameters
     ----------
     strength
         Size of the leading multipole; the volume for a uniform body, whose leading multipole is a dipole.
-    reach, closest, distance
-        Radius of body and sensor together, distances to the nearest of all sensors and to those in question, µm.
+    reach
+        Radius of body and sensor together, µm.
+    closest, distance
+        Distance of the centroid from the nearest of all sensors, and from the sensor in question, µm.
     degree
         Degree l of the leading multipole, whose field falls as ``(l + 1) / r^(l + 2)``.
     """
@@ -120,17 +130,26 @@ def series(
     *,
     order: int,
 ) -> tuple[Float[AnyArray, "*point"], ...]:
-    """Return the coefficients of the components of one source at displacements (µm) from its centroid to sensors.
+    """Return the field of each component of one source, divided by µ0/4π, from its series.
 
     ``N_i = Σ Re[c_i I_l^m]`` for degrees l = 2 … order + 2, with I_l^m = (x + iy)^m q_l^m, where q is real and obeys
-    ``r² q_l^m = (2l-1) z q_{l-1}^m - ((l-1)² - m²) q_{l-2}^m``. NumPy arrays are worked on by NumPy.
+    ``r² q_l^m = (2l-1) z q_{l-1}^m - ((l-1)² - m²) q_{l-2}^m``. Arrays of NumPy give arrays of NumPy.
+
+    Parameters
+    ----------
+    coefficients
+        Coefficients c of each component: real and imaginary parts of the terms of `field_terms`.
+    x, y, z
+        Displacements from the centroid of the source to sensors, µm.
+    order
+        Order of the series.
     """
     xp = array_namespace(coefficients, x, y, z)
     index = {term: number for number, term in enumerate(field_terms(order))}
     inverse_square = 1.0 / (x * x + y * y + z * z)
     z_scaled = z * inverse_square
     components = range(len(coefficients))
-    total = [0.0 for _ in components]
+    total: list[AnyArray] = []
     real, imaginary, diagonal = xp.ones_like(x), xp.zeros_like(x), xp.sqrt(inverse_square)
     for m in range(order + 3):
         partial = [[0.0, 0.0] for _ in components]
@@ -146,8 +165,10 @@ def series(
                     for part in range(2 if m else 1):
                         factor = coefficients[component, part, index[degree, m]]
                         partial[component][part] = partial[component][part] + factor * current
-        for component in components:
-            total[component] = total[component] + partial[component][0] * real - partial[component][1] * imaginary
+        total = [
+            (total[component] if m else 0.0) + partial[component][0] * real - partial[component][1] * imaginary
+            for component in components
+        ]
         real, imaginary = real * x - imaginary * y, real * y + imaginary * x
         diagonal = -(2 * m + 1) * inverse_square * diagonal
     return tuple(total)
@@ -164,19 +185,31 @@ def truncation_radius(
     order: int,
     degree: int = 1,
 ) -> Float[Array, " body"]:
-    """Return the distance (µm) beyond which the series of an order holds the tolerance; its derivative is zero."""
+    """Return the distance (µm) beyond which a series is accurate to the tolerance; its derivative is zero.
+
+    Parameters
+    ----------
+    bounds
+        Bounds of each level of the series, from `degree_bounds`.
+    strength, reach, closest, degree
+        Passed to `allowed_error`.
+    tolerance
+        Allowed error as a share of the peak of a source.
+    order
+        Order of the series, one of `ORDERS`.
+    """
     number = ORDERS.index(order)
 
-    def holds(distance: Float[Array, " body"]) -> Bool[Array, " body"]:
+    def is_accurate(distance: Float[Array, " body"]) -> Bool[AnyArray, " body"]:
         error = truncation_errors(bounds, reach, distance)[number]
         return error <= tolerance * allowed_error(strength, reach, closest=closest, distance=distance, degree=degree)
 
     def halve(_: Int[Array, ""], bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = jnp.sqrt(low * high)
-        good = holds(middle)
+        good = is_accurate(middle)
         return jnp.where(good, low, middle), jnp.where(good, middle, high)
 
     smallest = _CONVERGES * (1 + 1e-9) * reach
     _, high = jax.lax.fori_loop(0, 40, halve, (smallest, 1e6 * reach))
-    return jax.lax.stop_gradient(jnp.where(holds(smallest), smallest, high))
+    return jax.lax.stop_gradient(jnp.where(is_accurate(smallest), smallest, high))

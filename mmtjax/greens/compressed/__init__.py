@@ -1,4 +1,4 @@
-"""The Green's operator with distant columns as polynomials on a tree of squares of sensors."""
+"""The compressed Green's operator: columns of distant sources are polynomials on a tree of squares of sensors."""
 
 from mmtjax.greens.compressed.frame import TreeFrame as TreeFrame
 from mmtjax.greens.compressed.operator import CompressedGreen as CompressedGreen

@@ -1,4 +1,4 @@
-"""The columns that a compressed operator stores: near the leaves of its tree, and polynomials on all squares."""
+"""The columns that a compressed operator stores: values for sources near each leaf of its tree, else polynomials."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 
-#: Rows of one result of the kernels: always the same, so that what surrounds them is compiled once.
+#: Number of sources in one call, for polynomials and for columns near leaves; always the same, to compile only once.
 _POLYNOMIALS = 4096
 _NEAR = 1024
 
@@ -20,7 +20,17 @@ _NEAR = 1024
 def stored_polynomials(
     plan: FieldPlan, grid: SensorGrid, level: list[Square]
 ) -> list[Float[AnyArray, "far_unknown term"]]:
-    """Return the polynomials of the distant columns of each square of a level."""
+    """Return, for each square of a level, the polynomials of the columns of its distant sources.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    level
+        The squares.
+    """
     stored = []
     for batch in batches([len(square.far) for square in level], _POLYNOMIALS):
         squares = level[batch]
@@ -28,7 +38,7 @@ def stored_polynomials(
         pairs = DistantPairs(
             source=np.concatenate([square.far for square in squares]),
             first=np.repeat([square.first for square in squares], size, axis=0),
-            count=np.repeat([square.count for square in squares], size),
+            edge=np.repeat([square.count for square in squares], size),
             form=np.concatenate([square.form for square in squares]),
         )
         values = polynomials_of_pairs(plan, grid, pairs, rows=max(_POLYNOMIALS, sum(size)))
@@ -39,7 +49,19 @@ def stored_polynomials(
 def stored_leaves(
     plan: FieldPlan, grid: SensorGrid, leaves: list[Square], *, progress: Progress | None = None
 ) -> list[Float[AnyArray, "near_unknown sensor"]]:
-    """Return the columns of the sources near each leaf at its sensors, tile by tile."""
+    """Return, for each leaf, the columns of the sources near it at its sensors, tile by tile.
+
+    Parameters
+    ----------
+    plan
+        Plan of the sources for this grid.
+    grid
+        Sensors.
+    leaves
+        The smallest squares.
+    progress
+        Called with the number of sensors that are complete, and the number of all sensors.
+    """
     stored: list[AnyArray] = []
     tile = np.stack(np.divmod(np.arange(LEAF_TILES**2), LEAF_TILES), axis=1) * TILE
     for batch in batches([len(leaf.near) for leaf in leaves], _NEAR):
@@ -57,9 +79,9 @@ def stored_leaves(
 
 
 def _parts(values: Array, size: list[int], components: int) -> list[AnyArray]:
-    """Return the rows of the sources of each member, copied to main memory, where many sizes compile nothing.
+    """Divide the rows of a result, source after source, into arrays of a given number of sources each.
 
-    Traced values stay what they are.
+    Values that are not traced are copied to main memory, so that nothing is compiled for the many sizes.
     """
     stop = components * np.cumsum(size)
     source = np.asarray(values) if is_concrete(values) else values

@@ -1,4 +1,4 @@
-"""Rows rotated on the tree of squares of sensors, such that most of them hold nearby sources only."""
+"""The frame of a compressed operator: rows rotated on a tree of squares, so that most contain nearby sources only."""
 
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
@@ -18,16 +18,16 @@ from mmtjax.unknowns import unknowns_of
 
 
 class TreeColumns(NamedTuple):
-    """Columns on a tree of squares.
+    """The columns of an operator on a tree of squares.
 
     Attributes
     ----------
     levels
-        Squares by level, leaves first, with the sources that are near and far.
+        Squares by level, leaves first, with the near and far sources of each.
     leaves
-        Columns of the sources near each leaf at its sensors.
+        For each leaf, the columns of its near sources at its sensors.
     polynomials
-        Polynomials of the sources far from each square, by level.
+        For each square, by level, the polynomials of its far sources.
     components
         Number of components of a source.
     """
@@ -39,14 +39,27 @@ class TreeColumns(NamedTuple):
 
 
 class TreeFrame(AbstractFrame):
-    """Rows rotated on a tree of squares of sensors: along what is a polynomial of a square but of no larger one."""
+    """A frame of rows rotated on a tree of squares: a piece for each square, without its polynomials."""
 
     grid: SensorGrid
 
     def pieces_of(
         self, columns: Float[AnyArray, "unknown sensor"], weight: Float[AnyArray, "ny nx"]
     ) -> Iterator[Piece]:
-        """Yield the rotated rows of a matrix that is known whole, all of whose columns count as near everywhere."""
+        """Yield the rotated rows of a complete matrix, whose columns count as near to all squares.
+
+        Parameters
+        ----------
+        columns
+            The transposed matrix, (unknown, sensor).
+        weight
+            The weight of each sensor, not traced.
+
+        Raises
+        ------
+        ValueError
+            For traced weights.
+        """
         levels = empty_tree(self.grid, near=len(columns))
         leaves = [columns_at(columns, sensor) for sensor in leaf_sensors(self.grid, levels[0])]
         nothing = np.zeros((0, leaf_vandermonde().shape[1]))
@@ -55,18 +68,18 @@ class TreeFrame(AbstractFrame):
     def rotated(
         self, columns: TreeColumns, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None
     ) -> Iterator[Piece]:
-        """Yield a piece for each square, those within it first, and at last the rows along polynomials of the root.
+        """Yield a piece for each square, after the squares inside it, and a last one for polynomials of the largest.
 
-        All rows together are an orthonormal rotation of those of W Q.
+        All rows together are an orthonormal rotation of the rows of W Q.
 
         Parameters
         ----------
         columns
             The columns on the tree.
         weight
-            Weights of the sensors.
+            The weight of each sensor, not traced.
         progress
-            Called with the sensors that are done and all of them.
+            Called with the number of sensors that are complete, and the number of all sensors.
 
         Raises
         ------
@@ -74,7 +87,9 @@ class TreeFrame(AbstractFrame):
             For traced weights.
         """
         if not is_concrete(weight):
-            raise ValueError("weights of sensors are being traced, which a rotation of rows cannot be; use TiledGreen")
+            raise ValueError(
+                "the weights of sensors are traced by JAX, but the rotation of rows needs their numbers; use TiledGreen"
+            )
         padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         weights = [padded[sensor] for sensor in leaf_sensors(self.grid, columns.levels[0])]
         rotation = _Rotation(columns, weights, bases(columns.levels, weights))
@@ -87,7 +102,7 @@ class TreeFrame(AbstractFrame):
 
 
 class _Rotation(NamedTuple):
-    """Columns on a tree, weights of the sensors of each leaf, and bases of all squares."""
+    """The columns on a tree, the weights of the sensors of each leaf, and the bases of all squares."""
 
     columns: TreeColumns
     weights: list[np.ndarray]
@@ -95,16 +110,17 @@ class _Rotation(NamedTuple):
 
 
 def _whole(rotation: _Rotation) -> Iterator[Piece]:
-    """Yield the rows of all squares, at last those along the polynomials of the largest."""
+    """Yield the rows of all squares, at last those along the polynomials of the largest square."""
     top = len(rotation.columns.levels) - 1
-    rest = yield from _descend(rotation, top, 0)
-    yield Piece(rest, np.arange(len(rest)), level=top)
+    polynomials = yield from _descend(rotation, top, 0)
+    yield Piece(polynomials, np.arange(len(polynomials)), level=top)
 
 
 def _descend(rotation: _Rotation, level: int, number: int) -> Generator[Piece, None, AnyArray]:
-    """Yield the rows of a square, after those within it; return what is left, along its polynomials.
+    """Yield the rows of the squares inside a square and then its own; return the rows along its polynomials.
 
-    No closure: one that calls itself would keep all columns until Python looks for cycles, which may be never.
+    This is not a closure, because a recursive closure is a reference cycle: it would keep all columns in memory until
+    the garbage collector of Python runs, which may be never.
     """
     own = rotation.columns
     square, basis = own.levels[level][number], rotation.bases[level][number]
@@ -115,7 +131,7 @@ def _descend(rotation: _Rotation, level: int, number: int) -> Generator[Piece, N
         for child in square.children:
             parts.append((yield from _descend(rotation, level - 1, child)))
         columns = array_namespace(*parts).concatenate(parts, axis=1)
-    inside, outside = basis.parted(columns)
+    inside, outside = basis.split(columns)
     yield Piece(outside, unknowns_of(square.near, own.components), level=level)
     both = array_namespace(inside).concatenate([inside, own.polynomials[level][number] @ basis.triangle.T])
     return both[np.argsort(unknowns_of(np.concatenate([square.near, square.far]), own.components))]

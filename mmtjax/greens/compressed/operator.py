@@ -1,7 +1,9 @@
-"""The Green's operator with distant columns as polynomials on squares of sensors, the larger the more distant."""
+"""The compressed Green's operator: columns of distant sources are polynomials on squares of sensors."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import add
 from types import ModuleType
 
 import equinox as eqx
@@ -26,30 +28,34 @@ from mmtjax.unknowns import Unknowns, UnknownSet, unknowns_of
 
 
 class CompressedGreen(AbstractGreen):
-    """Columns near a square of sensors sensor by sensor, distant ones as polynomials; all of it is stored.
+    """The Green's operator whose columns are stored as values near a source and as polynomials far from it.
 
-    On a tree of squares, a column is a polynomial of degree 15 on the largest squares where its error stays within the
-    tolerance, found from its values at 256 nodes of each, however many sensors there are. Products with vectors pass
-    through the tree as in a fast multipole method. For the normal equations and the triangular factor the rows are
-    rotated (`rotation.bases`) such that most of them hold nearby sources only.
+    The sensors form a tree of squares. The column of a source is stored as a polynomial of degree 15 on the largest
+    squares on which its error is within the tolerance; it follows from the values at 256 nodes of a square, whatever
+    the number of sensors. Products with vectors pass through the tree as in a fast multipole method. For the normal
+    equations and the triangular factor, the rows are rotated (`rotation.bases`) so that most of them contain nearby
+    sources only.
 
     Parameters
     ----------
     sources, grid
-        Sources and sensors. Geometry may be traced if a plan is given.
+        Sources and sensors. Positions, standoff and spacing may be traced if a plan is given.
     tolerance
-        Error of a coefficient as a share of the peak of its source.
+        Allowed error of a coefficient as a share of the peak of its source.
     reuse_plan
-        Plan of concrete geometry close by from which near and far are told apart.
+        A plan of the same sources at nearby positions that are not traced, see `plan_field`.
     whole
-        Sensors of which `grid` is a part, over which the peaks are taken, see `plan_field`.
+        A grid that contains `grid`, over which the peaks are taken, see `plan_field`.
     progress
-        Called with the sensors that are done and all of them.
+        Called with the number of sensors that are complete, and the number of all sensors.
 
     Raises
     ------
+    RuntimeError
+        If JAX is not set to double precision.
     ValueError
-        For traced geometry without a plan, for traced weights, and as `greens_matrix`.
+        For traced geometry without a plan, for traced weights, for sources above the sensors, and for a tolerance
+        outside (0, 0.01].
 
     Examples
     --------
@@ -79,7 +85,7 @@ class CompressedGreen(AbstractGreen):
         progress: Progress | None = None,
     ) -> None:
         plan = plan_field(sources, grid, tolerance=tolerance, reuse_plan=reuse_plan, whole=whole)
-        # Of the sources no more is kept: corners take more memory than the columns of a part of a large map.
+        # The sources are not stored: their corners take more memory than the columns of a part of a large map.
         self.position, self.grid, self.unknowns = plan.position, grid, Unknowns((sources.unknowns,))
         self.levels = grow_tree(plan)
         self.sensors = leaf_sensors(grid, self.levels[0])
@@ -88,7 +94,7 @@ class CompressedGreen(AbstractGreen):
 
     @property
     def frame(self) -> TreeFrame:
-        """Rows rotated on a tree of squares."""
+        """The frame of rows that are rotated on a tree of squares."""
         return TreeFrame(self.grid)
 
     @property
@@ -98,25 +104,33 @@ class CompressedGreen(AbstractGreen):
 
     @property
     def _set(self) -> UnknownSet:
+        """The unknowns of the sources, which are one set."""
         return self.unknowns.sets[0]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the columns that are stored."""
+        """Size of the stored columns, in bytes."""
         return sum(part.nbytes for part in jax.tree.leaves((self.polynomials, self.leaves)))
 
     @property
     def sweep_order(self) -> Int[np.ndarray, " unknown"]:
-        """Numbers of the unknowns across the shorter side of the map."""
+        """Numbers of the unknowns, sorted by the position of their source along the shorter side of the map."""
         along = np.asarray(self.position)[:, int(np.argmin(self.grid.shape))]
         return self._set.of(np.argsort(along))
 
     def among(self, sources: Int[np.ndarray, " chosen"]) -> "CompressedGreen":
-        """Return the operator of some of the sources, ascending, from the columns that are stored."""
+        """Return the operator of some of the sources, with the stored columns of this operator.
+
+        Parameters
+        ----------
+        sources
+            Indices of the sources, ascending.
+        """
         place = np.full(len(self.position), -1)
         place[sources] = np.arange(len(sources))
 
         def rows_of(own: Int[np.ndarray, " own"]) -> Int[np.ndarray, " unknown"]:
+            """Return the rows of those of a square's own sources that are kept."""
             return unknowns_of(np.flatnonzero(place[own] >= 0), self.components)
 
         made = object.__new__(CompressedGreen)
@@ -139,7 +153,7 @@ class CompressedGreen(AbstractGreen):
     def mv(
         self, values: Float[AnyArray, "*map unknown"], *, progress: Progress | None = None
     ) -> Float[Array, "*map ny nx"]:
-        """Return the field Q m of one vector or several, nT: polynomials are handed down the tree to the leaves."""
+        """Return the field Q m of one vector or several, nT; polynomials are passed down the tree to the leaves."""
         xp = self._namespace(values)
         fields = xp.concatenate(list(self._fields(self._by_source(xp, values))), axis=1)
         order = np.argsort(np.concatenate(self.sensors), kind="stable")[: self.grid.size]
@@ -148,7 +162,7 @@ class CompressedGreen(AbstractGreen):
     def rmv(
         self, field: Float[AnyArray, "*map ny nx"], *, progress: Progress | None = None
     ) -> Float[Array, "*map unknown"]:
-        """Return the product Qᵀφ with one field or several: moments with the polynomials are gathered up the tree."""
+        """Return the product Qᵀφ with one field or several; moments with polynomials are passed up the tree."""
         xp = self._namespace(field)
         maps = xp.asarray(field).reshape(-1, self.grid.size)
         padded = xp.concatenate([maps, xp.zeros((len(maps), 1))], axis=1)
@@ -159,7 +173,7 @@ class CompressedGreen(AbstractGreen):
     def normal(
         self, values: Float[AnyArray, "*map unknown"], weight: Float[AnyArray, "ny nx"]
     ) -> Float[Array, "*map unknown"]:
-        """Return the product QᵀW²Q m with one vector or several: columns near a leaf serve both while at hand."""
+        """Return the product QᵀW²Q m with one vector or several; the columns of each leaf are read only once."""
         xp = self._namespace(values, weight)
         padded = xp.concatenate([xp.asarray(weight).ravel() ** 2, xp.zeros(1)])
         vectors = self._by_source(xp, values)
@@ -168,56 +182,62 @@ class CompressedGreen(AbstractGreen):
         return jnp.asarray(total.reshape(values.shape))
 
     def pieces(self, weight: Float[AnyArray, "ny nx"], *, progress: Progress | None = None) -> Iterator[Piece]:
-        """Yield the rows of W Q, rotated: for each square of the tree those that hold the sources near it only."""
+        """Yield the rotated rows of W Q; the piece of each square contains only the sources near it."""
         columns = TreeColumns(self.levels, self.leaves, self.polynomials, self.components)
         yield from self.frame.rotated(columns, weight, progress=progress)
 
     def _by_source(self, xp: ModuleType, values: AnyArray) -> Float[AnyArray, "source component map"]:
-        """Return values with those of one source, of all maps, beside each other: they are picked in one stretch."""
+        """Return values reordered so that those of one source, for all maps, are contiguous in memory."""
         vectors = xp.asarray(values).reshape(-1, self.unknowns.size).T
         return vectors.reshape(-1, self.components, vectors.shape[1])
 
     def _fields(self, vectors: Float[AnyArray, "source component map"]) -> Iterator[Float[AnyArray, "map sensor"]]:
-        """Yield the field at the sensors of each leaf, from sources near it and from the polynomials handed down."""
+        """Yield the field at the sensors of each leaf, from sources near it and from the polynomials passed down."""
         local = [_picked(vectors, self.levels[-1][0].far) @ self.polynomials[-1][0]]
         for above, below, polynomials in zip(
             self.levels[:0:-1], self.levels[-2::-1], self.polynomials[-2::-1], strict=True
         ):
-            handed = [local[0]] * len(below)
+            passed = [local[0]] * len(below)
             for square, polynomial in zip(above, local, strict=True):
                 for child in square.children:
                     own = _picked(vectors, below[child].far) @ polynomials[child]
-                    handed[child] = polynomial @ transfer(*below[child].quarter).T + own
-            local = handed
+                    passed[child] = polynomial @ transfer(*below[child].quarter).T + own
+            local = passed
         for leaf, columns, polynomial in zip(self.levels[0], self.leaves, local, strict=True):
             yield _picked(vectors, leaf.near) @ columns + polynomial @ leaf_vandermonde().T
 
     def _added(
         self, total: Float[AnyArray, "source component map"], parts: Iterable[Float[AnyArray, "map sensor"]]
     ) -> Float[AnyArray, "map unknown"]:
-        """Return a sum with products of the columns with values at the sensors of each leaf."""
+        """Return a sum with the products of the columns and values at the sensors of each leaf added."""
         moments = []
         for leaf, columns, part in zip(self.levels[0], self.leaves, parts, strict=True):
-            total = _add(total, leaf.near, columns @ part.T)
+            total = _added_at(total, leaf.near, columns @ part.T)
             moments.append(part @ leaf_vandermonde())
         for number, level in enumerate(self.levels):
             if number:
                 below = self.levels[number - 1]
                 moments = [
-                    sum(moments[child] @ transfer(*below[child].quarter) for child in square.children)
+                    reduce(add, (moments[child] @ transfer(*below[child].quarter) for child in square.children))
                     for square in level
                 ]
             for square, moment, polynomials in zip(level, moments, self.polynomials[number], strict=True):
-                total = _add(total, square.far, polynomials @ moment.T)
+                total = _added_at(total, square.far, polynomials @ moment.T)
         return total.reshape(self.unknowns.size, -1).T
 
     def _namespace(self, *values: AnyArray) -> ModuleType:
-        """Return NumPy where all is known, for its BLAS and LAPACK and the many sizes."""
+        """Return NumPy if nothing is traced and all is in main memory, else `jax.numpy`."""
         return array_namespace(self.leaves[0], *values)
 
 
 def stored_bytes(plan: FieldPlan) -> int:
-    """Return the bytes of the columns that `CompressedGreen` would store."""
+    """Return the size, in bytes, of the columns that a `CompressedGreen` of this plan stores.
+
+    Raises
+    ------
+    ValueError
+        If the geometry of the plan is traced.
+    """
     levels = grow_tree(plan)
     near = sum(len(leaf.near) for leaf in levels[0]) * len(leaf_vandermonde())
     far = sum(len(square.far) for level in levels for square in level) * leaf_vandermonde().shape[1]
@@ -225,14 +245,14 @@ def stored_bytes(plan: FieldPlan) -> int:
 
 
 def _picked(vectors: Float[AnyArray, "source component map"], sources: np.ndarray) -> Float[AnyArray, "map part"]:
-    """Return the values of some sources; BLAS is twice as fast with them on the left."""
+    """Return the values of some sources, one row for each map: BLAS multiplies twice as fast with them on the left."""
     return vectors[sources].reshape(-1, vectors.shape[2]).T
 
 
-def _add(
+def _added_at(
     total: Float[AnyArray, "source component map"], sources: np.ndarray, values: Float[AnyArray, "part map"]
 ) -> Float[AnyArray, "source component map"]:
-    """Add to sources that do not repeat, in place where the array allows it."""
+    """Return a sum with the values of some different sources added; an array of NumPy is changed in place."""
     values = values.reshape(-1, *total.shape[1:])
     if isinstance(total, np.ndarray):
         total[sources] += values

@@ -1,4 +1,4 @@
-"""The tree of squares of sensors: the sources near each square, and those that are polynomials on it."""
+"""The tree of squares of sensors, with the sources that are near to each square and those that are far from it."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -12,32 +12,32 @@ from mmtjax.field.plan import TILE, FieldPlan
 from mmtjax.physics.chebyshev import truncation_error, vandermonde
 from mmtjax.scan.grid import SensorGrid
 
-#: Tiles along an edge of the smallest squares.
+#: Number of tiles, and of sensors, along an edge of the smallest squares.
 LEAF_TILES = 2
 LEAF = LEAF_TILES * TILE
 
-#: Pairs of a source and a square that are looked at together, so that what is worked out for them stays small.
+#: Largest number of pairs of a source and a square in one step, which limits the memory that it takes.
 _PAIRS = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
 class Square:
-    """A square of sensors with the sources near it and those that are polynomials on it.
+    """A square of sensors, with the sources near to it and those whose columns are polynomials on it.
 
     Attributes
     ----------
     level
         0 for a leaf of `LEAF` × `LEAF` sensors; each level doubles the edge.
     row, column
-        Place among the squares of the level.
+        Position in the grid of squares of this level.
     near
-        Sources whose columns on this square are more than a polynomial, ascending.
+        Sources whose columns on this square are not polynomials, ascending.
     far
-        Sources that are near the square above this one, all for the root, and whose columns here are polynomials.
+        Sources whose columns on this square are polynomials, but not on the next larger square that contains it.
     form
-        The number of the series that holds for each of `far`.
+        For each source of `far`, the index in `ORDERS` of the series that is accurate enough.
     children
-        The squares within this one, as their place in the level below; none for a leaf.
+        Indices of the squares inside this one in the level below; none for a leaf.
     """
 
     level: int
@@ -50,12 +50,12 @@ class Square:
 
     @property
     def count(self) -> int:
-        """Sensors along an edge."""
+        """Number of sensors along an edge."""
         return LEAF << self.level
 
     @property
     def quarter(self) -> tuple[int, int]:
-        """Which quarter [row, column] of the square above it is."""
+        """Which quarter [row, column] of the next larger square this one is."""
         return self.row % 2, self.column % 2
 
     @property
@@ -64,16 +64,22 @@ class Square:
         return np.array([self.row, self.column]) * self.count
 
     def among(self, place: Int[np.ndarray, " source"]) -> "Square":
-        """Return the square with some of the sources, under new numbers that ascend as the old; -1 leaves one out."""
+        """Return the square with some of the sources, numbered anew.
+
+        Parameters
+        ----------
+        place
+            The new number of each source, in the same order as the old numbers; -1 for sources that are left out.
+        """
         near, far = place[self.near], place[self.far]
         return dataclasses.replace(self, near=near[near >= 0], far=far[far >= 0], form=self.form[far >= 0])
 
 
 def grow_tree(plan: FieldPlan) -> list[list[Square]]:
-    """Return squares by level, leaves first, one root last.
+    """Return the squares by level, from the leaves to the one largest square.
 
-    A source is far from a square where the error of its polynomial is within the tolerance of the plan, of the peak of
-    its column, and where the series of the whole source holds.
+    A source is far from a square if the error of its polynomial, as a share of the peak of its column, is within the
+    tolerance of the plan, and if the series of the whole source is accurate enough.
 
     Raises
     ------
@@ -85,7 +91,14 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
 
 
 def empty_tree(grid: SensorGrid, *, near: int) -> list[list[Square]]:
-    """Return squares by level with so many sources near all of them, and none far.
+    """Return the squares by level, with all sources near to all squares.
+
+    Parameters
+    ----------
+    grid
+        Sensors.
+    near
+        Number of sources.
 
     Examples
     --------
@@ -101,12 +114,12 @@ def empty_tree(grid: SensorGrid, *, near: int) -> list[list[Square]]:
     return _grown(grid, everyone, divide)
 
 
-#: From a level, places of squares on it, and the sources that may be near each, to squares.
+#: From a level, positions of squares on it, and the sources that may be near to each square, to these squares.
 _Divide = Callable[[int, list[tuple[int, int]], list[Int[np.ndarray, " _"]]], list[Square]]
 
 
 def _grown(grid: SensorGrid, sources: Int[np.ndarray, " source"], divide: _Divide) -> list[list[Square]]:
-    """Return squares by level, each divided in four down to the leaves."""
+    """Return the squares by level, leaves first: each square is divided in four, down to the leaves."""
     shape = grid.shape
     top = spanning_level(max(shape))
     above, grown = divide(top, [(0, 0)], [sources]), []
@@ -126,12 +139,12 @@ def _grown(grid: SensorGrid, sources: Int[np.ndarray, " source"], divide: _Divid
 
 
 def spanning_level(sensors: float) -> int:
-    """Return the level of the smallest squares with at least so many sensors along an edge."""
+    """Return the level of the smallest squares with at least this number of sensors along an edge."""
     return max(0, int(np.ceil(np.log2(sensors / LEAF))))
 
 
 class _Bodies:
-    """Positions, sizes and distances of sources, for the choice between near and far."""
+    """Positions, sizes and distances of sources, µm, from which near and far sources are determined."""
 
     def __init__(self, plan: FieldPlan) -> None:
         root = plan.parts.root
@@ -146,7 +159,7 @@ class _Bodies:
 def _divide(
     bodies: _Bodies, level: int, places: list[tuple[int, int]], candidates: list[Int[np.ndarray, " _"]]
 ) -> list[Square]:
-    """Return the squares of a level, with the candidates of each divided into near and far."""
+    """Return the squares of a level, with the candidates of each divided into near and far sources."""
     squares = []
     for batch in batches([len(some) for some in candidates], _PAIRS):
         some, size = candidates[batch], [len(part) for part in candidates[batch]]
@@ -161,10 +174,10 @@ def _divide(
 def _forms(
     bodies: _Bodies, level: int, source: Int[np.ndarray, " pair"], square: Int[np.ndarray, "pair 2"]
 ) -> Int[np.ndarray, " pair"]:
-    """Return the number of the series for pairs of a source and a square, `NEAR` where no polynomial stands."""
+    """Return the index in `ORDERS` of the series for pairs of a source and a square, `NEAR` for near sources."""
     plan, edge = bodies.plan, LEAF << level
     spacing, first = np.asarray(bodies.grid.spacing), square * edge
-    # The polynomials reach half a spacing beyond the outer sensors.
+    # The polynomials are defined up to half a spacing beyond the outer sensors.
     low = np.asarray(bodies.grid.origin) + spacing * (first[:, ::-1] - 0.5)
     beside = distance_beside(bodies.place[source, :2], low, low + spacing * edge)
     half = edge * spacing.max() / 2
@@ -184,7 +197,20 @@ def _forms(
 
 
 def batches(size: list[int], limit: int) -> Iterator[slice]:
-    """Yield ranges of consecutive members whose sizes add up to no more than a limit; one alone may exceed it."""
+    """Yield ranges of consecutive members whose total size is within a limit, or of one member that exceeds it.
+
+    Parameters
+    ----------
+    size
+        Size of each member.
+    limit
+        Largest total size.
+
+    Examples
+    --------
+    >>> list(batches([2, 2, 9, 1], 4))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
     start, total = 0, 0
     for number, count in enumerate(size):
         if total + count > limit and number > start:
@@ -196,20 +222,20 @@ def batches(size: list[int], limit: int) -> Iterator[slice]:
 
 @cache
 def leaf_places() -> Int[np.ndarray, "2 sensor"]:
-    """Return rows and columns of the sensors of a leaf, tile by tile."""
+    """Return the rows and columns of the sensors of a leaf, tile by tile."""
     tile_row, tile_column, row, column = np.indices((LEAF_TILES, LEAF_TILES, TILE, TILE)).reshape(4, -1)
     return np.stack([tile_row * TILE + row, tile_column * TILE + column])
 
 
 @cache
 def leaf_vandermonde() -> Float[np.ndarray, "sensor term"]:
-    """Return the polynomials at the sensors of a leaf."""
+    """Return the values of all polynomials at the sensors of a leaf."""
     row, column = (leaf_places() + 0.5) * 2 / LEAF - 1
     return vandermonde(column, row)
 
 
 def leaf_sensors(grid: SensorGrid, leaves: list[Square]) -> list[Int[np.ndarray, " sensor"]]:
-    """Return flat indices of the sensors of each leaf, tile by tile; the size of the grid beyond it."""
+    """Return the flat indices of the sensors of each leaf, tile by tile; beyond the grid, the index is its size."""
     shape = np.array(grid.shape)[:, None]
     found = []
     for leaf in leaves:
