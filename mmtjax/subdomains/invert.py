@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from mmtjax.errors import InversionError
 from mmtjax.estimators.base import effective_unknowns
 from mmtjax.estimators.least_squares import LeastSquares
-from mmtjax.files import writing_alone
+from mmtjax.files import lock_directory
 from mmtjax.inversion.diagnostics import condition_failure, diagnose
 from mmtjax.inversion.groups import group_by_sensors
 from mmtjax.inversion.options import InversionFields, InversionOptions
@@ -297,7 +297,7 @@ def _directory(store: str | Path | None) -> Iterator[Path]:
         return
     place = Path(store).absolute()
     place.mkdir(parents=True, exist_ok=True)
-    with writing_alone(place):
+    with lock_directory(place):
         yield place
 
 
