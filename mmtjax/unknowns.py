@@ -109,7 +109,7 @@ class Unknowns(eqx.Module):
                 return slice(first, first + one.size)
         raise KeyError(f"no set of unknowns is named {name!r}; the sets are {', '.join(one.name for one in self.sets)}")
 
-    def split(self, values: Float[AnyArray, "*map unknown"]) -> list[Float[AnyArray, "*map source component"]]:
+    def split(self, values: Float[AnyArray, "*map unknown"]) -> list[Float[AnyArray, "*map _source _component"]]:
         """Return the values of each set as an array (..., source, component).
 
         Parameters

@@ -18,7 +18,7 @@ from mmtjax.solvers.base import AbstractFactor
 from mmtjax.sources.base import AbstractSource
 from mmtjax.sources.grains import Grains
 from mmtjax.uncertainty.confidence import bootstrap_radius, joint_bootstrap_radius, uncertainty_ratio
-from mmtjax.uncertainty.covariance import correlation, covariance_matrix, grain_correlation, standard_deviation
+from mmtjax.uncertainty.covariance import correlation, covariance_of_unknowns, grain_correlation, standard_deviation
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, AXES, MAGNETITE_SATURATION
 from mmtjax.unknowns import UnknownSet
 
@@ -211,7 +211,7 @@ class Solution(eqx.Module):
         """Return the whole covariance C of all unknowns; (3 grains, 3 grains), (A/m)², for grains alone."""
         factor = self._known_factor()
         if factor.triangle is not None:
-            return covariance_matrix(*factor.triangle, variance=self.variance)
+            return covariance_of_unknowns(*factor.triangle, variance=self.variance)
         return self.variance * factor.inverse_columns(np.eye(self.stack.unknowns.size))
 
     def correlation(self) -> Float[Array, "unknown unknown"]:

@@ -271,7 +271,7 @@ def _answers(problem: WindowProblem, runner: TaskRunner) -> _Answers:
     return _Answers(blocks, condition, method)
 
 
-def _corrections(state: State, unknowns: Unknowns) -> list[Float[np.ndarray, "source component component"]]:
+def _corrections(state: State, unknowns: Unknowns) -> list[Float[np.ndarray, "_source _component _component"]]:
     """Return the scatter of the change by the rounds over the maps of noise, for each set of unknowns.
 
     Given what lies beyond a window, its grains are normal about a mean that depends on it. The covariance is that of a
