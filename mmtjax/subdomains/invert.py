@@ -21,7 +21,7 @@ from mmtjax.inversion.groups import group_by_sensors
 from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.solution import SetEstimate, Solution
 from mmtjax.inversion.stack import as_stack
-from mmtjax.inversion.tolerance import carried_condition
+from mmtjax.inversion.tolerance import largest_condition
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.options import value_or_fields
@@ -143,7 +143,7 @@ def invert_subdomains(
         rights = right_sides(problem, place, runner)
         windows = _answers(problem, runner)
         solver = SOLVERS[windows.method]
-        limit = min(solver.limit, carried_condition(chosen.tolerance))
+        limit = min(solver.limit, largest_condition(chosen.tolerance))
         failure = condition_failure(windows.condition, solver, limit=limit)
         if failure is not None and throw:
             # Rounds would not come to an end, or mean nothing.
