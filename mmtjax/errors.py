@@ -2,8 +2,8 @@
 
 
 class InversionError(RuntimeError):
-    """An inversion whose uncertainties cannot be vouched for; the message names the remedy."""
+    """An inversion that failed, or whose uncertainties are not reliable; the message says what to do."""
 
 
 class InversionWarning(UserWarning):
-    """An inversion that ended, with a result that should not be taken at face value."""
+    """An inversion whose result must not be used without a closer look; the message says why."""

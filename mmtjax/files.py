@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and directories that one process at a time writes to."""
+"""Write files completely or not at all, and lock directories against other processes."""
 
 import contextlib
 import errno
@@ -11,17 +11,22 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Context in which a file is written under another name; it takes its own at the end, unless writing failed.
+def replace_when_complete(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder, and rename it to `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path
+        The file to write or replace.
 
     Examples
     --------
     >>> import tempfile
-    >>> place = Path(tempfile.mkdtemp()) / "text"
-    >>> with beside(place) as partial:
-    ...     _ = partial.write_text("whole")
-    >>> place.read_text()
-    'whole'
+    >>> file = Path(tempfile.mkdtemp()) / "text"
+    >>> with replace_when_complete(file) as partial:
+    ...     _ = partial.write_text("complete")
+    >>> file.read_text()
+    'complete'
     """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
@@ -32,13 +37,18 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing_alone(place: Path) -> Iterator[None]:
-    """Context in which no other process that asks the same way writes to a directory.
+def lock_directory(place: Path) -> Iterator[None]:
+    """Hold the lock of a directory, which one process at a time can have, while the block runs.
+
+    Parameters
+    ----------
+    place
+        The directory; the lock is its file `LOCK`.
 
     Raises
     ------
     BlockingIOError
-        If another process does.
+        If another process has the lock.
     """
     with (place / LOCK).open("a") as lock:
         try:

@@ -1,6 +1,7 @@
-"""Options that are passed as one value, or as its fields by keyword."""
+"""Accept options as one value, or as its fields by keyword."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -8,21 +9,21 @@ T = TypeVar("T")
 
 
 def value_or_fields(value: T | None, make: Callable[..., T], *, fields: Mapping[str, object]) -> T:
-    """Return a value that a caller passed, or one made of the fields that the caller passed instead.
+    """Return the options that a caller passed as one value, or make them from the fields that it passed instead.
 
     Parameters
     ----------
     value
-        The value; None where fields are passed.
+        The options; None if fields were passed.
     make
-        The class, or a function that makes the value from fields.
+        The class of the options, or a function that makes them from fields.
     fields
         Fields by name.
 
     Raises
     ------
     TypeError
-        If both a value and fields were passed, and for a name that is no field.
+        If both options and fields were passed, or a name is not that of a field.
 
     Examples
     --------
@@ -36,8 +37,8 @@ def value_or_fields(value: T | None, make: Callable[..., T], *, fields: Mapping[
         raise TypeError(f"give either a {type(value).__name__} or its fields, not both; got {', '.join(fields)} too")
     if value is not None:
         return value
-    if dataclasses.is_dataclass(make):
+    if inspect.isclass(make) and dataclasses.is_dataclass(make):
         known = [field.name for field in dataclasses.fields(make) if field.init]
         if unknown := [name for name in fields if name not in known]:
-            raise TypeError(f"there is no option {unknown[0]!r}; there are {', '.join(known)}")
+            raise TypeError(f"there is no option {unknown[0]!r}; the options are {', '.join(known)}")
     return make(**fields)

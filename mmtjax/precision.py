@@ -1,13 +1,14 @@
-"""The float64 rule, and the tests that tell a number from a traced value and main memory from a device's."""
+"""Check that JAX uses double precision, whether values are traced, and in which memory arrays are."""
 
 from collections.abc import Sequence
 
 import jax
 import numpy as np
 import numpy.typing
+from jax.core import Tracer
 
-#: Anything that reads as an array of real numbers: a number, a nested sequence or an array; may be traced. Checked at
-#: run time, `numpy.typing.ArrayLike` alone refuses tuples.
+#: A number, a nested sequence of numbers or an array, which may be traced. `Sequence` is there because a check of types
+#: at run time by `numpy.typing.ArrayLike` alone refuses tuples.
 ArrayLike = numpy.typing.ArrayLike | Sequence
 
 #: An array of NumPy or of JAX.
@@ -15,15 +16,15 @@ AnyArray = np.ndarray | jax.Array
 
 
 def require_float64() -> None:
-    """Raise unless JAX computes in double precision.
+    """Raise an error unless JAX computes in double precision.
 
-    A solve in single precision has no correct digits left at the condition numbers of this problem. Importing the
-    package changes no global state, so the caller has to choose.
+    In single precision a solution has no correct digits at the condition numbers of this problem. Importing the package
+    does not change the configuration of JAX, so the user has to set it.
 
     Raises
     ------
     RuntimeError
-        If ``jax_enable_x64`` is off; the message holds the line to type.
+        If ``jax_enable_x64`` is off; the message contains the line of code to type.
     """
     if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
         raise RuntimeError(
@@ -33,18 +34,23 @@ def require_float64() -> None:
 
 
 def is_concrete(*values: object) -> bool:
-    """Whether none of the leaves of `values` is traced by jit, grad or vmap.
+    """Return whether all values are known numbers: none is traced by jit, grad or vmap.
+
+    Parameters
+    ----------
+    *values
+        Numbers, arrays, or modules and containers of them.
 
     Examples
     --------
     >>> is_concrete(np.zeros(3), 1.0)
     True
     """
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(values))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(values))
 
 
 def in_main_memory(values: np.ndarray | jax.Array) -> bool:
-    """Whether NumPy, BLAS and LAPACK may read an array without copying it.
+    """Return whether NumPy, BLAS and LAPACK can read an array without a copy.
 
     Examples
     --------
@@ -57,7 +63,7 @@ def in_main_memory(values: np.ndarray | jax.Array) -> bool:
 
 
 def on_accelerator() -> bool:
-    """Whether JAX computes elsewhere than on the CPU, by default or as ``jax.default_device`` says.
+    """Return whether the default device of JAX is an accelerator, not the CPU.
 
     Examples
     --------
@@ -68,8 +74,9 @@ def on_accelerator() -> bool:
     return default_device().platform != "cpu"
 
 
-def default_device() -> jax.Device:
-    """The device on which JAX computes where nothing else is said: the first, or that of ``jax.default_device``.
+# Type checkers do not see the class behind `jax.Device`, which is compiled and has no stub.
+def default_device() -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
+    """Return the default device of JAX: that of ``jax.default_device`` if it is set, or else the first device.
 
     Examples
     --------
@@ -77,19 +84,27 @@ def default_device() -> jax.Device:
     ...     default_device().platform
     'cpu'
     """
-    chosen = jax.config.jax_default_device
+    # JAX adds its options to `jax.config` at run time.
+    chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if chosen is None or isinstance(chosen, str):
         return jax.local_devices(backend=chosen)[0]
     return chosen
 
 
 def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:
-    """`values` as a float64 array; traced values pass through.
+    """Return values as a float64 array; arrays of JAX and traced values are returned as arrays of JAX.
+
+    Parameters
+    ----------
+    values
+        Anything that a user may pass as numbers.
+    name
+        Name of the argument in the error message.
 
     Raises
     ------
     ValueError
-        If `values` cannot be read as real numbers.
+        If `values` are not real numbers.
     """
     if isinstance(values, jax.Array):
         return values

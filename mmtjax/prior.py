@@ -1,4 +1,4 @@
-"""What is known of the unknowns before a map is looked at: normal priors about zero."""
+"""Normal priors about zero: what is known of the unknowns before the measurement."""
 
 import equinox as eqx
 import numpy as np
@@ -9,22 +9,22 @@ from mmtjax.unknowns import UnknownSet
 
 
 class Prior(eqx.Module):
-    """Independent normal priors about zero of the components of sources.
+    """Independent normal priors, with a mean of zero, on the components of sources.
 
     Parameters
     ----------
     standard_deviation
         In the unit of the components: one number for all, (source, 1) for one per source, (component,) or
-        (1, component) for one per component, or (source, component). Infinite where nothing is known.
+        (1, component) for one per component, or (source, component). In an array, infinite for no prior.
 
     Raises
     ------
     ValueError
-        For a standard deviation that is not positive, and for more than two dimensions.
+        If a standard deviation is not positive, or the array has more than two dimensions.
 
     Examples
     --------
-    The saturation of magnetite for all grains, and a quarter of it for the second of two.
+    The saturation of magnetite for all grains; the same for the first of two grains and a quarter of it for the second:
 
     >>> Prior(480e3).is_uniform, Prior([[480e3], [120e3]]).standard_deviation.shape
     (True, (2, 1))
@@ -34,7 +34,7 @@ class Prior(eqx.Module):
 
     def __init__(self, standard_deviation: ArrayLike) -> None:
         if not is_concrete(standard_deviation):
-            raise ValueError("a prior is being traced; pass numbers, and differentiate with respect to something else")
+            raise ValueError("a prior is being traced; pass known numbers: it has no derivative")
         if standard_deviation is None or isinstance(standard_deviation, str | bool):
             raise ValueError(f"prior must be a positive standard deviation in A/m, or None; got {standard_deviation!r}")
         values = np.asarray(float64_array(standard_deviation, name="prior"))
@@ -51,11 +51,11 @@ class Prior(eqx.Module):
 
     @property
     def is_uniform(self) -> bool:
-        """Whether one number holds for all components."""
+        """Whether one standard deviation is used for all components."""
         return self.standard_deviation.ndim == 0
 
     def precision(self, unknowns: UnknownSet) -> Float[np.ndarray, " unknown"]:
-        """Return the precision of each unknown of a set, 1/unit²; zero where nothing is known.
+        """Return the precision (1/variance) of each unknown of a set, in 1/unit²; zero where there is no prior.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Prior(eqx.Module):
         Raises
         ------
         ValueError
-            If the shape does not fit, or one number is given for components of different units.
+            If the shape does not fit the sources, or one number is given for components of different units.
 
         Examples
         --------
@@ -95,7 +95,12 @@ class Prior(eqx.Module):
 
 
 def as_prior(prior: Prior | ArrayLike | None) -> Prior | None:
-    """Return a prior of a number or an array, None for none.
+    """Return the prior of a number or an array; a prior and None are returned unchanged.
+
+    Parameters
+    ----------
+    prior
+        A prior, its standard deviation as for `Prior`, or None for no prior.
 
     Raises
     ------

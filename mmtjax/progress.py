@@ -1,16 +1,23 @@
-"""How far a piece of work is: the functions that callers pass to hear of it."""
+"""Types of the functions that report the progress of long computations."""
 
 from collections.abc import Callable
 
-#: Called with the work that is done and the whole of it.
+#: A function that is called with the amount of work done and the total amount.
 Progress = Callable[[int, int], None]
 
-#: Called with the name of a stage, the work that is done and the whole of it.
+#: A function that is called with the name of a stage, the amount of work done and the total amount.
 StageProgress = Callable[[str, int, int], None]
 
 
 def stage(progress: StageProgress | None, name: str) -> Progress | None:
-    """Return the progress of one stage.
+    """Return the function that reports the progress of one stage; None where there is nothing to report to.
+
+    Parameters
+    ----------
+    progress
+        Called as ``progress(stage, done, total)``, or None.
+    name
+        Name of the stage.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Physical constants and the conversions that the edges of the package use.
+"""Physical constants, and the conversion of units that readers and writers use.
 
-Inside, lengths are in µm, fields in nT, magnetizations in A/m. With these the kernels of the field are
+Everywhere else lengths are in µm, fields in nT and magnetizations in A/m. In these units the kernels of the field are
 dimensionless: ``Bz[nT] = NT_PER_A_PER_M * N * M[A/m]``.
 """
 
@@ -13,7 +13,7 @@ NT_PER_A_PER_M = 100.0
 #: Moment of 1 A/m in 1 µm³, in A m².
 A_M2_PER_A_PER_M_UM3 = 1e-18
 
-#: Densities are counted per mm³, lengths are µm.
+#: µm³ in one mm³: densities of grains are numbers per mm³.
 UM3_PER_MM3 = 1e9
 
 #: Saturation magnetization of magnetite at room temperature, A/m (Dunlop & Özdemir 1997).
@@ -44,12 +44,17 @@ _FIELD_IN_NT = {
 
 
 def length_in_micrometres(unit: str) -> float:
-    """Length of one `unit` in µm.
+    """Return the length of one `unit` in µm.
+
+    Parameters
+    ----------
+    unit
+        Symbol or name of a unit of length, such as ``"mm"``.
 
     Raises
     ------
     ValueError
-        For a unit that is not a length known here.
+        For an unknown unit of length.
 
     Examples
     --------
@@ -60,12 +65,17 @@ def length_in_micrometres(unit: str) -> float:
 
 
 def field_in_nanotesla(unit: str) -> float:
-    """Field of one `unit` in nT.
+    """Return the magnetic field of one `unit` in nT.
+
+    Parameters
+    ----------
+    unit
+        Symbol or name of a unit of the magnetic field, such as ``"uT"``; upper and lower case are the same.
 
     Raises
     ------
     ValueError
-        For a unit that is not a magnetic field known here.
+        For an unknown unit of the magnetic field.
 
     Examples
     --------
@@ -77,5 +87,5 @@ def field_in_nanotesla(unit: str) -> float:
 
 def _look_up(unit: str, table: dict[str, float], *, quantity: str) -> float:
     if unit not in table:
-        raise ValueError(f"unit {unit!r} is not a {quantity} known here; use one of {', '.join(table)}")
+        raise ValueError(f"{unit!r} is not a known unit of {quantity}; use one of {', '.join(table)}")
     return table[unit]

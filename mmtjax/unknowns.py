@@ -1,4 +1,4 @@
-"""The unknowns of a least-squares problem: which number belongs to which component of which source."""
+"""The unknowns of a least-squares problem, and their order: set by set, source by source, component by component."""
 
 from typing import NamedTuple
 
@@ -10,19 +10,19 @@ from mmtjax.precision import AnyArray
 
 
 class Component(NamedTuple):
-    """One of the numbers that describe a source: its name and unit."""
+    """Name and unit of one component of a source, such as mx in A/m."""
 
     name: str
     unit: str
 
 
 class UnknownSet(eqx.Module):
-    """The unknowns of one set of sources: so many components of each, source after source.
+    """The unknowns of one set of sources: all components of the first source, then those of the second, and so on.
 
     Attributes
     ----------
     name
-        What the sources are called, such as ``"grains"``.
+        Name of the set, such as ``"grains"``.
     sources
         Number of sources.
     components
@@ -39,7 +39,12 @@ class UnknownSet(eqx.Module):
         return self.sources * len(self.components)
 
     def of(self, sources: Int[np.ndarray, " chosen"]) -> Int[np.ndarray, " unknown"]:
-        """Return the numbers of the unknowns of some sources.
+        """Return the indices of the unknowns of some sources within this set.
+
+        Parameters
+        ----------
+        sources
+            Indices of the sources.
 
         Examples
         --------
@@ -50,7 +55,12 @@ class UnknownSet(eqx.Module):
 
 
 class Unknowns(eqx.Module):
-    """All unknowns of a problem, set after set.
+    """All unknowns of a least-squares problem, one set after another.
+
+    Attributes
+    ----------
+    sets
+        The sets, in the order of their unknowns.
 
     Examples
     --------
@@ -69,20 +79,25 @@ class Unknowns(eqx.Module):
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Number of the first unknown of each set."""
+        """Index of the first unknown of each set."""
         return tuple(
             int(end) - one.size for end, one in zip(np.cumsum([s.size for s in self.sets]), self.sets, strict=True)
         )
 
     @property
     def blocks(self) -> tuple[tuple[int, int, int], ...]:
-        """First unknown, sources and components of each set, for functions of arrays alone."""
+        """Index of the first unknown, number of sources and number of components of each set."""
         return tuple(
             (first, one.sources, len(one.components)) for first, one in zip(self.offsets, self.sets, strict=True)
         )
 
     def slice_of(self, name: str) -> slice:
-        """Return where the unknowns of a set are.
+        """Return the slice of the unknowns of one set.
+
+        Parameters
+        ----------
+        name
+            Name of the set.
 
         Raises
         ------
@@ -92,10 +107,16 @@ class Unknowns(eqx.Module):
         for first, one in zip(self.offsets, self.sets, strict=True):
             if one.name == name:
                 return slice(first, first + one.size)
-        raise KeyError(f"there are no unknowns {name!r}; there are {', '.join(one.name for one in self.sets)}")
+        raise KeyError(f"no set of unknowns is named {name!r}; the sets are {', '.join(one.name for one in self.sets)}")
 
-    def split(self, values: Float[AnyArray, "*map unknown"]) -> list[Float[AnyArray, "*map source component"]]:
-        """Return the values of each set, source by source."""
+    def split(self, values: Float[AnyArray, "*map unknown"]) -> list[Float[AnyArray, "*map _source _component"]]:
+        """Return the values of each set as an array (..., source, component).
+
+        Parameters
+        ----------
+        values
+            Values of all unknowns, (..., unknown).
+        """
         return [
             values[..., first : first + sources * components].reshape(*values.shape[:-1], sources, components)
             for first, sources, components in self.blocks
@@ -103,7 +124,12 @@ class Unknowns(eqx.Module):
 
 
 def joined(parts: tuple[Unknowns, ...]) -> Unknowns:
-    """Return the unknowns of several problems one after another; sets of one name are numbered.
+    """Return the unknowns of several problems one after another; a repeated name of a set gets a number.
+
+    Parameters
+    ----------
+    parts
+        The unknowns of each problem.
 
     Examples
     --------
@@ -121,7 +147,14 @@ def joined(parts: tuple[Unknowns, ...]) -> Unknowns:
 
 
 def unknowns_of(sources: Int[np.ndarray, " chosen"], components: int) -> Int[np.ndarray, " unknown"]:
-    """Return the numbers of the unknowns of some sources that have so many components each.
+    """Return the indices of the unknowns of some sources.
+
+    Parameters
+    ----------
+    sources
+        Indices of the sources.
+    components
+        Number of components of each source.
 
     Examples
     --------

@@ -93,17 +93,17 @@ def test_samples_that_normal_equations_cannot_carry_are_left_out() -> None:
 
 def test_what_is_not_alike_is_refused(few: list[Simulation]) -> None:
     scans, grains = [maps_of(one) for one in few], [one.grains for one in few]
-    with pytest.raises(ValueError, match="have as many grains each; got"):
+    with pytest.raises(ValueError, match="must have equal numbers of grains; got"):
         invert_batch(scans, [grains[0], grains[1], grains[2].select([0, 1])], NOISE)
     with pytest.raises(ValueError, match="for each of 1 levels of noise; got 2"):
         invert_batch(scans, grains, [5.0])
-    with pytest.raises(ValueError, match="maps for each sample, and one sample at least; got 2 and 3"):
+    with pytest.raises(ValueError, match="one entry for each sample, and at least one; got 2 and 3 entries"):
         invert_batch(scans[:2], grains, NOISE)
     coarse = [few[2].sample(spacing=2, noise=noise) for noise in NOISE]
-    with pytest.raises(ValueError, match="have the same sensors, and their maps the same mask"):
+    with pytest.raises(ValueError, match="must have the same sensors, and their maps the same mask"):
         invert_batch([*scans[:2], coarse], grains, NOISE)
     masked = Scan(scans[0][0].field, scans[0][0].grid, mask=np.arange(41 * 41).reshape(41, 41) > 9)
-    with pytest.raises(ValueError, match="have the same sensors, and their maps the same mask"):
+    with pytest.raises(ValueError, match="must have the same sensors, and their maps the same mask"):
         invert_batch([[scans[0][0], masked], *scans[1:]], grains, NOISE)
     with pytest.raises(ValueError, match="noise"):
         invert_batch(scans, grains, [5.0, -1.0])

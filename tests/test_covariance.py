@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmtjax import Background, Grains, Scan, SensorGrid, invert
 from mmtjax.uncertainty import (
     correlation,
     covariance_blocks,
@@ -117,6 +118,18 @@ def test_bad_factors_are_refused(compute: object) -> None:
         compute(eye, ones, variance=-1.0)
     with jax.enable_x64(False), pytest.raises(RuntimeError, match="jax_enable_x64"):
         compute(eye, ones, variance=1.0)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "orthogonal"])
+def test_unknowns_need_not_be_a_multiple_of_three(method: str) -> None:
+    grid = SensorGrid(origin=(-9, -9), spacing=1, shape=(19, 19), height=1)
+    grains = Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1], [6, 0, -7, 2, 1, 1, 2]])
+    solution = invert(Scan(np.full(grid.shape, 7.0), grid), [grains, Background(0)], 5.0, method=method)
+    matrix = np.asarray(solution.covariance_matrix())
+    level = solution.estimate_of("background")
+    np.testing.assert_allclose(level.values, 7.0, rtol=1e-9)
+    np.testing.assert_allclose(level.covariance[0, 0, 0], matrix[6, 6], rtol=1e-9)
+    np.testing.assert_allclose(solution.covariance[1], matrix[3:6, 3:6], rtol=1e-9)
 
 
 def test_bad_matrices_are_refused() -> None:

@@ -123,12 +123,12 @@ def test_memory_is_asked_for_before_the_start(monkeypatch):
     # Held columns count too, once the plan has told how many there are.
     monkeypatch.setattr(memory, "DENSE_BYTES", 0)
     stages = []
-    limit = estimate_memory(4, scan.grid.size, held=0) + 1
+    limit = estimate_memory(4, scan.grid.size, stored=0) + 1
     with pytest.raises(MemoryError, match=remedies):
         invert(scan, grains, noise=5.0, memory_limit=limit, progress=lambda stage, done, total: stages.append(stage))
     assert set(stages) == {"shapes of grains"}
     # The survey of the benchmarks, which was seen to take 7.8 GiB with 2.7 GiB of columns.
-    assert 7.8 < estimate_memory(4347, 733_221, held=int(2.7 * 2**30)) / 2**30 < 10
+    assert 7.8 < estimate_memory(4347, 733_221, stored=int(2.7 * 2**30)) / 2**30 < 10
 
 
 @pytest.mark.parametrize("limit", [0, -1, True])

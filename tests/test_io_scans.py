@@ -190,7 +190,7 @@ def test_options_that_contradict(matrix, parameters):
     ("unit", "message"),
     [
         ("nT", "nowhere exceeds 8e-06 nT.*read in nT; pass the unit of the file.* as unit="),
-        ("teslas", "unit 'teslas' is not a magnetic field known here"),
+        ("teslas", "'teslas' is not a known unit of magnetic field"),
     ],
 )
 def test_invalid_units(matrix, unit, message):

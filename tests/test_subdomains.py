@@ -319,7 +319,7 @@ def test_a_memory_limit_too_small_for_a_window_is_refused_before_any_work(tmp_pa
     with pytest.raises(MemoryError, match=f"{message} smaller than 50 and 30 µm"):
         by_windows(*sample(), memory_limit=2**28, store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
-    with pytest.raises(ValueError, match=r"for so many GiB pass 4 \* 2\*\*30"):
+    with pytest.raises(ValueError, match=r"if you mean 4 GiB, pass 4 \* 2\*\*30"):
         by_windows(*sample(), memory_limit=4)
 
 

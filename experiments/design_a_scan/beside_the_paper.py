@@ -22,7 +22,7 @@ from rich.console import Console
 from mmtjax.cli.terminal import Stages, collect_warnings
 from mmtjax.design import DesignProblem, Objective, Trial, nearest_trials, optimize, try_setting
 from mmtjax.design.config import DesignConfig, read_design
-from mmtjax.files import beside
+from mmtjax.files import replace_when_complete
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.plot.study_style import rows_of
 from mmtjax.units import UM3_PER_MM3
@@ -203,7 +203,7 @@ def main() -> None:
             print(f"{problem.density:g} grains/mm³, {problem.budget / 3600:g} h: {message}")
         table = pandas.concat([table, pandas.DataFrame(rows)], ignore_index=True)
         table.attrs["units"] = UNITS
-        with beside(arguments.out) as partial:
+        with replace_when_complete(arguments.out) as partial:
             write_table(partial, table, comment=comment)
 
     with Stages(Console(stderr=True)) as stages:

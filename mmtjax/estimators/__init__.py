@@ -1,4 +1,4 @@
-"""Estimators turn a factor and a map into values of the unknowns, and say how uncertain these are."""
+"""Estimators compute values of the unknowns from a factor and a map, and the uncertainties of these values."""
 
 from mmtjax.estimators.base import AbstractEstimator as AbstractEstimator
 from mmtjax.estimators.base import Estimate as Estimate

@@ -16,20 +16,21 @@ from mmtjax.solvers.base import AbstractFactor, AbstractSolver
 
 
 class FactoredProblem(eqx.Module):
-    """A least-squares problem with its factor, for as many maps as there are.
+    """A least-squares problem with its factor, which is used for one map or for several.
 
     Attributes
     ----------
     green, weight
-        The operator, and the weight of each sensor.
+        Green's operator, and the weight of each sensor.
     solver, state
-        The solver, and what it has of the rows, for other ridges.
+        The solver and its state, from which it makes factors for other ridges.
     ridge
-        Precision that a prior adds to each unknown, in units of the noise; None without one.
+        Precision that a prior adds to each unknown, in units of the noise; None without a prior.
     factor
-        The factor.
+        The factor for that ridge.
     covariances
-        Blocks of the covariance for noise of variance one, set by set, (source, component, component).
+        Covariance of the components of each source for noise of variance one: for each set of unknowns an array
+        (source, component, component).
     """
 
     green: AbstractGreen
@@ -38,7 +39,7 @@ class FactoredProblem(eqx.Module):
     state: PyTree[Array]
     ridge: Float[Array, " unknown"] | None
     factor: AbstractFactor
-    covariances: tuple[Float[Array, "source component component"], ...]
+    covariances: tuple[Float[Array, "_source _component _component"], ...]
 
     @property
     def effective_unknowns(self) -> Float[Array, ""]:
@@ -46,11 +47,23 @@ class FactoredProblem(eqx.Module):
         return effective_unknowns(self.covariances, self.ridge)
 
     def penalty(self, values: Float[Array, " unknown"]) -> Float[Array, " unknown"] | float:
-        """Return Λ m: the part of a prior in the normal equations."""
+        """Return Λ m, the term that a prior adds to the normal equations; zero without a prior.
+
+        Parameters
+        ----------
+        values
+            Values m of the unknowns.
+        """
         return 0.0 if self.ridge is None else self.ridge * values
 
     def with_ridge(self, ridge: Float[Array, " unknown"]) -> "FactoredProblem":
-        """Return the problem with the factor for another ridge; covariances stay those of the old one."""
+        """Return the problem with the factor for another ridge and unchanged covariances.
+
+        Parameters
+        ----------
+        ridge
+            Precision that a prior adds to each unknown, in units of the noise.
+        """
         factor = self.solver.compute(self.state, ridge)
         return FactoredProblem(self.green, self.weight, self.solver, self.state, ridge, factor, self.covariances)
 
@@ -64,7 +77,7 @@ def factored(
     factor: AbstractFactor,
     ridge: Float[Array, " unknown"] | None,
 ) -> FactoredProblem:
-    """Return a problem with the covariances that follow from its factor.
+    """Return the least-squares problem with its factor and the covariances that follow from the factor.
 
     Parameters
     ----------
@@ -74,7 +87,7 @@ def factored(
     Raises
     ------
     InversionError
-        If the factorization has broken down.
+        If the factorization failed.
     """
     if is_concrete(factor) and not np.isfinite(factor.condition):
         raise InversionError(f"the {solver.name} factorization failed: {solver.remedies()}")
@@ -83,13 +96,20 @@ def factored(
 
 
 def effective_unknowns(
-    covariances: tuple[Float[AnyArray, "source component component"], ...], ridge: Float[Array, " unknown"] | None
+    covariances: tuple[Float[AnyArray, "_source _component _component"], ...], ridge: Float[Array, " unknown"] | None
 ) -> Float[Array, ""]:
-    """Return the number of unknowns that the data determine, from covariances for noise of variance one.
+    """Return the number of unknowns that the data determine, not the prior.
+
+    Parameters
+    ----------
+    covariances
+        Covariances for noise of variance one, as in `FactoredProblem`.
+    ridge
+        Precision that a prior adds to each unknown, in units of the noise; None without a prior.
 
     Examples
     --------
-    Half of the information comes from the prior.
+    Half of the information about one unknown comes from the prior:
 
     >>> float(effective_unknowns((jnp.array([[[0.5]]]),), jnp.ones(1)))
     0.5
@@ -100,16 +120,16 @@ def effective_unknowns(
 
 
 class Estimate(NamedTuple):
-    """The answer for one map.
+    """Estimated values of the unknowns for one map.
 
     Attributes
     ----------
     values
         Values of the unknowns, in their units.
     forward
-        The map that they give, (ny, nx), nT.
+        The map computed from them, (ny, nx), nT.
     mean_square
-        Weighted sum of squares of the misfit per degree of freedom.
+        Weighted sum of squares of the misfit per degree of freedom, nT².
     """
 
     values: Float[Array, " unknown"]
@@ -118,26 +138,26 @@ class Estimate(NamedTuple):
 
 
 class Uncertainty(NamedTuple):
-    """How uncertain an estimate is.
+    """The uncertainty of an estimate.
 
     Attributes
     ----------
     covariances
-        Blocks of the covariance that belong to each source, set by set.
+        Covariance of the components of each source: for each set of unknowns an array (source, component, component).
     radius
-        Radius of the sphere that holds the vector of each source of the first set with the probability asked for; None
-        where the components of that set begin with no vector.
+        Radius of the confidence sphere of the vector of each source of the first set; None if the first components of
+        that set are not a vector.
     is_gaussian
-        Whether errors are normal with these covariances. Where they are not, the radius is that of a bootstrap.
+        Whether errors are normal with these covariances. If not, the radius comes from a bootstrap.
     """
 
-    covariances: tuple[Float[Array, "source component component"], ...]
+    covariances: tuple[Float[Array, "_source _component _component"], ...]
     radius: Float[Array, " source"] | None
     is_gaussian: bool
 
 
 class AbstractEstimator(eqx.Module):
-    """A rule that turns a factored problem and a map into values, and that knows how uncertain they are."""
+    """A rule by which values of the unknowns and their uncertainties follow from a factored problem and a map."""
 
     @abstractmethod
     def estimate(
@@ -153,13 +173,13 @@ class AbstractEstimator(eqx.Module):
         Parameters
         ----------
         problem
-            The operator and its factor.
+            The least-squares problem and its factor.
         field
-            The map, nT, zero where sensors are not used.
+            The map, nT; zero where sensors are not used.
         used
             Number of sensors in use.
         progress
-            Called with the sensors that are done and all of them, pass by pass.
+            Called as ``progress(done, total)``, counted in sensors, in every pass over the map.
         """
 
     @abstractmethod
@@ -171,9 +191,9 @@ class AbstractEstimator(eqx.Module):
         Parameters
         ----------
         problem, estimate
-            What was solved, and the answer.
+            The least-squares problem, and what `estimate` returned for it.
         variance
-            Variance of a sensor of weight one, nT².
+            Variance of the noise of a sensor of weight one, nT².
         level
-            Probability of the spheres.
+            Probability that a confidence sphere holds the true vector.
         """

@@ -1,4 +1,4 @@
-"""Least squares by conjugate gradients from a factor: right to what rounding allows, whatever the factor has lost."""
+"""Least squares by conjugate gradients that are preconditioned by the factor, so that its rounding does not matter."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,18 +10,19 @@ from mmtjax.progress import Progress
 from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.units import AXES
 
-#: Steps of conjugate gradients at most, and where they end: the energy of the gradient as a share of the first.
+#: Largest number of steps of conjugate gradients, and the energy of the gradient, relative to the first, at which they
+#: end.
 _STEPS = 20
 _CONVERGED = 1e-22
 
 
 class LeastSquares(AbstractEstimator):
-    """The least-squares solution, with normal errors.
+    """The least-squares solution, whose errors are normal.
 
     Parameters
     ----------
     traced_steps
-        Steps of conjugate gradients where numbers are traced and cannot be looked at.
+        Number of steps of conjugate gradients if numbers are traced, so that convergence cannot be checked.
     """
 
     traced_steps: int = eqx.field(static=True, default=3)
@@ -34,10 +35,10 @@ class LeastSquares(AbstractEstimator):
         used: int | Float[Array, ""],
         progress: Progress | None = None,
     ) -> Estimate:
-        """Solve by conjugate gradients in coordinates in which the problem has condition one.
+        """Solve by conjugate gradients with the factor as preconditioner.
 
-        The first step solves; the others take away what rounding has left, which is not amplified by the square of the
-        condition number, for the residual is what is worked on.
+        The first step solves the problem up to the rounding of the factor. The further steps reduce what is left of the
+        residual of the map, so that the square of the condition number does not amplify their own rounding.
         """
         green, weight, factor = problem.green, problem.weight, problem.factor
         size = green.unknowns.size
@@ -61,15 +62,22 @@ class LeastSquares(AbstractEstimator):
     def uncertainty(
         self, problem: FactoredProblem, estimate: Estimate, *, variance: Float[Array, ""], level: float
     ) -> Uncertainty:
-        """Return the covariances for the noise, and exact radii of the spheres."""
+        """Return the covariances for the variance of the noise, and exact radii of the confidence spheres."""
         covariances = tuple(variance * own for own in problem.covariances)
         return Uncertainty(covariances, vector_radius(covariances[0], level), is_gaussian=True)
 
 
 def vector_radius(
     covariances: Float[AnyArray, "source component component"], level: float
-) -> Float[AnyArray, " source"] | None:
-    """Return radii of the confidence spheres of the first three components; None where there are fewer.
+) -> Float[Array, " source"] | None:
+    """Return the radii of the confidence spheres of the first three components; None if there are fewer than three.
+
+    Parameters
+    ----------
+    covariances
+        Covariance of the components of each source.
+    level
+        Probability that a sphere holds the true vector.
 
     Examples
     --------
@@ -81,6 +89,6 @@ def vector_radius(
 
 
 def _ratio(numerator: Float[Array, ""], denominator: Float[Array, ""]) -> Float[Array, ""]:
-    """Return the quotient, zero where there is nothing left to divide by."""
+    """Return the quotient, or zero if the denominator is zero."""
     some = denominator > 0
     return jnp.where(some, numerator / jnp.where(some, denominator, 1.0), 0.0)

@@ -1,4 +1,4 @@
-"""From a scan to components of sources with their uncertainties, and what to know before believing them."""
+"""Inversion of scans: values of the components of sources, their uncertainties, and warnings."""
 
 from mmtjax.inversion.invert import invert as invert
 from mmtjax.inversion.invert import invert_series as invert_series

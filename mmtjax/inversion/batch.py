@@ -1,4 +1,4 @@
-"""Small samples side by side: where the grains and sensors of several are as many, `vmap` solves them at once."""
+"""Invert many small samples at once by `vmap`, if they have equal numbers of grains and sensors."""
 
 from collections.abc import Sequence
 
@@ -31,25 +31,31 @@ from mmtjax.solvers.triangular_factor import TriangularFactor
 from mmtjax.sources.grains import MAGNETIZATION, Grains
 from mmtjax.unknowns import Unknowns, UnknownSet
 
-#: Unknowns of a sample at most: for more, blocks of the inverse are made by several solves at a time, see below.
+#: Largest number of unknowns of a sample: with more, blocks of the inverse are computed by several solves, which must
+#: not run at the same time, see `invert_batch`.
 MOST_UNKNOWNS = SMALL
 
 _SOLVER = Cholesky()
 
-#: Steps of conjugate gradients: at the largest condition number that is accepted each leaves about 2e-3 of a solution.
+#: Each step of conjugate gradients leaves about 2e-3 of the error, at the largest accepted condition number.
 _ESTIMATOR = LeastSquares(traced_steps=5)
 
-#: Copies of the columns that live at once: in blocks, in the order of the sensors, and weighted.
+#: Copies of the columns that are in memory at the same time: in blocks, in the order of the sensors, and weighted.
 _COPIES = 3
 
 _DOUBLE = np.dtype(np.float64).itemsize
 
-#: Factors and covariances for noise of variance one.
+#: Factors, and covariances for noise of variance one.
 _Solved = tuple[TriangularFactor, tuple[Array, ...]]
 
 
 def batch_bytes(grains: int, sensors: int, *, maps: int) -> int:
-    """Return the bytes of the memory of the device that one sample takes among others.
+    """Return the number of bytes that one sample of a batch takes in the memory of the device.
+
+    Parameters
+    ----------
+    grains, sensors, maps
+        Numbers of grains, sensors and maps of the sample.
 
     Examples
     --------
@@ -68,34 +74,36 @@ def invert_batch(
     level: float = 0.95,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> list[list[Solution] | None]:
-    """Invert the maps of many samples at once, for an accelerator that one small sample does not fill.
+    """Invert the maps of many samples at once, on an accelerator that one small sample does not keep busy.
 
-    Columns of all samples are made together and held whole. Normal equations, factors, covariances and solutions are
-    those of `mmtjax.invert`, each for all samples and maps by one call of a compiled function.
+    The whole columns of all samples are computed and stored together. Normal equations, factors, covariances and
+    solutions are those of `mmtjax.invert`; each is computed for all samples and maps by one call of a compiled
+    function.
 
     Parameters
     ----------
     scans
-        The maps of each sample, of all as many. They have the same sensors, those of one sample the same mask.
+        The maps of each sample, the same number for each. All maps have the same sensors, and those of one sample the
+        same mask.
     grains
-        The grains of each sample, of all as many.
+        The grains of each sample, the same number for each.
     noise
-        Standard deviation of each map of a sample, nT.
+        Standard deviation of the noise of each map of a sample, nT.
     level, tolerance
         As for `mmtjax.invert`.
 
     Returns
     -------
     list
-        For each sample one `Solution` for each of its maps; None for a sample that normal equations or columns of that
-        tolerance cannot carry, for which there is `mmtjax.invert_series`.
+        For each sample a list with one `Solution` for each of its maps; None for a sample whose condition number is too
+        large for normal equations or for columns of that tolerance: use `mmtjax.invert_series` for it.
 
     Raises
     ------
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        If samples differ in the number of grains or maps or in their sensors, and as `mmtjax.invert`.
+        If samples have different numbers of grains or maps, or different sensors, and as `mmtjax.invert`.
 
     Examples
     --------
@@ -109,13 +117,13 @@ def invert_batch(
     options = InversionOptions(method=_SOLVER, level=level, tolerance=tolerance)
     groups = _groups(scans, grains, noise)
     grid = scans[0][0].grid
-    green = DenseGreen.from_operator(TiledGreen(_together(grains), grid, tolerance=tolerance))
+    green = DenseGreen.from_operator(TiledGreen(_concatenated(grains), grid, tolerance=tolerance))
     columns = jnp.asarray(green.transposed).reshape(len(scans), -1, grid.size)
     unknowns = Unknowns((grains[0].unknowns,))
     weight = jnp.stack([group.weight for group in groups])
     used = jnp.array([float(maps[0].used) for maps in scans])
     fields = jnp.asarray(np.array([[np.asarray(masked_field(scan)) for scan in maps] for maps in scans]))
-    # One after the other: XLA on few cores waits forever where it runs the solves of two of them at the same time.
+    # Each result is waited for: on few cores XLA hangs when it runs triangular solves of two of them at the same time.
     factors = jax.block_until_ready(_reduced(columns, weight, grid, unknowns))
     solved = jax.block_until_ready(_with_covariances(factors, unknowns))
     fits = _fits(columns, solved, fields, weight, used, grid)
@@ -150,7 +158,7 @@ def _reduced(
     grid: SensorGrid,
     unknowns: Unknowns,
 ) -> TriangularFactor:
-    """Return factors of the normal equations of all samples."""
+    """Return the factors of the normal equations of all samples."""
 
     def of_sample(own: Array, weight: Array) -> TriangularFactor:
         green = DenseGreen(own, WholeFrame(grid), unknowns)
@@ -161,7 +169,7 @@ def _reduced(
 
 @eqx.filter_jit
 def _with_covariances(factors: TriangularFactor, unknowns: Unknowns) -> _Solved:
-    """Return factors and covariances of all samples."""
+    """Return the factors and the covariances of all samples."""
     return jax.vmap(lambda factor: (factor, factor.covariances(unknowns.blocks)))(factors)
 
 
@@ -174,7 +182,7 @@ def _fits(
     used: Float[Array, " sample"],
     grid: SensorGrid,
 ) -> Estimate:
-    """Return estimates of all maps of all samples."""
+    """Return the estimates for all maps of all samples."""
     grains = columns.shape[1] // len(MAGNETIZATION)
     unknowns = Unknowns((UnknownSet("grains", grains, MAGNETIZATION),))
 
@@ -187,36 +195,39 @@ def _fits(
 
 
 def _part(tree: PyTree, index: int | tuple[int, ...]) -> PyTree:
-    """Return what belongs to one of the things that are stacked along the first axes."""
+    """Return one entry of arrays that are stacked along their first axes."""
     return jax.tree.map(lambda values: values[index], tree)
 
 
 def _groups(scans: Sequence[Sequence[Scan]], grains: Sequence[Grains], noise: Sequence[float]) -> list[Group]:
-    """Return the maps of each sample as one group, once samples that cannot be solved together are refused."""
+    """Check that samples can be solved together, and return the maps of each sample as one group."""
     if not scans or len(scans) != len(grains):
         raise ValueError(
-            f"there must be maps for each sample, and one sample at least; got {len(scans)} and {len(grains)}"
+            f"scans and grains must have one entry for each sample, and at least one; got {len(scans)} and "
+            f"{len(grains)} entries"
         )
     if (most := max(map(len, grains))) > MOST_UNKNOWNS // len(MAGNETIZATION):
         raise ValueError(
-            f"samples of up to {MOST_UNKNOWNS // len(MAGNETIZATION)} grains are solved at once; got {most}, for which "
-            "there is invert_series"
+            f"samples of up to {MOST_UNKNOWNS // len(MAGNETIZATION)} grains are solved at once; got {most}: use "
+            "invert_series"
         )
     if len(counts := sorted({len(sources) for sources in grains})) > 1:
-        raise ValueError(f"samples that are solved at once have as many grains each; got {counts}")
+        raise ValueError(f"samples that are solved at once must have equal numbers of grains; got {counts}")
     noises, groups = [WhiteNoise(sigma) for sigma in noise], []
     for maps, sources in zip(scans, grains, strict=True):
         if len(maps) != len(noises):
-            raise ValueError(f"each sample needs a map for each of {len(noises)} levels of noise; got {len(maps)}")
+            raise ValueError(
+                f"each sample needs one map for each of {len(noises)} levels of noise; got {len(maps)} maps"
+            )
         own = group_by_sensors(maps, noises, as_stack(sources))
         own[0].check_counts(None)
         if len(own) > 1 or not same_sensors(scans[0][0].grid, maps[0].grid):
-            raise ValueError("samples that are solved at once have the same sensors, and their maps the same mask")
+            raise ValueError("samples that are solved at once must have the same sensors, and their maps the same mask")
         groups += own
     return groups
 
 
-def _together(samples: Sequence[Grains]) -> Grains:
+def _concatenated(samples: Sequence[Grains]) -> Grains:
     """Return the grains of all samples, one sample after another."""
     parts = jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *samples)
     corners = [len(sample.corner_grain) for sample in samples]

@@ -1,4 +1,4 @@
-"""Diagnostics of a solution: why it has failed, with the remedy, and warnings."""
+"""Diagnostics of a solution: whether it failed, why, what to do, and warnings."""
 
 import dataclasses
 import inspect
@@ -14,15 +14,15 @@ from mmtjax.inversion.tolerance import is_too_coarse, tightened
 from mmtjax.solvers.base import AbstractSolver
 from mmtjax.units import MAGNETITE_SATURATION
 
-#: Standard deviations of χ² by which it may miss its expectation before a warning.
+#: Number of standard deviations by which χ² may exceed its expectation without a warning.
 _CHI_SQUARE_SPREAD = 5.0
 
-#: Packages whose functions lie between a user's line and a warning: this one, and the checks of types around them.
+#: Packages whose functions are not shown as the origin of a warning: this package, and checkers of types that wrap it.
 _OURS = ("mmtjax", "jaxtyping", "beartype")
 
 
 def condition_failure(condition: float, solver: AbstractSolver, *, limit: float | None = None) -> str | None:
-    """Return why uncertainties cannot be vouched for at a condition number; None where they can.
+    """Return the reason why uncertainties are not reliable at a condition number; None if they are.
 
     Parameters
     ----------
@@ -37,26 +37,31 @@ def condition_failure(condition: float, solver: AbstractSolver, *, limit: float 
     if condition <= most:
         return None
     return (
-        f"the condition number {condition:.1e} is beyond {most:.0e}, where uncertainties by the {solver.name} method "
-        f"can be vouched for: {solver.remedies()}"
+        f"the condition number {condition:.1e} is beyond {most:.0e}, up to which uncertainties by the {solver.name} "
+        f"method are reliable: {solver.remedies()}"
     )
 
 
 def diagnose(
     solution: Solution, solver: AbstractSolver, *, tolerance: float, throw: bool, limit: float | None = None
 ) -> Solution:
-    """Return a solution with its failure and warnings, and warn.
+    """Return a solution with its failure and its warnings filled in, and issue the warnings.
 
     Parameters
     ----------
     solution, solver
         The solution, and the solver that was used.
     tolerance
-        Error of the columns.
+        Error of the columns as a share of the peak of each source.
     throw
-        Raise an `InversionError` for a failure.
+        Whether to raise an error for a failure.
     limit
         Largest condition number; that of the solver by default.
+
+    Raises
+    ------
+    InversionError
+        If the solution failed and `throw` is set.
     """
     failure = condition_failure(float(solution.condition), solver, limit=limit) or solution.failure
     if failure is not None:
@@ -74,19 +79,20 @@ def diagnose(
 
 
 def _warn(message: str) -> None:
-    """Warn about the line that has called mmtjax."""
+    """Issue a warning that names the line of code that called mmtjax."""
     frame, level = inspect.currentframe(), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+    while frame and frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, InversionWarning, stacklevel=level)
 
 
 def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
+    """Yield the warnings about a solution that did not fail."""
     condition = float(solution.condition)
     if is_too_coarse(tolerance, condition=condition):
         yield (
             f"the condition number {condition:.1e} multiplies the error of the Green's matrix, {tolerance:.0e} of the "
-            "peak of a grain: magnetizations may be off by a share of their radii; pass "
+            "peak of a grain, to errors of magnetizations that are a share of their radii; pass "
             f"tolerance={tightened(tolerance, condition=condition):.0e}"
         )
     freedom = max(float(solution.scan.used - solution.effective_unknowns), 1.0)
@@ -97,14 +103,14 @@ def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
             f"noise of {float(np.median(solution.noise)):.4g} nT cannot explain the residual of "
             f"{np.sqrt(np.mean(residual**2)):.4g} nT rms (reduced chi-square {excess:.3g}): radii are too small by "
             f"{np.sqrt(excess):.3g} times at least. Something is not modelled (standoff, shift, missing grains, "
-            "grains that are not uniform); pass noise='residual' for radii that reckon with it"
+            "grains that are not uniform); pass noise='residual' for radii that account for it"
         )
     beyond = int(np.sum(solution.beyond_saturation))
     if beyond:
         yield (
             f"{beyond} of {len(solution.sources)} grains are magnetized beyond {MAGNETITE_SATURATION / 1e3:g} kA/m, "
-            "the saturation of magnetite, which no grain can be; do not believe them"
-            + ("; prior=480e3 keeps them nearer to what is physical" if solution.prior is None else "")
+            "the saturation of magnetite, which is impossible; do not use their magnetizations"
+            + ("; prior=480e3 keeps magnetizations nearer to physical values" if solution.prior is None else "")
         )
     unseen = _unseen(solution)
     if unseen is not None:
@@ -112,7 +118,7 @@ def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
 
 
 def _unseen(solution: Solution) -> str | None:
-    """Return which grains no sensor in use lies near to: beside the map, or under its mask; None where all are seen."""
+    """Return a warning about grains beside the map or under its mask, of which it shows little; None if none are."""
     grid, position = solution.scan.grid, np.asarray(solution.sources.position)
     spacing = np.asarray(grid.spacing)
     place = (position[:, :2] - np.asarray(grid.origin)) / spacing
@@ -121,14 +127,15 @@ def _unseen(solution: Solution) -> str | None:
     if beside.any():
         return (
             f"{int(beside.sum())} grains lie beside the map, the first is grain {solution.sources.ids[beside][0]}; "
-            "the map holds little of their field"
+            "the map shows little of their field"
         )
     column, row = np.clip(np.rint(place), 0, size - 1).astype(int).T
-    away = ndimage.distance_transform_edt(~np.asarray(solution.scan.mask), sampling=spacing[::-1])[row, column]
+    distances = ndimage.distance_transform_edt(~np.asarray(solution.scan.mask), sampling=spacing[::-1])
+    away = np.asarray(distances)[row, column]
     masked = away > float(grid.height) - position[:, 2]
     if masked.any():
         return (
-            f"{int(masked.sum())} grains lie under the mask, further from any sensor in use than they are deep, the "
-            f"first is grain {solution.sources.ids[masked][0]}; the map holds little of their field"
+            f"{int(masked.sum())} grains lie under the mask, farther from any sensor in use than they are deep, the "
+            f"first is grain {solution.sources.ids[masked][0]}; the map shows little of their field"
         )
     return None

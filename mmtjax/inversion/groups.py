@@ -1,4 +1,4 @@
-"""Scans that share sensors, weights and sources, so that one factorization serves all of them."""
+"""Group scans that share sensors, weights and sources, so that they can share one factorization."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,16 +16,16 @@ from mmtjax.scan.scan import Scan
 
 
 class Group(NamedTuple):
-    """Scans of the same sensors in use, with the same relative noise and the same unknowns.
+    """Scans that use the same sensors, with the same relative noise and the same unknowns.
 
     Attributes
     ----------
     numbers
-        Numbers of the scans.
+        Indices of the scans in the list that was passed.
     scans, noises, weights
-        The scans, their noises, and the weights that follow.
+        The scans, the noise of each, and the weights of its sensors.
     stack
-        Sources and patterns, those of the noise included.
+        Sources and patterns, including the patterns of the noise.
     """
 
     numbers: tuple[int, ...]
@@ -36,7 +36,7 @@ class Group(NamedTuple):
 
     @property
     def grid(self) -> SensorGrid:
-        """The sensors."""
+        """The grid of sensors."""
         return self.scans[0].grid
 
     @property
@@ -46,11 +46,22 @@ class Group(NamedTuple):
 
     @property
     def is_concrete(self) -> bool:
-        """Whether nothing is traced."""
+        """Whether all numbers are known: none is traced."""
         return is_concrete(self.scans, self.stack, self.noises)
 
     def check_counts(self, prior: PriorLike) -> None:
-        """Raise a `ValueError` if sensors are too few for the unknowns that have no prior."""
+        """Raise an error if there are too few sensors for the unknowns that have no prior.
+
+        Parameters
+        ----------
+        prior
+            Prior of the first set of sources, or priors of sets by name.
+
+        Raises
+        ------
+        ValueError
+            If the sensors are not more than the unknowns without a prior.
+        """
         precision, used = self.stack.precision(prior), self.scans[0].used
         unknowns = self.stack.unknowns.size
         free = unknowns if precision is None else int(np.sum(precision == 0))
@@ -68,7 +79,7 @@ def group_by_sensors(scans: Sequence[Scan], noises: Sequence[AbstractNoise], sta
     Parameters
     ----------
     scans, noises
-        The scans, each with its noise.
+        The scans, and the noise of each.
     stack
         Sources and patterns of all scans.
     """
@@ -100,11 +111,23 @@ def _same_problem(group: Group, scan: Scan, weights: SensorWeights, stack: Sourc
 
 
 def same_sensors(first: SensorGrid, second: SensorGrid) -> bool:
-    """Whether two grids are the same in all numbers."""
+    """Return whether all numbers of two grids are equal.
+
+    Parameters
+    ----------
+    first, second
+        The grids.
+    """
     one, two = ((grid.shape, *jax.tree.leaves(grid)) for grid in (first, second))
     return len(one) == len(two) and all(np.array_equal(left, right) for left, right in zip(one, two, strict=True))
 
 
 def masked_field(scan: Scan) -> Float[Array, "ny nx"]:
-    """Return the map with zeros where sensors are not used, nT."""
+    """Return the map with zeros where sensors are not used, nT.
+
+    Parameters
+    ----------
+    scan
+        The map and its mask.
+    """
     return jnp.where(scan.mask, scan.field, 0.0)

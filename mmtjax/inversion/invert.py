@@ -1,4 +1,4 @@
-"""The main job: from scans and sources to solutions."""
+"""Invert one scan, or a series of scans of the same sources."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -25,24 +25,24 @@ def invert(
     throw: bool = True,
     **fields: Unpack[InversionFields],
 ) -> Solution:
-    """Invert a map for the components of every source, by least squares with covariances (equations 5 and 11).
+    """Invert a map for the components of every source and their covariances, by least squares (equations 5 and 11).
 
     Parameters
     ----------
     scan
         The map of Bz.
     sources
-        The grains, or other sources; or a list of sources and patterns that are solved for together, beginning with
-        those that the inversion is about.
+        The grains, or other sources; or a list of sources and patterns that are solved for together. The results refer
+        to the first sources of the list.
     noise
-        Standard deviation of the noise of the map in nT: a number, a map (ny, nx), ``"residual"`` to take it from the
-        misfit of the solution, or an `AbstractNoise`. By default ``scan.noise``.
+        Standard deviation of the noise of the map in nT: a number, a map (ny, nx), ``"residual"`` to estimate it from
+        the misfit of the solution, or an `AbstractNoise`. By default ``scan.noise``.
     options
-        How the inversion is done; by default `InversionOptions` of the fields that follow.
+        Options of the inversion; by default `InversionOptions` of the fields that are passed by keyword.
     progress
         Called as ``progress(stage, done, total)``, counted in sensors.
     throw
-        Raise where the uncertainties cannot be vouched for; otherwise return the solution with its `failure` set.
+        Raise an error if the uncertainties are not reliable; otherwise return the solution with its `failure` set.
     **fields
         Fields of `InversionOptions`: ``prior``, ``method``, ``level``, ``tolerance``, ``memory_limit``, ``estimator``,
         ``background``, ``green``.
@@ -57,12 +57,12 @@ def invert(
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For options, a noise or sources that are not valid, for sources above the sensors, and for fewer sensors than
-        unknowns without a prior.
+        For invalid options, noise or sources, for sources above the sensors, and for fewer sensors than unknowns
+        without a prior.
     MemoryError
-        If the problem would not fit.
+        If the problem does not fit into memory.
     InversionError
-        If the problem is too ill-conditioned for any method; the message names the remedy.
+        If the condition number is too large for the method; the message says what to do.
 
     Examples
     --------
@@ -88,18 +88,19 @@ def invert_series(
     throw: bool = True,
     **fields: Unpack[InversionFields],
 ) -> list[Solution]:
-    """Invert many maps of the same sources, as of demagnetization steps; those of the same sensors share a factor.
+    """Invert many maps of the same sources, such as demagnetization steps; maps of the same sensors share a factor.
 
     Parameters
     ----------
     scans
-        Maps. Those on one grid with one mask share columns and factorization; for sensors that have moved these are
-        made anew, from the same shapes and series, by the method and with the tolerance that the maps before needed.
+        The maps. Maps with the same grid and mask share columns and factorization. For sensors at other places both
+        are computed again, from the same shapes and series of the grains, with the method and the tolerance that the
+        previous maps needed.
     sources
         As for `invert`.
     noise
-        As for `invert`: one for all scans, or a list with one for each. Where numbers differ the factorization is
-        still shared; where maps of noise differ it is not.
+        As for `invert`: one for all scans, or a list with one for each. Scans whose noise is given by different numbers
+        share a factorization, scans whose noise is given by different maps do not.
     options, progress, throw, **fields
         As for `invert`.
 
@@ -111,7 +112,7 @@ def invert_series(
     Raises
     ------
     ValueError
-        For no scan at all, a list of noises of another length, and as `invert`.
+        If there is no scan, if the list of noises has another length, and as `invert`.
     RuntimeError, MemoryError, InversionError
         As `invert`.
 

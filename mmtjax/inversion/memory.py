@@ -1,4 +1,4 @@
-"""The memory that an inversion needs, checked before it starts."""
+"""Estimate the memory that an inversion needs, and check it before the inversion starts."""
 
 import os
 from pathlib import Path
@@ -13,44 +13,53 @@ from mmtjax.units import AXES
 
 _DOUBLE = np.dtype(np.float64).itemsize
 
-#: Bytes of compressed columns that are taken for each grain where they are not known: 0.6 MB to 1 MB are usual.
-_HELD_PER_GRAIN = 2**20
+#: Bytes of the compressed columns of one grain if they are not known; usual values are 0.6 MB to 1 MB.
+_STORED_PER_GRAIN = 2**20
 
-#: A Green's matrix up to this size is kept instead of being made anew in every pass.
+#: A Green's matrix up to this size in bytes is stored instead of being computed again in every pass.
 DENSE_BYTES = 2**26
 
-#: What Python, JAX and the compiled kernels take.
+#: Bytes that Python, JAX and the compiled kernels take.
 _OVERHEAD = 3 * 2**28
 
 _GIB = 2**30
 
-#: Limits below this were meant in another unit.
+#: Smallest limit in bytes; a smaller one was probably meant in another unit.
 _LEAST_LIMIT = 2**16
 
 
-def estimate_memory(grains: int, sensors: int, *, method: str = "auto", held: int | None = None) -> int:
-    """Estimate the bytes of main memory, or of that of an accelerator, that an inversion takes at its peak.
+def estimate_memory(grains: int, sensors: int, *, method: str = "auto", stored: int | None = None) -> int:
+    """Estimate the peak number of bytes that an inversion takes, in main memory or in that of an accelerator.
 
     Parameters
     ----------
     grains, sensors
-        How many there are.
+        Number of grains and of sensors.
     method
         As for `mmtjax.invert`.
-    held
-        Bytes of the compressed columns, which depend on the depth of grains; by default 1 MiB for each grain. Where
-        they are known, as they are to `mmtjax.invert` before it makes them, the estimate is an upper bound.
+    stored
+        Bytes of the compressed columns, which depend on the depth of the grains; by default 1 MiB for each grain. With
+        the true number, which `mmtjax.invert` knows before it computes the columns, the estimate is an upper bound.
 
     Examples
     --------
     >>> round(estimate_memory(1875, 251_001, method="cholesky") / 2**30, 1)
     3.9
     """
-    return bytes_of_problem(len(AXES) * grains, sensors, solver=as_solver(method), held=held)
+    return bytes_of_problem(len(AXES) * grains, sensors, solver=as_solver(method), stored=stored)
 
 
-def bytes_of_problem(unknowns: int, sensors: int, *, solver: AbstractSolver, held: int | None = None) -> int:
-    """Estimate the bytes that an inversion with so many unknowns takes at its peak, as `estimate_memory`.
+def bytes_of_problem(unknowns: int, sensors: int, *, solver: AbstractSolver, stored: int | None = None) -> int:
+    """Estimate the peak number of bytes of an inversion, as `estimate_memory`, from its number of unknowns.
+
+    Parameters
+    ----------
+    unknowns, sensors
+        Number of unknowns and of sensors.
+    solver
+        The solver.
+    stored
+        As for `estimate_memory`.
 
     Examples
     --------
@@ -65,20 +74,34 @@ def bytes_of_problem(unknowns: int, sensors: int, *, solver: AbstractSolver, hel
         squares, columns = solver.squares.whole, 6 * dense
     else:
         squares = solver.squares.compressed
-        columns = min(dense, usual_bytes(unknowns // len(AXES))) if held is None else held
+        columns = min(dense, usual_bytes(unknowns // len(AXES))) if stored is None else stored
         columns += 4 * block_bytes_for(unknowns)
     return squares * _DOUBLE * unknowns**2 + columns + 8 * _DOUBLE * sensors + _OVERHEAD
 
 
 def usual_bytes(grains: int) -> int:
-    """Return the bytes that compressed columns of some grains are taken to hold where they are not counted."""
-    return _HELD_PER_GRAIN * grains
+    """Return the usual number of bytes of the compressed columns of some grains.
+
+    Parameters
+    ----------
+    grains
+        Number of grains.
+    """
+    return _STORED_PER_GRAIN * grains
 
 
 def is_whole(unknowns: int, sensors: int, *, solver: AbstractSolver) -> bool:
-    """Whether the Green's matrix is held whole: where it is small, or QR of all its rows the faster one.
+    """Return whether the whole Green's matrix is stored.
 
-    On an accelerator wherever its memory holds it.
+    On a CPU it is stored if it is small, or if QR of all its rows is faster than QR of compressed rows; on an
+    accelerator if its memory is large enough.
+
+    Parameters
+    ----------
+    unknowns, sensors
+        Number of unknowns and of sensors.
+    solver
+        The solver.
     """
     columns = _DOUBLE * unknowns * sensors
     if on_accelerator():
@@ -87,19 +110,19 @@ def is_whole(unknowns: int, sensors: int, *, solver: AbstractSolver) -> bool:
 
 
 def _accelerator_bytes(unknowns: int, sensors: int, *, solver: AbstractSolver, columns: int) -> int:
-    """Return the bytes of the memory of an accelerator that an inversion takes, with so many for stored columns."""
+    """Return the peak number of bytes of an inversion on an accelerator, with `columns` bytes of stored columns."""
     squares = solver.squares.accelerator * _DOUBLE * unknowns**2
     return columns + squares + 4 * block_bytes_for(unknowns) + 8 * _DOUBLE * sensors
 
 
 def device_memory() -> int:
-    """Return the bytes of the memory of the device that computes; those that are free where it is main memory."""
+    """Return the bytes that JAX may use on an accelerator, or the free bytes of main memory on a CPU."""
     known = default_device().memory_stats()
     return int(known["bytes_limit"]) if known and "bytes_limit" in known else available_memory()
 
 
 def available_memory() -> int:
-    """Return the bytes of main memory that are free now."""
+    """Return the number of free bytes of main memory."""
     information = Path("/proc/meminfo")
     if information.exists():
         for line in information.read_text().splitlines():
@@ -109,17 +132,28 @@ def available_memory() -> int:
 
 
 def require_memory(
-    sources: int, unknowns: int, sensors: int, *, solver: AbstractSolver, limit: int | None, held: int | None = None
+    sources: int, unknowns: int, sensors: int, *, solver: AbstractSolver, limit: int | None, stored: int | None = None
 ) -> None:
-    """Raise unless the inversion fits in `limit` bytes, by default what the machine has free.
+    """Raise an error unless an inversion fits into memory.
+
+    Parameters
+    ----------
+    sources, unknowns, sensors
+        Number of sources, of unknowns and of sensors.
+    solver
+        The solver.
+    limit
+        Largest number of bytes; by default the memory that is free.
+    stored
+        As for `estimate_memory`.
 
     Raises
     ------
     MemoryError
-        With what is needed, what there is, and what would make it fit.
+        If the estimate exceeds the limit; the message states both, and what to do.
     """
     require_bytes(
-        bytes_of_problem(unknowns, sensors, solver=solver, held=held),
+        bytes_of_problem(unknowns, sensors, solver=solver, stored=stored),
         limit=limit,
         work=f"inverting for {sources} grains from {sensors} sensors",
         remedy="crop the scan and the grains, or bin the scan, or invert it window by window (invert_subdomains; "
@@ -128,27 +162,47 @@ def require_memory(
 
 
 def require_bytes(needed: int, *, limit: int | None, work: str, remedy: str) -> None:
-    """Raise a `MemoryError` unless so many bytes are within `limit`, by default what the machine has free."""
-    there = device_memory() if limit is None else limit
-    if needed > there:
+    """Raise an error unless a number of bytes is within a limit.
+
+    Parameters
+    ----------
+    needed
+        The number of bytes.
+    limit
+        The limit in bytes; by default the memory that is free.
+    work, remedy
+        What needs the memory, and what a user can do, for the message.
+
+    Raises
+    ------
+    MemoryError
+        If the bytes exceed the limit.
+    """
+    available = device_memory() if limit is None else limit
+    if needed > available:
         if limit is not None:
-            whose = "allowed by memory_limit"
+            kind = "allowed by memory_limit"
         elif on_accelerator():
-            whose = "what JAX may take of this accelerator"
+            kind = "available to JAX on this accelerator"
         else:
-            whose = "free on this machine"
+            kind = "free on this machine"
         raise MemoryError(
-            f"{work} takes about {needed / _GIB:.3g} GiB, and {there / _GIB:.3g} GiB are {whose}; {remedy}"
+            f"{work} takes about {needed / _GIB:.3g} GiB, and {available / _GIB:.3g} GiB are {kind}; {remedy}"
         )
 
 
 def checked_limit(limit: int | None) -> int | None:
-    """Return a limit of memory in bytes, or None, after a check.
+    """Check a limit of memory and return it as an integer number of bytes, or None.
+
+    Parameters
+    ----------
+    limit
+        The limit in bytes, or None for no limit.
 
     Raises
     ------
     ValueError
-        For a limit that is no positive number of bytes, or so small that another unit was meant.
+        If the limit is not a positive number of bytes, or so small that another unit was probably meant.
     """
     if limit is None:
         return None
@@ -156,6 +210,7 @@ def checked_limit(limit: int | None) -> int | None:
         raise ValueError(f"memory_limit must be a positive number of bytes, as 8 * 2**30, or None; got {limit!r}")
     if limit < _LEAST_LIMIT:
         raise ValueError(
-            f"memory_limit counts bytes, and {limit!r} of them hold nothing; for so many GiB pass {limit!r} * 2**30"
+            f"memory_limit is in bytes, and {limit!r} bytes are too few for any inversion; if you mean {limit!r} GiB, "
+            f"pass {limit!r} * 2**30"
         )
     return int(limit)

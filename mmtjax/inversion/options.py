@@ -1,4 +1,4 @@
-"""Options of an inversion as one value, checked before any work is done."""
+"""Options of an inversion as one value, which is checked before any computation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from mmtjax.prior import Prior, as_prior
 from mmtjax.solvers import as_solver
 from mmtjax.solvers.base import AbstractSolver
 
-#: Forms of the Green's operator that may be asked for.
+#: Names of the forms of the Green's operator.
 GreenForm = Literal["auto", "dense", "tiled", "compressed", "sharded"]
 
 
 class InversionFields(TypedDict, total=False):
-    """The fields of `InversionOptions`, to be passed by keyword."""
+    """The fields of `InversionOptions`, for functions that take them by keyword."""
 
     prior: Prior | ArrayLike | Mapping[str, Prior | ArrayLike] | None
     method: str | AbstractSolver
@@ -37,36 +37,37 @@ class InversionFields(TypedDict, total=False):
 
 @dataclasses.dataclass(frozen=True)
 class InversionOptions:
-    """How an inversion is done.
+    """Options of an inversion.
 
     Parameters
     ----------
     prior
-        Normal prior about zero of the components of the sources: a standard deviation in their unit (A/m), an array, a
-        `Prior`, or priors of sets by name; 480e3, the saturation of magnetite, keeps deep grains physical. None: least
-        squares as in the paper.
+        Normal prior with mean zero on the components of the sources: a standard deviation in their unit (A/m), an
+        array, a `Prior`, or priors of sets by name. 480e3, the saturation of magnetite, keeps the magnetizations of
+        deep grains physical. None: least squares without a prior, as in the paper.
     method
         ``"cholesky"`` (equilibrated normal equations), ``"orthogonal"`` (QR), ``"auto"`` (Cholesky where its condition
-        estimate allows it, QR otherwise; traced problems take QR), or an `AbstractSolver`.
+        estimate allows it, QR otherwise and for traced problems), or an `AbstractSolver`.
     level
-        Probability that a confidence sphere holds the truth.
+        Probability that a confidence sphere contains the true vector.
     tolerance
-        Error of a coefficient of Q as a share of the peak of its grain, at most: columns are made finer where the
-        condition number would multiply their errors to a share of a radius.
+        Largest error of a coefficient of Q as a share of the peak of its grain. Columns are made with smaller errors if
+        the condition number would multiply these to a considerable share of a confidence radius.
     memory_limit
-        Bytes that may be used; by default what is free.
+        Largest number of bytes to use; by default the memory that is free.
     estimator
-        `LeastSquares` by default; `BoundedLeastSquares` keeps magnetizations within a bound.
+        `LeastSquares` by default; `BoundedLeastSquares` keeps the lengths of magnetizations within a bound.
     background
-        A pattern that is solved for beside the sources, such as `Background`, or the degree of one; None for none.
+        A pattern that is solved for together with the sources, such as `Background`, or the degree of a background;
+        None for none.
     green
         Form of the Green's operator: ``"dense"``, ``"tiled"``, ``"compressed"``, ``"sharded"`` (rows divided over all
-        devices that JAX sees), or ``"auto"`` for what is fastest.
+        devices of JAX), or ``"auto"`` for the fastest.
 
     Raises
     ------
     ValueError
-        For a prior, method, level, memory limit, background or form that is not one of these.
+        For a prior, method, level, memory limit, background or form that is not valid.
 
     Examples
     --------
@@ -101,12 +102,12 @@ class InversionOptions:
 
     @property
     def solver(self) -> AbstractSolver:
-        """The solver that `method` names."""
+        """The solver of the name `method`."""
         return as_solver(self.method)
 
     @property
     def priors(self) -> PriorLike:
-        """The prior of the first set of sources, priors of sets by name, or None."""
+        """The prior of the first set of sources, or priors of sets by name, or None."""
         return _as_priors(self.prior)
 
     @property
@@ -116,6 +117,7 @@ class InversionOptions:
 
 
 def _as_priors(prior: Prior | ArrayLike | Mapping[str, Prior | ArrayLike] | None) -> PriorLike:
+    """Return a `Prior`, or priors of sets by name, from any form in which a user may pass them."""
     if isinstance(prior, Mapping):
         made = {name: as_prior(own) for name, own in prior.items()}
         return {name: own for name, own in made.items() if own is not None}

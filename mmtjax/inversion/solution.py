@@ -1,4 +1,4 @@
-"""The answer: values of all unknowns with their uncertainties, and the signs by which to believe them or not."""
+"""The result of an inversion: values of all unknowns, their uncertainties, and checks of whether to trust them."""
 
 from typing import NamedTuple
 
@@ -13,27 +13,33 @@ from mmtjax.errors import InversionError
 from mmtjax.inversion.stack import PriorLike, SourceStack
 from mmtjax.precision import AnyArray
 from mmtjax.scan.scan import Scan
-from mmtjax.selection import crowded_signal_strength, expected_uncertainty_ratio, signal_strength_ratio
+from mmtjax.selection import (
+    LIMIT,
+    crowded_signal_strength,
+    expected_uncertainty_ratio,
+    signal_strength_ratio,
+    trusted_ratio,
+)
 from mmtjax.solvers.base import AbstractFactor
 from mmtjax.sources.base import AbstractSource
 from mmtjax.sources.grains import Grains
 from mmtjax.uncertainty.confidence import bootstrap_radius, joint_bootstrap_radius, uncertainty_ratio
-from mmtjax.uncertainty.covariance import correlation, covariance_matrix, grain_correlation, standard_deviation
+from mmtjax.uncertainty.covariance import correlation, covariance_of_unknowns, grain_correlation, standard_deviation
 from mmtjax.units import A_M2_PER_A_PER_M_UM3, AXES, MAGNETITE_SATURATION
 from mmtjax.unknowns import UnknownSet
 
 
 class SetEstimate(NamedTuple):
-    """Values of one set of unknowns, with their covariances.
+    """Estimated values of one set of unknowns, with their covariances.
 
     Attributes
     ----------
     unknowns
         Names and units of the components, and the number of sources.
     values
-        (source, component), in the units of the components.
+        Values, (source, component), in the units of the components.
     covariance
-        Block of each source, (source, component, component).
+        Covariance of the components of each source, (source, component, component).
     """
 
     unknowns: UnknownSet
@@ -53,31 +59,31 @@ class SetEstimate(NamedTuple):
 
 
 class Solution(eqx.Module):
-    """Components of all sources, their uncertainties, and how well they explain the scan.
+    """The result of an inversion: components of all sources, their uncertainties, and the residual of the map.
 
     Attributes
     ----------
     stack, scan
         The sources and patterns that were solved for, and the map.
     estimates
-        Values and covariances of each set of unknowns, those of the first set of sources first.
+        Values and covariances of each set of unknowns; those of the first set of sources come first.
     confidence_radius
-        Radius of the sphere that holds the true vector of each source with probability `level`, (source,): A/m for
+        Radius of the sphere that contains the true vector of each source with probability `level`, (source,); A/m for
         grains.
     forward, residual
         Field of the solution, and measured minus forward field, (ny, nx), nT.
     noise
-        Standard deviation used, nT: one number, or the map that was given.
+        Standard deviation of the noise that was used, nT: one number, or the map that was given.
     reduced_chi_square
-        Sum of squares of residual over noise, per degree of freedom: 1 where noise explains the residual.
+        Sum of squares of residual over noise, per degree of freedom; about 1 if the noise explains the residual.
     effective_unknowns
-        Number of unknowns that the data determine; fewer than there are with a prior.
+        Number of unknowns that the data determine; with a prior fewer than all unknowns.
     condition
-        Estimated condition number of Q with columns scaled to norm one (and the prior, where there is one).
+        Estimated condition number of Q (and of the rows of a prior), with columns scaled to norm one.
     factor
-        The factor that was solved with; None by subdomains.
+        The factor of the least-squares problem; None for a solution by subdomains.
     variance
-        Square of the noise relative to the weights of the sensors.
+        Variance of the noise of a sensor of weight one, nT².
     method
         Name of the solver, or ``"subdomains"``.
     level
@@ -85,13 +91,14 @@ class Solution(eqx.Module):
     prior
         Prior of the components, or None.
     is_gaussian
-        Whether errors are normal with the covariances given; otherwise radii are those of a bootstrap.
+        Whether errors are normal with these covariances; otherwise radii come from a bootstrap.
     failure
-        Why the uncertainties cannot be vouched for, with the remedy; None where they can.
+        Why the uncertainties are not reliable, and what to do; None if they are reliable.
     warnings
-        What to know before believing the result.
+        Messages to read before using the result.
     radius_error
-        Standard deviation of the confidence radius as a share of it, (source,), by subdomains; None where it is exact.
+        Standard deviation of the confidence radius as a share of it, (source,), for a solution by subdomains; None if
+        the radius is exact.
     """
 
     stack: SourceStack
@@ -116,24 +123,29 @@ class Solution(eqx.Module):
 
     @property
     def sources(self) -> AbstractSource:
-        """The first set of sources: what the inversion is about."""
+        """The first set of sources, to which the properties of the solution refer."""
         return self.stack.primary
 
     @property
     def grains(self) -> Grains:
-        """The grains.
+        """The grains, if the first set of sources are grains.
 
         Raises
         ------
         ValueError
-            If the first set of sources are no grains.
+            If the first set of sources are not grains.
         """
         if not isinstance(self.sources, Grains):
-            raise ValueError(f"the solution is one of {self.sources.name}, not of grains; ask for its sources")
+            raise ValueError(f"the solution is one of {self.sources.name}, not of grains; use its attribute sources")
         return self.sources
 
     def estimate_of(self, name: str) -> SetEstimate:
-        """Return values and covariances of one set of unknowns, such as ``"background"``.
+        """Return values and covariances of one set of unknowns.
+
+        Parameters
+        ----------
+        name
+            Name of the set, such as ``"background"``.
 
         Raises
         ------
@@ -143,38 +155,39 @@ class Solution(eqx.Module):
         for estimate in self.estimates:
             if estimate.unknowns.name == name:
                 return estimate
-        raise KeyError(f"there is no set {name!r}; there are {', '.join(one.unknowns.name for one in self.estimates)}")
+        known = ", ".join(one.unknowns.name for one in self.estimates)
+        raise KeyError(f"no set of unknowns is named {name!r}; the sets are {known}")
 
     @property
     def magnetization(self) -> Float[AnyArray, "source 3"]:
-        """Vector of each source: magnetizations of grains, A/m; dipole moments of multipoles, A/m · µm³."""
+        """Vector of each source: the magnetization of a grain, A/m; the dipole moment of a multipole, A/m · µm³."""
         return self.estimates[0].values[:, : len(AXES)]
 
     @property
     def covariance(self) -> Float[AnyArray, "source 3 3"]:
-        """3 × 3 blocks of C = σ²(QᵀQ)⁻¹ (equation 11) of the vector of each source."""
+        """Covariance of the vector of each source: the diagonal blocks of C = σ²(QᵀQ)⁻¹ (equation 11)."""
         return self.estimates[0].covariance[:, : len(AXES), : len(AXES)]
 
     @property
     def uncertainty_ratio(self) -> Float[Array, " source"]:
-        """Radius of the confidence sphere over the length of the vector (equation 12), as a fraction."""
+        """Radius of the confidence sphere divided by the length of the vector (equation 12), as a fraction."""
         return uncertainty_ratio(self.magnetization, self.confidence_radius)
 
     @property
     def signal_strength_ratio(self) -> Float[AnyArray, " grain"]:
-        """``SSR = V / (R³ d)`` (equation 13), µm⁻¹."""
+        """Signal strength ratio ``SSR = V / (R³ d)`` of each grain (equation 13), µm⁻¹."""
         return signal_strength_ratio(self.grains, self.scan.grid.height)
 
     @property
     def crowded_signal_strength(self) -> Float[AnyArray, " grain"]:
-        """``V^a / (R^b (1 + N)^c)`` with the learned exponents, see `mmtjax.crowded_signal_strength`; lengths in µm."""
+        """Signal strength of each grain among its neighbours, see `mmtjax.crowded_signal_strength`; lengths in µm."""
         return crowded_signal_strength(self.grains, self.scan.grid.height)
 
     @property
-    def expected_uncertainty_ratio(self) -> Float[Array, " grain"]:
-        """Radius of the confidence sphere over the magnetization that equation 1 expects, as a fraction.
+    def expected_uncertainty_ratio(self) -> Float[AnyArray, " grain"]:
+        """Radius of the confidence sphere divided by the magnetization that equation 1 gives, as a fraction.
 
-        Known without a map, unless the noise was taken from the residual.
+        It does not depend on the map, unless the noise was estimated from the residual.
         """
         return expected_uncertainty_ratio(self.grains.volume, self.confidence_radius)
 
@@ -185,73 +198,96 @@ class Solution(eqx.Module):
 
     @property
     def magnitude(self) -> Float[Array, " source"]:
-        """Length of the vectors: magnetizations of grains, A/m."""
+        """Length of the vector of each source; A/m for grains."""
         return jnp.linalg.norm(self.magnetization, axis=1)
 
     @property
     def beyond_saturation(self) -> Bool[Array, " source"]:
-        """Whether a grain is magnetized beyond the saturation of magnetite, which no grain of rock can be.
+        """Whether each grain is magnetized beyond the saturation of magnetite, which is impossible.
 
-        Of sources without a volume nothing is known.
+        False for sources without a volume.
         """
         if self.sources.volume is None:
             return jnp.zeros(len(self.sources), bool)
         return self.magnitude > MAGNETITE_SATURATION
 
-    def trusted(self, limit: float = 0.10) -> Bool[Array, " source"]:
-        """Return which sources to believe: ratio within `limit` at the noise of the residual, below saturation.
+    def trusted(self, limit: float = LIMIT) -> Bool[Array, " source"]:
+        """Return which sources can be trusted: those whose `mmtjax.selection.trusted_ratio` is within a limit.
 
-        Where the residual is larger than the noise explains (reduced χ² > 1), radii are widened by √χ², for whatever
-        else disturbs the map disturbs the solution too.
+        That ratio is the uncertainty ratio for the noise that the residual shows; it is infinite beyond saturation.
+
+        Parameters
+        ----------
+        limit
+            Largest ratio, a finite fraction.
         """
-        widened = self.uncertainty_ratio * jnp.sqrt(jnp.maximum(self.reduced_chi_square, 1.0))
-        return (widened <= limit) & ~self.beyond_saturation
+        ratio = trusted_ratio(
+            self.uncertainty_ratio,
+            reduced_chi_square=self.reduced_chi_square,
+            beyond_saturation=self.beyond_saturation,
+        )
+        return ratio <= limit
 
     def covariance_matrix(self) -> Float[Array, "unknown unknown"]:
-        """Return the whole covariance C of all unknowns; (3 grains, 3 grains), (A/m)², for grains alone."""
+        """Return the whole covariance matrix C of all unknowns; (3 grain, 3 grain) and in (A/m)² for grains."""
         factor = self._known_factor()
         if factor.triangle is not None:
-            return covariance_matrix(*factor.triangle, variance=self.variance)
+            return covariance_of_unknowns(*factor.triangle, variance=self.variance)
         return self.variance * factor.inverse_columns(np.eye(self.stack.unknowns.size))
 
     def correlation(self) -> Float[Array, "unknown unknown"]:
-        """Return correlations between all components of all sources."""
+        """Return the correlations between all components of all sources."""
         return correlation(self.covariance_matrix())
 
     def grain_correlation(self) -> Float[Array, "grain grain"]:
-        """Return the largest correlation, by magnitude, between a component of one grain and one of another.
+        """Return the largest absolute correlation between a component of one grain and a component of another.
 
-        Grains that correlate strongly share a signal that the scan cannot divide between them (section 4.5). The
+        Grains with a strong correlation share a signal that the scan cannot divide between them (section 4.5). The
         diagonal is 1.
         """
         own = 0, self.grains.unknowns.size
         return grain_correlation(self.correlation()[slice(*own), slice(*own)])
 
     def bootstrap_radius(self, key: Array, *, draws: int = 10_000) -> Float[Array, " source"]:
-        """Return radii from joint draws of all grains, as section 2.2.2 of the paper does, A/m."""
+        """Return radii of the confidence spheres by bootstrap, as in section 2.2.2 of the paper; A/m for grains.
+
+        Parameters
+        ----------
+        key
+            Random key of JAX.
+        draws
+            Number of draws.
+        """
         factor, vectors_only = self._known_factor(), self.stack.unknowns.size == len(AXES) * len(self.sources)
         if factor.triangle is not None and vectors_only:
             return joint_bootstrap_radius(key, *factor.triangle, variance=self.variance, draws=draws, level=self.level)
         return bootstrap_radius(key, self.covariance, draws=draws, level=self.level)
 
     def _known_factor(self) -> AbstractFactor:
+        """Return the factor, or raise a ValueError for a solution by subdomains."""
         if self.factor is None:
             raise ValueError(
-                "correlations between grains are not known: the sample was solved by subdomains, which give the "
-                "covariance of each grain with itself; crop the scan and the grains and use `mmtjax.invert`"
+                "correlations between grains are not known: the sample was solved by subdomains, which give only the "
+                "covariance of the components of each grain; crop the scan and the grains and use `mmtjax.invert`"
             )
         return self.factor
 
     def check(self) -> "Solution":
-        """Return the solution, or raise `InversionError` if it has failed."""
+        """Return the solution itself, or raise an `InversionError` if its uncertainties are not reliable."""
         if self.failure is not None:
             raise InversionError(self.failure)
         return self
 
-    def table(self, limit: float = 0.10) -> pandas.DataFrame:
-        """Return one row per source, in the order of the input; units are in ``attrs["units"]``.
+    def table(self, limit: float = LIMIT) -> pandas.DataFrame:
+        """Return a table with one row for each source, in the order of the input.
 
-        Declination is clockwise from +y, inclination positive down.
+        Units of the columns are in ``attrs["units"]``, conventions in ``attrs["notes"]``. Declination is clockwise from
+        +y, inclination positive down.
+
+        Parameters
+        ----------
+        limit
+            Largest uncertainty ratio of a trusted source, as for `trusted`.
         """
         sources, first = self.sources, self.estimates[0]
         position, vector = np.asarray(sources.position), np.asarray(self.magnetization)
@@ -291,11 +327,12 @@ class Solution(eqx.Module):
         return table
 
     def _notes(self, limit: float) -> str:
+        """Return the conventions of the columns of the table as text."""
         notes = (
             "axes x, y, z right-handed, z up, sample surface at z = 0; depth is the distance from the centroid to the "
             "scanning plane; declination clockwise from +y, inclination positive down; "
             f"confidence_radius at {self.level:.0%}"
-            f"{'' if self.is_gaussian else ' by bootstrap, for errors are not normal'}; "
+            f"{'' if self.is_gaussian else ' by bootstrap, because errors are not normal'}; "
             "uncertainty_ratio = confidence_radius / magnetization; "
             "expected_uncertainty_ratio = confidence_radius / magnetization of equation 1 of Out et al. (2022); "
             "crowded_signal_strength by the learned formula, lengths in µm; "
@@ -308,7 +345,7 @@ class Solution(eqx.Module):
         return notes
 
     def maps(self) -> xarray.Dataset:
-        """Return measured, forward and residual maps with the mask, nT on µm."""
+        """Return measured, forward and residual maps (nT) and the mask as a dataset with coordinates in µm."""
         dataset = self.scan.to_xarray()
         for name, values, label in (
             ("forward", self.forward, "Bz of the solution"),
@@ -321,7 +358,7 @@ class Solution(eqx.Module):
         ratio, good = np.asarray(self.uncertainty_ratio), np.asarray(self.trusted())
         return (
             f"{len(self.sources)} {self.sources.name} from {self.scan.used} sensors, {self.method}, condition "
-            f"{self.condition:.2g}, reduced chi-square {self.reduced_chi_square:.3g}; {int(np.sum(ratio <= 0.10))} "
-            f"ratios within 10 %, {int(np.sum(self.beyond_saturation))} {self.sources.name} beyond saturation, "
-            f"{int(good.sum())} to be trusted"
+            f"{self.condition:.2g}, reduced chi-square {self.reduced_chi_square:.3g}; {int(np.sum(ratio <= LIMIT))} "
+            f"ratios within {LIMIT * 100:g} %, {int(np.sum(self.beyond_saturation))} {self.sources.name} beyond "
+            f"saturation, {int(good.sum())} to be trusted"
         )

@@ -1,4 +1,4 @@
-"""Solutions of maps that share sensors: one factor, and where the noise is taken from the residual, some rounds."""
+"""Solve for all maps of one group of scans with one factor, and estimate the noise from the residual if requested."""
 
 from typing import NamedTuple
 
@@ -18,20 +18,28 @@ from mmtjax.progress import StageProgress, stage
 from mmtjax.scan.scan import Scan
 from mmtjax.solvers.base import AbstractFactor, AbstractSolver
 
-#: Rounds of estimating the noise from the residual and solving anew, where a prior ties the two.
+#: Largest number of rounds in which the noise is estimated from the residual and, because it changes the ridge of a
+#: prior, the problem is solved again; and the relative change of the variance at which they end.
 _NOISE_ROUNDS = 50
 _NOISE_CONVERGED = 1e-6
 
 
 def first_strategy(groups: list[Group], options: InversionOptions) -> SolveStrategy:
-    """Return what the first maps begin with, once what cannot be solved or carried is refused.
+    """Check that all groups can be solved, and return the strategy for the first of them.
+
+    Parameters
+    ----------
+    groups
+        The groups of scans.
+    options
+        Options of the inversion.
 
     Raises
     ------
     ValueError
-        For a noise from the residual with a prior, where numbers are traced.
+        If the noise is to be estimated from the residual, there is a prior, and numbers are traced.
     MemoryError
-        If a problem would not fit, as far as that can be told without the shapes of grains.
+        If a problem does not fit into memory, estimated without the shapes of the grains.
     """
     solver, first = options.solver, groups[0]
     has_prior = any(group.stack.precision(options.priors) is not None for group in groups)
@@ -39,13 +47,13 @@ def first_strategy(groups: list[Group], options: InversionOptions) -> SolveStrat
     if all(group.is_concrete for group in groups):
         for group in groups:
             sources, unknowns = len(group.stack.primary), group.stack.unknowns.size
-            require_memory(sources, unknowns, group.grid.size, solver=solver, limit=options.memory_limit, held=0)
+            require_memory(sources, unknowns, group.grid.size, solver=solver, limit=options.memory_limit, stored=0)
         if not unknown_ridge:
             strategy = strategy_for(solver, first.stack, first.grid, has_prior=has_prior, tolerance=options.tolerance)
             return SolveStrategy(strategy.solver, strategy.tolerance, options.green)
     elif unknown_ridge:
         raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
-    # Traced numbers cannot be looked at, nor can a ridge that is not known yet.
+    # The condition number is not known of traced numbers, nor before the noise, and with it the ridge, is known.
     return SolveStrategy(solver.beginning_with(None), options.tolerance, options.green)
 
 
@@ -57,16 +65,16 @@ def solve_group(
     progress: StageProgress | None,
     throw: bool,
 ) -> tuple[list[Solution], SolveStrategy]:
-    """Return solutions of maps of the same sensors, and the strategy for maps of moved ones.
+    """Solve for all maps of a group; return the solutions, and the strategy for maps of sensors at other places.
 
     Parameters
     ----------
     group
         The maps.
     options
-        How the inversion is done.
+        Options of the inversion.
     strategy
-        How to begin.
+        The choices to begin with.
     progress, throw
         As for `mmtjax.invert`.
     """
@@ -130,16 +138,16 @@ def _problem(
 
 
 class Fitted(NamedTuple):
-    """The answer for one map.
+    """All that a solution for one map is made from.
 
     Attributes
     ----------
     problem, estimate, uncertainty
-        What was solved, the values, and how uncertain they are.
+        The least-squares problem, the estimate, and its uncertainty.
     variance
-        Variance of a sensor of weight one, nT².
+        Variance of the noise of a sensor of weight one, nT².
     solver
-        The solver that has made the factor.
+        The solver that made the factor.
     """
 
     problem: FactoredProblem
@@ -157,11 +165,16 @@ def solution_of(
     Parameters
     ----------
     stack, scan, noise
-        What was solved for, and from what.
+        Sources and patterns, the map, and its noise.
     fitted
-        The answer.
+        The estimate and its uncertainty.
     options
-        How the inversion was done.
+        Options of the inversion.
+
+    Raises
+    ------
+    ValueError
+        If the first components of the first set of sources are not a vector.
     """
     problem, estimate, uncertainty, variance, solver = fitted
     unknowns = stack.unknowns
@@ -169,8 +182,8 @@ def solution_of(
     radius = uncertainty.radius
     if radius is None:
         raise ValueError(
-            f"{stack.primary.name} have {len(stack.primary.components)} components, and the first set of sources needs "
-            "three that are a vector"
+            f"{stack.primary.name} have {len(stack.primary.components)} components, but the first three components of "
+            "the first set of sources must be a vector"
         )
     return Solution(
         stack=stack,

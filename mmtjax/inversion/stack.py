@@ -1,4 +1,4 @@
-"""The columns of a least-squares problem: sources, and patterns beside them."""
+"""The sources and patterns that an inversion solves for together."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,10 +14,10 @@ from mmtjax.scan.scan import Scan
 from mmtjax.sources.base import AbstractSource
 from mmtjax.unknowns import Unknowns, joined
 
-#: What may be passed as the sources of an inversion.
+#: What a user may pass as the sources of an inversion.
 SourcesLike = AbstractSource | Sequence[AbstractSource | AbstractPattern]
 
-#: Priors of the first set of sources, or of sets by name.
+#: The prior of the first set of sources, or priors of sets by name, or None.
 PriorLike = Prior | Mapping[str, Prior] | None
 
 
@@ -27,9 +27,9 @@ class SourceStack(eqx.Module):
     Attributes
     ----------
     sources
-        Sets of sources; the first is what the inversion is about.
+        Sets of sources; results refer to the first.
     patterns
-        Patterns beside them, as a background.
+        Patterns that are solved for together with them, such as a background.
     """
 
     sources: tuple[AbstractSource, ...]
@@ -46,23 +46,23 @@ class SourceStack(eqx.Module):
         return joined(tuple(Unknowns((part.unknowns,)) for part in (*self.sources, *self.patterns)))
 
     def precision(self, prior: PriorLike) -> Float[np.ndarray, " unknown"] | None:
-        """Return the precision that priors give each unknown; None where there is no prior.
+        """Return the precision that priors give to each unknown; None if there is no prior at all.
 
         Parameters
         ----------
         prior
-            That of the first set of sources, or priors of sets by name; patterns have their own.
+            The prior of the first set of sources, or priors of sets by name. Patterns may have priors of their own.
 
         Raises
         ------
         ValueError
-            For a name that no set has, and as `Prior.precision`.
+            If no set has one of the names, and as `Prior.precision`.
         """
         sets = self.unknowns.sets
         chosen = dict(prior) if isinstance(prior, Mapping) else ({} if prior is None else {sets[0].name: prior})
         if strangers := [name for name in chosen if name not in {one.name for one in sets}]:
             raise ValueError(
-                f"there is no set of unknowns {strangers[0]!r} to give a prior to; there are "
+                f"a prior is given for {strangers[0]!r}, but no set of unknowns has that name; the sets are "
                 f"{', '.join(one.name for one in sets)}"
             )
         for one, pattern in zip(sets[len(self.sources) :], self.patterns, strict=True):
@@ -76,19 +76,19 @@ class SourceStack(eqx.Module):
 
 
 def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) -> SourceStack:
-    """Return the stack of what a user passes.
+    """Return the stack of the sources and patterns that a user passes.
 
     Parameters
     ----------
     sources
-        One set of sources, or several and patterns, a set of sources first.
+        One set of sources, or a list of sets of sources and patterns that begins with a set of sources.
     background
         A pattern to add; None for none.
 
     Raises
     ------
     ValueError
-        If there is nothing, the first is no set of sources, or something is neither sources nor a pattern.
+        If the list is empty, does not begin with sources, or holds an object that is neither sources nor a pattern.
 
     Examples
     --------
@@ -114,7 +114,15 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
 
 
 def with_noise_patterns(stack: SourceStack, noise: AbstractNoise, scan: Scan) -> SourceStack:
-    """Return the stack with the patterns of a noise, whose factors are standard normal."""
+    """Return a stack to which the patterns of a noise are added, with standard normal factors as their prior.
+
+    Parameters
+    ----------
+    stack
+        Sources and patterns.
+    noise, scan
+        The noise, and the map that it belongs to.
+    """
     maps = noise.patterns(scan)
     if maps is None:
         return stack

@@ -1,4 +1,4 @@
-"""From sources and sensors to a factor: which form of the operator, which solver, and how fine the columns are."""
+"""Choose the form of the Green's operator, the solver and the tolerance, and reduce a problem to a factor."""
 
 import dataclasses
 from collections.abc import Callable
@@ -31,18 +31,18 @@ from mmtjax.unknowns import Unknowns
 
 @dataclasses.dataclass(frozen=True)
 class SolveStrategy:
-    """How a problem is begun.
+    """The choices with which the computation of a factor begins.
 
     Attributes
     ----------
     solver
         The solver.
     tolerance
-        Error of the columns.
+        Error of the columns as a share of the peak of each source.
     green
-        Form of the operator that was asked for.
+        Requested form of the operator.
     plans
-        Plans of the same sources, one for each set, if there are any.
+        Plans of the fields of the same sources, one for each set, if they are already made.
     """
 
     solver: AbstractSolver
@@ -54,7 +54,21 @@ class SolveStrategy:
 def strategy_for(
     solver: AbstractSolver, stack: SourceStack, grid: SensorGrid, *, has_prior: bool, tolerance: float
 ) -> SolveStrategy:
-    """Return a strategy: QR, and columns as fine as it will need, where normal equations are not worth the attempt."""
+    """Choose a solver and a tolerance from a cheap lower bound of the condition number.
+
+    Where that bound shows that normal equations would fail, the strategy is QR with the tolerance that it will need.
+
+    Parameters
+    ----------
+    solver
+        The requested solver.
+    stack, grid
+        Sources, patterns and sensors.
+    has_prior
+        Whether any unknown has a prior, which makes the bound invalid.
+    tolerance
+        The requested tolerance.
+    """
     if has_prior or solver.beginning_with(None) is solver:
         return SolveStrategy(solver, tolerance)
     condition = least_condition(stack.primary, grid)
@@ -65,18 +79,18 @@ def strategy_for(
 
 
 class Reduction(NamedTuple):
-    """A problem reduced to a factor.
+    """A least-squares problem reduced to a factor.
 
     Attributes
     ----------
     green
         The operator.
     solver, state
-        The solver, and what it has of the rows, for other ridges.
+        The solver and its state, from which it makes factors for other ridges.
     factor
-        The factor for the ridge that was asked for.
+        The factor for the requested ridge.
     strategy
-        What would have led here at once, for sensors that have moved.
+        The choices that led to this factor, with which to begin for sensors at other places.
     """
 
     green: AbstractGreen
@@ -87,7 +101,7 @@ class Reduction(NamedTuple):
 
     @property
     def used(self) -> AbstractSolver:
-        """The solver that has made the factor: the one that was chosen, where the solver chooses."""
+        """The solver that made the factor; for `AutoSolver` the solver that it chose."""
         return self.solver.used(self.state)
 
 
@@ -101,7 +115,7 @@ def reduce_problem(
     memory_limit: int | None = None,
     progress: StageProgress | None = None,
 ) -> Reduction:
-    """Make the columns of a problem and reduce its rows; where its condition asks for finer columns, once more.
+    """Compute the columns and the factor of a problem, and again if its condition number needs a smaller tolerance.
 
     Parameters
     ----------
@@ -110,16 +124,16 @@ def reduce_problem(
     weight, ridge
         Weights of the sensors, and the precision of the prior in units of the noise.
     strategy
-        How to begin.
+        The choices to begin with.
     memory_limit
-        Bytes that may be used; by default what is free.
+        Largest number of bytes to use; by default the memory that is free.
     progress
-        Called with the stage, what is done and the whole of it.
+        Called as ``progress(stage, done, total)``.
 
     Raises
     ------
     MemoryError
-        Before columns are made, if they and what follows would not fit in the limit.
+        If the problem does not fit into the limit; the check precedes the computation of columns.
     """
     solver, tolerance = strategy.solver, strategy.tolerance
     plans, known = strategy.plans, is_concrete(stack, grid)
@@ -129,10 +143,10 @@ def reduce_problem(
         form = form_of(strategy.green, stack, grid, solver=solver if known else AutoSolver())
         if known:
             plans = _plans(stack, grid, tolerance=tolerance, reuse=plans, progress=progress)
-            held = sum(map(stored_bytes, plans)) if form == "compressed" else None
-            _require_memory(stack, grid, solver=solver, limit=memory_limit, held=held)
+            stored = sum(map(stored_bytes, plans)) if form == "compressed" else None
+            _require_memory(stack, grid, solver=solver, limit=memory_limit, stored=stored)
         elif plans is None and strategy.green == "auto" and form == "compressed":
-            # Near and far cannot be told apart before the numbers are known.
+            # Compressed columns depend on which sources are near, which is not known of traced positions.
             form = "tiled"
         columns = stage(progress, "Green's matrix")
         green = green_operator(stack, grid, form=form, tolerance=tolerance, plans=plans, progress=columns)
@@ -144,12 +158,12 @@ def reduce_problem(
             again = solver.beginning_with(float(factor.condition) if concrete else None)
             return Reduction(green, solver, state, factor, SolveStrategy(again, tolerance, strategy.green, plans))
         solver, tolerance = used, finer
-        # Columns and factor are as large as those to come.
+        # Columns and factor take as much memory as the next ones will.
         del green, state, factor
 
 
 def _moved_plans(plans: tuple[FieldPlan, ...], stack: SourceStack, grid: SensorGrid) -> tuple[FieldPlan, ...] | None:
-    """Return plans for sensors elsewhere; None where these have another size, for which series are made anew."""
+    """Return the plans for sensors at other places; None if these have another size, which changes the series."""
     if any(plan.grid is None or not np.array_equal(plan.grid.side, grid.side) for plan in plans):
         return None
     return tuple(plan.moved(sources, grid) for plan, sources in zip(plans, stack.sources, strict=True))
@@ -163,6 +177,7 @@ def _plans(
     reuse: tuple[FieldPlan, ...] | None,
     progress: StageProgress | None,
 ) -> tuple[FieldPlan, ...]:
+    """Return a plan of the field of each set of sources."""
     shapes = stage(progress, "shapes of grains")
     before = (None,) * len(stack.sources) if reuse is None else reuse
     return tuple(
@@ -172,17 +187,26 @@ def _plans(
 
 
 def _require_memory(
-    stack: SourceStack, grid: SensorGrid, *, solver: AbstractSolver, limit: int | None, held: int | None
+    stack: SourceStack, grid: SensorGrid, *, solver: AbstractSolver, limit: int | None, stored: int | None
 ) -> None:
     unknowns = stack.unknowns.size
-    require_memory(len(stack.primary), unknowns, grid.size, solver=solver, limit=limit, held=held)
+    require_memory(len(stack.primary), unknowns, grid.size, solver=solver, limit=limit, stored=stored)
 
 
 def form_of(wanted: GreenForm, stack: SourceStack, grid: SensorGrid, *, solver: AbstractSolver) -> GreenForm:
-    """Return the form of the operator: what was asked for, or what is fastest.
+    """Return the form of the operator to use: the requested form, or for ``"auto"`` the fastest.
 
-    Whole where the other forms save nothing, else compressed. An accelerator makes columns faster than a compressed
-    form, with its many small sizes, could be worked on there.
+    The dense form is the fastest where the other forms save nothing, otherwise the compressed form on a CPU and the
+    tiled form on an accelerator, which computes columns faster than it would work with many small compressed arrays.
+
+    Parameters
+    ----------
+    wanted
+        The requested form.
+    stack, grid
+        Sources, patterns and sensors.
+    solver
+        The solver that will use the operator.
     """
     if wanted != "auto":
         return wanted
@@ -192,7 +216,7 @@ def form_of(wanted: GreenForm, stack: SourceStack, grid: SensorGrid, *, solver: 
 
 
 class _Request(NamedTuple):
-    """One set of sources whose columns are wanted."""
+    """One set of sources whose operator is to be made, with the arguments for that."""
 
     sources: AbstractSource
     grid: SensorGrid
@@ -201,7 +225,7 @@ class _Request(NamedTuple):
     progress: Progress | None
 
 
-#: From a request, and the frame of the operator before it, to an operator of that frame.
+#: A function that makes an operator from a request and the frame of the previous operator, which it shares.
 _Builder = Callable[[_Request, AbstractFrame | None], AbstractGreen]
 
 
@@ -244,20 +268,20 @@ def green_operator(
     plans: tuple[FieldPlan, ...] | None,
     progress: Progress | None = None,
 ) -> AbstractGreen:
-    """Return the operator of all sources and patterns of a stack, in one form.
+    """Return the Green's operator of all sources and patterns of a stack.
 
     Parameters
     ----------
     stack, grid
         Sources, patterns and sensors.
     form
-        One of `GreenForm` but ``"auto"``.
+        One of `GreenForm` except ``"auto"``.
     tolerance
-        Error of the columns.
+        Error of the columns as a share of the peak of each source.
     plans
         A plan for each set of sources, or None.
     progress
-        Called with the sensors that are done and all of them.
+        Called as ``progress(done, total)``, counted in sensors.
     """
     parts: list[AbstractGreen] = []
     for sources, plan in zip(stack.sources, plans or (None,) * len(stack.sources), strict=True):

@@ -1,4 +1,4 @@
-"""An estimate of the condition number of a sample from the grains in its middle, before all of it is worked on."""
+"""A lower bound of the condition number of a large sample, from the grains in its middle."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,27 +9,34 @@ from mmtjax.scan.grid import SensorGrid
 from mmtjax.solvers.orthogonal import Orthogonal
 from mmtjax.sources.base import AbstractSource
 
-#: Grains looked at, the sampling interval at least and how far the sensors reach beyond the grains (µm).
+#: Number of grains in the middle that are used, the smallest sampling interval (µm), and the width of the margin of
+#: sensors around the grains (µm).
 _GRAINS = 128
-
-#: Samples of no more grains are solved without a look at their middle.
-_FEW = 384
 _INTERVAL = 5.0
 _MARGIN = 40.0
 
-#: The condition number of the whole over that of the grains looked at, at least: 19 to 3,000 in samples of the paper.
+#: For samples of up to this number of grains the bound is not computed.
+_FEW = 384
+
+#: Smallest ratio of the condition number of the whole sample to that of the grains in its middle; it is 19 to 3,000 in
+#: samples of the paper.
 _GROWTH = 10.0
 
-#: And over this least one, nearly always at most: columns that are too fine cost less than making them twice. Of 1,875
-#: grains at 75 µm it was 110 to 400, of fewer at most 90 (eight samples); up to half as much again does no harm.
+#: A ratio of the condition number to its lower bound that is rarely exceeded: columns with smaller errors than needed
+#: cost less than columns that are computed twice. In eight samples it was 110 to 400 for 1,875 grains at 75 µm and at
+#: most 90 for fewer grains; a ratio of 450 does no harm.
 USUAL_GROWTH = 300.0
 
 
 def subsample_condition(sources: AbstractSource, grid: SensorGrid) -> float:
-    """Return the condition number of the equilibrated Q of the sources in the middle, seen by sensors above them.
+    """Return the condition number of the equilibrated Q of the sources in the middle and the sensors above them.
 
-    Removing sources only lowers a condition number, so that the whole sample has a larger one; fewer sensors change it
-    little.
+    The whole sample has a larger condition number, for more sources can only raise it. Fewer sensors change it little.
+
+    Parameters
+    ----------
+    sources, grid
+        All sources and sensors.
 
     Examples
     --------
@@ -56,7 +63,12 @@ def subsample_condition(sources: AbstractSource, grid: SensorGrid) -> float:
 
 
 def least_condition(sources: AbstractSource, grid: SensorGrid) -> float:
-    """Return a lower bound of the condition number of the equilibrated Q of a large sample; one for a small one.
+    """Return a lower bound of the condition number of the equilibrated Q; for a small sample the bound is 1.
+
+    Parameters
+    ----------
+    sources, grid
+        All sources and sensors.
 
     Examples
     --------

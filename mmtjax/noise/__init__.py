@@ -1,4 +1,4 @@
-"""What a map holds beside the field of the sources: how large it is at each sensor, and how sensors share it."""
+"""Models of the noise of a map: its standard deviation at each sensor, and noise that sensors share."""
 
 from mmtjax.noise.base import AbstractNoise as AbstractNoise
 from mmtjax.noise.base import SensorWeights as SensorWeights

@@ -1,4 +1,4 @@
-"""The abstract noise: weights of sensors, the variance of one of weight one, and patterns that sensors share."""
+"""The abstract model of noise, and the weights of sensors that follow from it."""
 
 from abc import abstractmethod
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from mmtjax.scan.scan import Scan
 
 
 class SensorWeights(NamedTuple):
-    """How much each sensor counts in the least-squares problem.
+    """The weight of each sensor in the least-squares problem.
 
     Attributes
     ----------
     weight
-        Relative weights, (ny, nx): 0 for sensors that are not used, otherwise inverse to the standard deviation.
+        Relative weights, (ny, nx): 0 for sensors that are not used, otherwise proportional to 1 / standard deviation.
     variance
-        Variance of a sensor of weight one, nT².
+        Variance of the noise of a sensor of weight one, nT².
     """
 
     weight: Float[Array, "ny nx"]
@@ -27,21 +27,26 @@ class SensorWeights(NamedTuple):
 
 
 class AbstractNoise(eqx.Module):
-    """Noise of a map: independent at each sensor, and, where `patterns` has any, shared by sensors.
+    """A model of the noise of a map: an independent error at each sensor, and patterns that sensors share.
 
-    A map is ``φ = Q m + P a + e`` with the patterns P, whose factors ``a ~ N(0, 1)`` are unknown, and an independent
-    error e at each sensor. Solving for the factors beside m is the generalized least squares of the covariance
-    ``σ²W⁻² + PPᵀ``.
+    A map is ``φ = Q m + P a + e`` with independent errors e of the sensors, and with patterns P whose factors
+    ``a ~ N(0, 1)`` are unknown. To solve for the factors together with m is the same as generalized least squares with
+    the covariance ``σ²W⁻² + PPᵀ`` of the noise.
     """
 
     @property
     @abstractmethod
     def is_known(self) -> bool:
-        """Whether the variance is given; where it is not, it is taken from the residual of the solution."""
+        """Whether the variance is given; otherwise it is estimated from the residual of the solution."""
 
     @abstractmethod
     def weights(self, scan: Scan) -> SensorWeights:
-        """Return the weights of the sensors of a scan; the variance is a first guess where it is not given.
+        """Return the weights of the sensors of a scan; if the variance is not given, it is a first guess.
+
+        Parameters
+        ----------
+        scan
+            The map that the noise belongs to.
 
         Raises
         ------
@@ -51,7 +56,15 @@ class AbstractNoise(eqx.Module):
 
     @abstractmethod
     def patterns(self, scan: Scan) -> Float[AnyArray, "pattern ny nx"] | None:
-        """Return patterns that sensors share, nT, whose factors are independent and standard normal; None for none."""
+        """Return the patterns that sensors share, nT, or None if there are none.
+
+        The factors of the patterns are independent and standard normal.
+
+        Parameters
+        ----------
+        scan
+            The map that the noise belongs to.
+        """
 
     @abstractmethod
     def standard_deviation(self, variance: Float[AnyArray, ""]) -> Float[AnyArray, "..."]:
@@ -60,12 +73,17 @@ class AbstractNoise(eqx.Module):
         Parameters
         ----------
         variance
-            Variance of a sensor of weight one, nT².
+            Variance of the noise of a sensor of weight one, nT².
         """
 
 
 def mask_weights(scan: Scan) -> Float[Array, "ny nx"]:
-    """Return weights of one for sensors in use, and of zero for others.
+    """Return weights that are one for sensors in use and zero for others.
+
+    Parameters
+    ----------
+    scan
+        The map and its mask.
 
     Examples
     --------

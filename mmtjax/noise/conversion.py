@@ -1,4 +1,4 @@
-"""The one place where numbers and words become a noise."""
+"""Convert what a user passes as noise to a model of noise."""
 
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.noise.noise_map import NoiseMap
@@ -12,19 +12,21 @@ NoiseLike = AbstractNoise | ArrayLike | None
 
 
 def as_noise(noise: NoiseLike, scan: Scan) -> AbstractNoise:
-    """Return the noise of a scan from what a user passes.
+    """Return the model of noise of a scan from what a user passes.
 
     Parameters
     ----------
     noise
-        A noise, a standard deviation in nT, a map (ny, nx) of them, ``"residual"``, or None for that of the scan.
+        A model of noise, a standard deviation in nT, a map (ny, nx) of them, ``"residual"``, or None for the noise of
+        the scan.
     scan
-        The map that it belongs to.
+        The map that the noise belongs to.
 
     Raises
     ------
     ValueError
-        For another word, for numbers that are not positive or do not fit the map, and where no noise is known.
+        For another word, for numbers that are not positive or do not fit the map, and if neither `noise` nor the scan
+        give the noise.
 
     Examples
     --------
@@ -40,8 +42,8 @@ def as_noise(noise: NoiseLike, scan: Scan) -> AbstractNoise:
         if noise != "residual":
             raise ValueError(f"noise must be a number or a map in nT, or 'residual'; got {noise!r}")
         return ResidualNoise()
-    if noise is None and scan.noise is None:
-        raise ValueError("the noise is not known: pass noise= in nT, or noise='residual' to take it from the misfit")
     sigma = scan.noise if noise is None else float64_array(noise, name="noise")
+    if sigma is None:
+        raise ValueError("the noise is not known: pass noise= in nT, or noise='residual' to take it from the misfit")
     check_noise(sigma, scan.grid.shape)
     return WhiteNoise(sigma) if sigma.shape == () else NoiseMap(sigma)

@@ -1,4 +1,4 @@
-"""Independent noise whose standard deviation differs from sensor to sensor."""
+"""Independent noise with a standard deviation for each sensor."""
 
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -19,7 +19,7 @@ class NoiseMap(AbstractNoise):
     Raises
     ------
     ValueError
-        If it is no map, or not positive and finite everywhere.
+        If the standard deviations are not a map, or not positive and finite everywhere.
 
     Examples
     --------
@@ -37,11 +37,11 @@ class NoiseMap(AbstractNoise):
 
     @property
     def is_known(self) -> bool:
-        """Always: the standard deviations are given."""
+        """True: the standard deviations are given."""
         return True
 
     def weights(self, scan: Scan) -> SensorWeights:
-        """Return weights inverse to the standard deviations, and a variance of one.
+        """Return 1 / standard deviation as weights, and a variance of one.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class NoiseMap(AbstractNoise):
         return SensorWeights(mask_weights(scan) / self.sigma, jnp.ones(()))
 
     def patterns(self, scan: Scan) -> None:
-        """Return no pattern: sensors share nothing."""
+        """Return None: there are no patterns that sensors share."""
 
     def standard_deviation(self, variance: Float[AnyArray, ""]) -> Float[AnyArray, "ny nx"]:
         """Return the standard deviations that were given, nT."""

@@ -1,4 +1,4 @@
-"""White noise whose size is taken from the residual of the solution."""
+"""White noise whose standard deviation is estimated from the residual of the solution."""
 
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from mmtjax.scan.scan import Scan
 
 
 class ResidualNoise(AbstractNoise):
-    """Independent normal noise of one standard deviation, which the misfit of the solution tells.
+    """Independent normal noise with one standard deviation, which is estimated from the residual of the solution.
 
     Examples
     --------
@@ -19,7 +19,7 @@ class ResidualNoise(AbstractNoise):
 
     @property
     def is_known(self) -> bool:
-        """Never: the variance is taken from the residual."""
+        """False: the variance is estimated from the residual."""
         return False
 
     def weights(self, scan: Scan) -> SensorWeights:
@@ -29,8 +29,8 @@ class ResidualNoise(AbstractNoise):
         return SensorWeights(mask_weights(scan), jnp.maximum(power, jnp.finfo(field.dtype).tiny))
 
     def patterns(self, scan: Scan) -> None:
-        """Return no pattern: sensors share nothing."""
+        """Return None: there are no patterns that sensors share."""
 
     def standard_deviation(self, variance: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
-        """Return the root of the variance that the residual has shown, nT."""
+        """Return the square root of the variance that was estimated from the residual, nT."""
         return jnp.sqrt(variance)

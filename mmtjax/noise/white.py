@@ -1,4 +1,4 @@
-"""White noise: independent at each sensor, of one standard deviation."""
+"""White noise: independent at each sensor, with one standard deviation."""
 
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from mmtjax.scan.scan import Scan, check_noise
 
 
 class WhiteNoise(AbstractNoise):
-    """Independent normal noise of one standard deviation at every sensor.
+    """Independent normal noise with the same standard deviation at every sensor.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class WhiteNoise(AbstractNoise):
     Raises
     ------
     ValueError
-        If it is not one positive number.
+        If the standard deviation is not one positive number.
 
     Examples
     --------
@@ -33,21 +33,21 @@ class WhiteNoise(AbstractNoise):
         self.sigma = float64_array(sigma, name="noise")
         if self.sigma.shape != ():
             raise ValueError(
-                f"white noise has one standard deviation, in nT; got shape {self.sigma.shape}: use NoiseMap"
+                f"white noise has one standard deviation, in nT; got shape {self.sigma.shape}: use NoiseMap for a map"
             )
         check_noise(self.sigma, (1, 1))
 
     @property
     def is_known(self) -> bool:
-        """Always: the standard deviation is given."""
+        """True: the standard deviation is given."""
         return True
 
     def weights(self, scan: Scan) -> SensorWeights:
-        """Return weights of one, and the variance."""
+        """Return weights of one, and the variance of the noise."""
         return SensorWeights(mask_weights(scan), jnp.asarray(self.sigma) ** 2)
 
     def patterns(self, scan: Scan) -> None:
-        """Return no pattern: sensors share nothing."""
+        """Return None: there are no patterns that sensors share."""
 
     def standard_deviation(self, variance: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
         """Return the standard deviation that was given, nT."""

@@ -9,7 +9,7 @@ from types import NotImplementedType
 import equinox as eqx
 import numpy as np
 
-from mmtjax.files import beside
+from mmtjax.files import replace_when_complete
 
 #: A function and its arguments, which rebuild a module.
 _Reduced = tuple[Callable[..., eqx.Module], tuple[type[eqx.Module], Mapping[str, object]]]
@@ -32,11 +32,11 @@ def save_arrays(value: object, path: Path) -> None:
     structure = io.BytesIO()
     _Pickler(structure, protocol=5, buffer_callback=buffers.append).dump(value)
     sizes = [buffer.raw().nbytes for buffer in buffers]
-    with beside(_contents(path)) as partial, partial.open("wb") as file:
+    with replace_when_complete(_contents(path)) as partial, partial.open("wb") as file:
         for buffer, size in zip(buffers, sizes, strict=True):
             file.write(buffer.raw())
             file.write(bytes(-size % _ALIGNED))
-    with beside(path) as partial:
+    with replace_when_complete(path) as partial:
         partial.write_bytes(pickle.dumps((sizes, structure.getvalue())))
 
 

@@ -1,4 +1,4 @@
-"""Patterns that are known at every sensor: a background, and columns that a user or a noise gives."""
+"""Maps with unknown factors, which an inversion solves for together with the sources: a background, or any map."""
 
 from mmtjax.patterns.background import Background as Background
 from mmtjax.patterns.base import AbstractPattern as AbstractPattern

@@ -20,16 +20,16 @@ _COUNTS = (1, 3, 6)
 
 
 class Background(AbstractPattern):
-    """A polynomial of x and y that is added to the field of the sources.
+    """A smooth background of the map: a polynomial of x and y with unknown coefficients.
 
-    Coordinates are counted from the middle of the map, so that the constant is the background there.
+    Coordinates are relative to the middle of the map, so that the constant is the background there.
 
     Parameters
     ----------
     degree
-        0 for a constant, 1 for a plane, 2 for a quadratic surface; or these words.
+        0 or ``"constant"``, 1 or ``"plane"``, 2 or ``"quadratic"``.
     prior
-        Standard deviation of each term, in nT, nT/µm and nT/µm²; None for nothing known.
+        Standard deviations of a normal prior on the coefficients, in nT, nT/µm and nT/µm²; None for no prior.
 
     Raises
     ------
@@ -56,24 +56,24 @@ class Background(AbstractPattern):
         self.degree = int(number)
         self.prior = as_prior(prior)
         if self.prior is not None:
-            # Said at once, not when the map is at hand.
+            # An error here is nearer to the mistake than one in the inversion.
             self.prior.precision(self.unknowns)
 
     @property
     def name(self) -> str:
-        """What the pattern is called."""
+        """Name of the set of unknowns."""
         return "background"
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The terms of the polynomial."""
+        """The terms of the polynomial, with the units of their coefficients."""
         names = ("constant", "x", "y", "x²", "xy", "y²")
         units = ("nT", "nT/µm", "nT/µm²")
         own = zip(names, _TERMS, strict=True)
         return tuple(Component(name, units[a + b]) for name, (a, b) in list(own)[: _COUNTS[self.degree]])
 
     def columns(self, grid: SensorGrid) -> Float[AnyArray, "component ny nx"]:
-        """Return the monomials at the sensors."""
+        """Return the values of the terms at the sensors, (component, ny, nx), nT per unit of the coefficients."""
         xp = array_namespace(grid.x, grid.y)
         x, y = (line - (line[0] + line[-1]) / 2 for line in (grid.x, grid.y))
         terms = [x[None, :] ** a * y[:, None] ** b for a, b in _TERMS[: _COUNTS[self.degree]]]

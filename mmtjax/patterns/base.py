@@ -1,4 +1,4 @@
-"""The abstract pattern: columns of the least-squares problem that no source makes."""
+"""The abstract pattern: a set of maps with unknown factors, beside the field of the sources."""
 
 from abc import abstractmethod
 
@@ -12,15 +12,15 @@ from mmtjax.unknowns import Component, UnknownSet
 
 
 class AbstractPattern(eqx.Module):
-    """Maps whose factors are unknown, beside the field of the sources."""
+    """A set of maps whose factors are solved for together with the components of the sources."""
 
-    #: What is known of the factors, or None.
+    #: Prior of the factors, or None.
     prior: eqx.AbstractVar[Prior | None]
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the pattern is called, as ``"background"``."""
+        """Name of the set of unknowns, such as ``"background"``."""
 
     @property
     @abstractmethod
@@ -29,9 +29,15 @@ class AbstractPattern(eqx.Module):
 
     @abstractmethod
     def columns(self, grid: SensorGrid) -> Float[AnyArray, "component ny nx"]:
-        """Return the map of each factor, nT per its unit."""
+        """Return the map of each factor, (component, ny, nx), nT per unit of the factor.
+
+        Parameters
+        ----------
+        grid
+            The sensors.
+        """
 
     @property
     def unknowns(self) -> UnknownSet:
-        """The factors as unknowns of one source."""
+        """The factors as the unknowns of one source."""
         return UnknownSet(self.name, 1, self.components)

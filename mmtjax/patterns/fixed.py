@@ -1,4 +1,4 @@
-"""Columns that are given as maps."""
+"""A pattern whose maps are given as arrays."""
 
 import equinox as eqx
 from jaxtyping import Float
@@ -11,21 +11,21 @@ from mmtjax.unknowns import Component
 
 
 class FixedColumns(AbstractPattern):
-    """Maps whose factors are unknown.
+    """Maps that are given as an array, with unknown factors.
 
     Parameters
     ----------
     maps
         The maps, (component, ny, nx), nT per unit of the factors.
     prior
-        Standard deviation of the factors; None for nothing known.
+        Standard deviations of a normal prior on the factors; None for no prior.
     label
-        What the factors are called.
+        Name of the set of unknowns.
 
     Raises
     ------
     ValueError
-        For maps of another number of dimensions, and where they do not fit the sensors.
+        If the array does not have three dimensions.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class FixedColumns(AbstractPattern):
 
     @property
     def name(self) -> str:
-        """What the pattern is called."""
+        """Name of the set of unknowns."""
         return self.label
 
     @property
@@ -60,8 +60,8 @@ class FixedColumns(AbstractPattern):
         Raises
         ------
         ValueError
-            If the sensors are as many in another shape.
+            If the grid has another shape than the maps.
         """
         if self.maps.shape[1:] != grid.shape:
-            raise ValueError(f"{self.label} are maps of shape {self.maps.shape[1:]}, the sensors are {grid.shape}")
+            raise ValueError(f"{self.label} are maps of shape {self.maps.shape[1:]}, but the grid has {grid.shape}")
         return self.maps

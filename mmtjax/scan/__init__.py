@@ -1,4 +1,4 @@
-"""Sensor grids, and maps of the field measured on them."""
+"""Sensor grids, and measured maps of the field."""
 
 from mmtjax.scan.grid import SensorGrid as SensorGrid
 from mmtjax.scan.scan import Scan as Scan

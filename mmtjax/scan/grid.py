@@ -1,4 +1,4 @@
-"""The regular grid of square or rectangular sensors above the sample."""
+"""The regular grid of rectangular sensors above the sample."""
 
 import equinox as eqx
 import numpy as np
@@ -10,8 +10,8 @@ from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 class SensorGrid(eqx.Module):
     """A regular grid of sensors in one plane, each measuring the mean of Bz over a rectangle.
 
-    Maps on the grid are indexed [y, x]; row 0 has the lowest y. Every argument except `shape` may be traced, so that
-    results can be differentiated with respect to it.
+    Maps on the grid are indexed [y, x]; row 0 has the lowest y. All arguments except `shape` may be traced, so that
+    results can be differentiated with respect to them.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class SensorGrid(eqx.Module):
     height
         z of the scanning plane, µm; the surface of the sample lies at z = 0.
     side
-        Edges (sx, sy) of a sensor, or one number, µm; by default the spacing, so that sensors tile the plane.
+        Edges (sx, sy) of a sensor, or one number for both, µm; by default the spacing, so that sensors adjoin.
 
     Raises
     ------
@@ -86,16 +86,21 @@ class SensorGrid(eqx.Module):
 
     @property
     def sensors_adjoin(self) -> bool:
-        """Whether the side of the sensors equals the spacing, so that they tile the plane."""
+        """Whether the side of the sensors equals the spacing, so that neighbours share an edge."""
         return self.separate_side is None
 
     def window(self, rows: slice, columns: slice) -> "SensorGrid":
-        """Return the sensors of some rows and columns; a slice may have a step, and sensors keep their side.
+        """Return the grid of some rows and columns of sensors, whose side does not change.
+
+        Parameters
+        ----------
+        rows, columns
+            Slices of the rows (y) and columns (x), with or without a step.
 
         Raises
         ------
         ValueError
-            If the slices hold no sensor, or have steps that are not positive.
+            If no sensor is in the slices, or a step is not positive.
 
         Examples
         --------
@@ -105,7 +110,7 @@ class SensorGrid(eqx.Module):
         """
         ranges = [range(*part.indices(count)) for part, count in zip((rows, columns), self.shape, strict=True)]
         if any(len(indices) == 0 or indices.step < 1 for indices in ranges):
-            raise ValueError(f"rows {rows} and columns {columns} hold no window of sensors of a grid {self.shape}")
+            raise ValueError(f"rows {rows} and columns {columns} contain no sensor of a grid of shape {self.shape}")
         first, step = ([getattr(indices, name) for indices in ranges[::-1]] for name in ("start", "step"))
         every_sensor = all(indices.step == 1 for indices in ranges)
         return SensorGrid(
@@ -118,7 +123,7 @@ class SensorGrid(eqx.Module):
 
 
 def _pair(values: ArrayLike, *, name: str, positive: bool) -> Float[AnyArray, "2"]:
-    """Return a pair (x, y) of finite numbers; one number stands for both."""
+    """Check a pair (x, y) of numbers, or one number for both, and return it as an array."""
     array = float64_array(values, name=name)
     if array.shape == ():
         array = array * np.ones(2)
@@ -133,7 +138,7 @@ def _pair(values: ArrayLike, *, name: str, positive: bool) -> Float[AnyArray, "2
 
 
 def _checked_shape(shape: ArrayLike) -> tuple[int, int]:
-    """Return two positive integers (ny, nx)."""
+    """Check the shape of a grid and return it as two positive integers (ny, nx)."""
     numbers = np.asarray(float64_array(shape, name="shape"))
     if numbers.shape != (2,) or not np.all(np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1)):
         raise ValueError(f"shape must be two positive integers (ny, nx); got {shape!r}")

@@ -1,4 +1,4 @@
-"""A measured map of Bz, with a mask of the sensors that are used."""
+"""A measured map of Bz with its mask and noise."""
 
 import equinox as eqx
 import numpy as np
@@ -20,14 +20,15 @@ class Scan(eqx.Module):
     grid
         The sensors.
     mask
-        True where a sensor is used, (ny, nx); all by default. Values where it is False are ignored, even NaN.
+        True for sensors that are used, (ny, nx); by default all are used. The field of other sensors is ignored and may
+        be NaN.
     noise
-        Standard deviation of the noise, nT: one number or (ny, nx); the default of `invert`.
+        Standard deviation of the noise, nT: one number or (ny, nx). `mmtjax.invert` uses it by default.
 
     Raises
     ------
     ValueError
-        If shapes differ, a used pixel is not finite, no pixel is used, or the noise is not positive.
+        If shapes differ, the field of a used sensor is not finite, no sensor is used, or the noise is not positive.
 
     Examples
     --------
@@ -58,7 +59,7 @@ class Scan(eqx.Module):
                 f"got {self.mask.dtype} of shape {self.mask.shape}"
             )
         if not self.mask.any():
-            raise ValueError("the mask leaves no sensor; True means use this sensor, is the mask inverted?")
+            raise ValueError("the mask leaves no sensor; True means use this sensor, so the mask may be inverted")
         if is_concrete(self.field):
             _check_pixels(np.asarray(self.field), self.mask)
         if self.noise is not None:
@@ -70,12 +71,17 @@ class Scan(eqx.Module):
         return int(np.sum(self.mask))
 
     def crop(self, *, x: tuple[float, float], y: tuple[float, float]) -> "Scan":
-        """Return the part of the scan whose sensor centres lie within the closed ranges `x` and `y`, µm.
+        """Return the part of the scan whose sensor centres lie within given ranges.
+
+        Parameters
+        ----------
+        x, y
+            Smallest and largest coordinate of the centres, both included, µm.
 
         Raises
         ------
         ValueError
-            If no sensor lies there; the message quotes the ranges of the scan.
+            If no sensor lies there; the message states the ranges of the scan.
         """
         grid = self.grid
         columns = np.flatnonzero((np.asarray(grid.x) >= x[0]) & (np.asarray(grid.x) <= x[1]))
@@ -90,15 +96,21 @@ class Scan(eqx.Module):
         return Scan(self.field[window], part, self.mask[window], noise=_window_of_noise(self.noise, window))
 
     def bin(self, factor: int) -> "Scan":
-        """Average over blocks of `factor` × `factor` sensors; incomplete blocks at the upper borders are dropped.
+        """Return the scan averaged over blocks of `factor` × `factor` sensors.
 
-        The mean over adjoining sensors is what one sensor of `factor` times the side measures. A block is used only if
-        all of its sensors are used. The noise becomes smaller by `factor`.
+        The mean over adjoining sensors is what one sensor of `factor` times the side would measure. A block is used
+        only if all of its sensors are used; incomplete blocks at the ends of rows and columns are left out. The noise
+        is divided by `factor`.
+
+        Parameters
+        ----------
+        factor
+            Number of sensors along an edge of a block.
 
         Raises
         ------
         ValueError
-            If `factor` is not a positive integer, exceeds the map, or the sensors do not adjoin (side ≠ spacing).
+            If `factor` is not a positive integer or exceeds the map, or the sensors do not adjoin (side ≠ spacing).
         """
         if not isinstance(factor, (int, np.integer)) or factor < 1 or factor > min(self.grid.shape):
             raise ValueError(f"the binning factor must be an integer from 1 to {min(self.grid.shape)}; got {factor!r}")
@@ -129,7 +141,7 @@ class Scan(eqx.Module):
         return Scan(blocks(self.field).mean(axis=(1, 3)), binned, mask, noise=noise)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return a dataset with ``bz`` (nT) and ``mask`` on x and y (µm), and height and side of the sensors (µm)."""
+        """Return the scan as a dataset: ``bz`` (nT) and ``mask`` on x and y (µm); attributes describe the sensors."""
         grid = self.grid
         micrometres = {"units": "µm"}
         variables = {
@@ -151,12 +163,18 @@ class Scan(eqx.Module):
 
     @classmethod
     def from_xarray(cls, data: xarray.Dataset | xarray.DataArray) -> "Scan":
-        """Make a scan from a dataset of `to_xarray`, or from a data array of Bz with units on it and on x and y.
+        """Make a scan from a dataset of `to_xarray`, or from a data array of Bz.
+
+        Parameters
+        ----------
+        data
+            A dataset with the variable ``bz``, or a data array; with units on Bz, x and y and the attribute
+            ``sensor_height``.
 
         Raises
         ------
         ValueError
-            If units or the sensor height are missing, there is no ``bz``, or x or y is not regular.
+            If units, ``bz`` or the sensor height are missing, or x or y do not have equal steps.
         """
         dataset = data.to_dataset(name="bz") if isinstance(data, xarray.DataArray) else data
         if isinstance(data, xarray.DataArray):
@@ -184,8 +202,21 @@ class Scan(eqx.Module):
         return cls(bz.to_numpy() * scale, grid, mask, noise=noise)
 
 
-def check_noise(noise: AnyArray, shape: tuple[int, int]) -> None:
-    """Raise ValueError unless `noise` (nT) is one positive number or a map of them; traced values are not checked."""
+def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
+    """Raise an error unless a standard deviation of the noise is valid.
+
+    Parameters
+    ----------
+    noise
+        One number or a map of them, nT; the values are not checked if they are traced.
+    shape
+        Shape (ny, nx) of the map.
+
+    Raises
+    ------
+    ValueError
+        If the shape is neither () nor that of the map, or a value is not positive and finite.
+    """
     if noise.shape not in ((), shape):
         raise ValueError(f"noise must be one number or a map of shape {shape}, in nT; got shape {noise.shape}")
     if is_concrete(noise) and not (np.all(np.isfinite(noise)) and np.all(np.asarray(noise) > 0)):
@@ -194,7 +225,7 @@ def check_noise(noise: AnyArray, shape: tuple[int, int]) -> None:
 
 
 def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny nx"]) -> None:
-    """Raise ValueError if a used pixel is not finite."""
+    """Raise a ValueError if the field of a used sensor is not finite."""
     wrong = mask & ~np.isfinite(field)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
@@ -205,10 +236,12 @@ def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny 
 
 
 def _window_of_noise(noise: AnyArray | None, window: tuple[slice, slice]) -> AnyArray | None:
+    """Return the noise of some sensors: one number is the noise of each."""
     return noise if noise is None or noise.shape == () else noise[window]
 
 
 def _units_of(array: xarray.DataArray, name: str) -> str:
+    """Return the attribute ``units`` of an array."""
     if "units" not in array.attrs:
         raise ValueError(
             f"{name!r} has no attribute 'units'; set e.g. attrs['units'] = 'nT' for a field, 'µm' for a length"
@@ -217,7 +250,7 @@ def _units_of(array: xarray.DataArray, name: str) -> str:
 
 
 def _regular_step(axis: Float[np.ndarray, " sensor"], name: str) -> float:
-    """Return the step of an axis that rises in equal steps, µm."""
+    """Return the step of an axis, µm, after a check that all steps are equal and positive."""
     if len(axis) < 2:
         raise ValueError(f"axis {name} has {len(axis)} value; the spacing needs two")
     steps = np.diff(axis)

@@ -1,4 +1,4 @@
-"""Select the grains to believe: statistics that are known without a scan, and thresholds on them."""
+"""Select reliable grains: statistics that are known without a scan, and thresholds on them."""
 
 from mmtjax.selection.statistics import LEARNED_FORMULA as LEARNED_FORMULA
 from mmtjax.selection.statistics import StrengthFormula as StrengthFormula

@@ -1,4 +1,4 @@
-"""Learn the exponents of the crowded signal strength by gradient from samples whose resolved grains are known."""
+"""Learn the exponents of the crowded signal strength from samples whose resolved grains are known, by gradient."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -10,26 +10,27 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from mmtjax.precision import require_float64
+from mmtjax.precision import AnyArray, require_float64
 from mmtjax.selection.smooth_thresholds import selection_loss
-from mmtjax.selection.statistics import AnyArray, StrengthFormula, crowding, log_crowded_strength
+from mmtjax.selection.statistics import StrengthFormula, crowding, log_crowded_strength
 
-#: Loss that learning makes small: the share of the resolved grains that a pure selection loses, or the error of a
-#: logistic regression of whether a grain is resolved.
+#: The loss that is minimized: the share of the resolved grains that a pure selection loses, or the error of a logistic
+#: regression of whether a grain is resolved.
 Loss = Literal["recovery", "ranking"]
 
-#: Formula that learning starts from: about the exponents of volume and depth that a dipole among others has.
+#: First values of the exponents: about those of volume and depth for a dipole among others.
 _START = StrengthFormula(volume=0.7, depth=5.0, crowding=1.0, reach=0.5)
 
-#: Size of the first step, and width of the edges of the selection at the first and the last step, decades.
+#: Size of the first step, and width of the smooth edge of the selection at the first and the last step, decades.
 _STEP, _FIRST, _LAST = 0.05, 0.4, 0.04
 
-#: Loss for each unit of missing purity: smaller than for a threshold alone, whose descent may jump.
+#: Loss for each unit of missing purity: smaller than in a search for a threshold alone, for the exponents follow the
+#: gradient at every step.
 _PENALTY = 20.0
 
 
 class SampleGrains(NamedTuple):
-    """The grains of one sample, as a formula is learned from them.
+    """The grains of one sample from which a formula is learned.
 
     Attributes
     ----------
@@ -65,11 +66,11 @@ def decades_of(
     Parameters
     ----------
     samples
-        The samples; each grain has its neighbours in its own sample.
+        The samples; the neighbours of a grain are those in its own sample.
     formula
         The exponents.
     crowded
-        Whether neighbours count.
+        Whether neighbours are counted.
 
     Examples
     --------
@@ -102,9 +103,9 @@ def learn_formula(
         Share of the selected grains that must be resolved.
     loss
         ``"recovery"`` minimizes `mmtjax.selection.smooth_thresholds.selection_loss` over exponents and threshold
-        together, with ever sharper edges; ``"ranking"`` is logistic regression.
+        together, with edges that become sharper at every step; ``"ranking"`` is logistic regression.
     crowded
-        Whether neighbours count; if not, c is 0.
+        Whether neighbours are counted; if not, c is 0.
     steps
         Number of steps of optax's Adam.
 
@@ -113,7 +114,7 @@ def learn_formula(
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        If no grain is resolved, or all are: then there is nothing to learn.
+        If no grain is resolved, or all grains are.
 
     Examples
     --------
@@ -130,13 +131,13 @@ def learn_formula(
     resolved = jnp.concatenate([jnp.asarray(sample.resolved) for sample in samples])
     if not 0 < float(resolved.mean()) < 1:
         raise ValueError(
-            f"{int(resolved.sum())} of {resolved.size} grains are resolved; there must be some and not all to learn "
-            "from: choose another limit, or a model of other noise"
+            f"{int(resolved.sum())} of {resolved.size} grains are resolved, but a formula is learned from grains of "
+            "both kinds: choose another limit, or a model of other noise"
         )
     start = _START if crowded else _START._replace(crowding=0.0)
-    # Half of the grains are selected at first, so that the threshold has a slope.
+    # At first half of the grains are selected, so that the loss depends on the threshold.
     threshold = jnp.median(decades_of(samples, start, crowded=crowded))
-    # Strong types: an update of a weakly typed variable would be compiled anew.
+    # With a weakly typed variable the first update would change the type, and JAX would compile again.
     variables = _Variables(*(jnp.asarray(value, jnp.float64) for value in (*start[:3], np.log(start.reach), threshold)))
     optimizer = optax.adam(optax.cosine_decay_schedule(_STEP, steps))
     state = optimizer.init(variables)

@@ -1,7 +1,8 @@
-"""Find thresholds by gradient: purity and recovery as smooth functions of the threshold and of the statistic.
+"""Find thresholds by gradient, with purity and recovery as smooth functions of the threshold and of the statistic.
 
-The exact search is `mmtjax.statistic_threshold`. The functions of this module agree with it as the smoothing vanishes,
-and have derivatives with respect to the threshold, the statistic of every grain, and how well each grain is resolved.
+The exact search is `mmtjax.statistic_threshold`. The functions of this module agree with it in the limit of no
+smoothing, and have derivatives with respect to the threshold, the statistic of every grain, and how far each grain
+counts as resolved.
 """
 
 from typing import NamedTuple
@@ -13,27 +14,27 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from mmtjax.precision import require_float64
-from mmtjax.selection.statistics import AnyArray, Number
+from mmtjax.precision import AnyArray, require_float64
+from mmtjax.selection.statistics import Number
 from mmtjax.selection.thresholds import GrainValues, check_limit, check_purity, grain_arrays
 
-#: Loss for each unit of purity that a selection lacks. A single grain beyond the limit, of a thousand, may be all that
-#: excludes a tenth of the resolved ones: only a penalty above a hundred makes the purity a constraint.
+#: Loss for each unit of purity that a selection lacks. One grain of a thousand that is beyond the limit may exclude a
+#: tenth of the resolved grains from a pure selection: only a penalty above a hundred makes the purity a constraint.
 PENALTY = 1000.0
 
-#: Smoothing of the first and the last step of `find_smooth_threshold`, decades; number of its steps and its starts.
+#: Smoothing at the first and the last step of `find_smooth_threshold`, decades; numbers of its steps and its starts.
 _FIRST, _LAST, _STEPS, _STARTS = 0.5, 2e-3, 300, 3
 
-#: Smoothing and number of steps of the second descents, and their starts relative to the result of the first ones,
+#: Smoothing and number of steps of the second descents, and their starts relative to the result of the first descents,
 #: decades.
 _NARROW, _AGAIN, _AROUND = 0.01, 80, np.linspace(-0.2, 0.2, 41)
 
-#: Size of a step relative to the smoothing.
+#: Length of a step relative to the smoothing.
 _STRIDE = 0.3
 
 
 class SmoothSelection(NamedTuple):
-    """Purity and recovery of a selection with soft edges.
+    """Purity and recovery of a selection with smooth edges.
 
     Attributes
     ----------
@@ -55,7 +56,7 @@ class SmoothThreshold(NamedTuple):
     value
         The threshold, in the unit of the statistic.
     purity, recovered
-        Purity and recovery of the selection with soft edges.
+        Purity and recovery of the selection with smooth edges.
     smoothing
         Width of the edges, decades.
     """
@@ -82,9 +83,9 @@ def smooth_selection(
     Parameters
     ----------
     threshold, statistic
-        Decimal logarithms; large values are the good ones.
+        Decimal logarithms; large values of the statistic stand for well resolved grains.
     resolved
-        How far each grain counts as resolved: 0, 1 or a probability, as of `mmtjax.probability_within_limit`.
+        How far each grain counts as resolved: 0, 1 or a probability, such as `mmtjax.probability_within_limit`.
     smoothing
         Width of the sigmoid, decades.
 
@@ -95,7 +96,7 @@ def smooth_selection(
     >>> round(float(found.purity), 6), round(float(found.recovered), 6)
     (1.0, 1.0)
     """
-    # Where all weights underflow, the share is that of the largest ones: softmax keeps it finite.
+    # If all weights underflow, softmax still gives the share among the largest weights.
     log_weight = jax.nn.log_sigmoid((statistic - threshold) / smoothing)
     purity = jnp.sum(jax.nn.softmax(log_weight) * resolved)
     return SmoothSelection(purity, jnp.sum(jnp.exp(log_weight) * resolved) / jnp.sum(resolved))
@@ -110,7 +111,7 @@ def selection_loss(
     smoothing: Number,
     penalty: Number = PENALTY,
 ) -> Float[Array, ""]:
-    """Return the share of the resolved grains that a selection loses, plus a penalty for the purity that it lacks.
+    """Return the loss of a selection: the share of the resolved grains that it misses, plus a penalty for low purity.
 
     Parameters
     ----------
@@ -141,20 +142,19 @@ def find_smooth_threshold(
     smaller_is_better: bool = False,
     smoothing: float = _LAST,
 ) -> SmoothThreshold:
-    """Find the threshold on a statistic by gradient descent of `selection_loss`, with ever sharper edges.
+    """Find the threshold on a statistic by gradient descent of `selection_loss`, with edges that become sharper.
 
-    With wide edges all starts lead to one threshold. With sharp edges the loss has a minimum wherever the purity is
-    just met, so that a second round starts from many places around the first result.
+    With wide edges all starts lead to one threshold. With sharp edges the loss has a local minimum wherever the purity
+    is just sufficient, so that a second round starts from many thresholds around the first result.
 
-    The result agrees with the exact `mmtjax.statistic_threshold` to within a few times the smoothing where many grains
-    lie within the smoothing of the threshold. The exact search looks for the last grain at which the purity is just
-    met, and takes chances that a smooth search averages out. Where no threshold is pure enough, the purest is found:
-    compare the `purity` of the result.
+    The result agrees with the exact `mmtjax.statistic_threshold` to within a few times the smoothing if many grains lie
+    within the smoothing of the threshold. The exact threshold depends on single grains, whose chance the smooth search
+    averages out. If no threshold is pure enough, the purest one is found: compare the `purity` of the result.
 
     Parameters
     ----------
     statistic
-        Positive, (grain,); infinite values are allowed where small values are the good ones.
+        Positive, (grain,); infinite values are allowed if small values stand for well resolved grains.
     ratio
         Uncertainty ratios as fractions, (grain,); may be infinite.
     limit
@@ -198,7 +198,7 @@ def find_smooth_threshold(
     known = np.isfinite(decades)
     threshold = _descend(decades[known], resolved[known], float(purity), smoothing)
     found = smooth_selection(threshold, decades[known], resolved=resolved[known], smoothing=smoothing)
-    # Every threshold loses the grains that cannot be selected.
+    # Grains with an infinite statistic are never selected, whatever the threshold.
     recovered = float(found.recovered) * resolved[known].sum() / resolved.sum()
     return SmoothThreshold(float(10 ** (sign * threshold)), float(found.purity), float(recovered), smoothing)
 
@@ -207,7 +207,7 @@ def find_smooth_threshold(
 def _descend(
     statistic: Float[AnyArray, " grain"], resolved: Float[AnyArray, " grain"], purity: Number, smoothing: Number
 ) -> Float[Array, ""]:
-    """Return the best of the thresholds that `selection_loss` leads to from quantiles of the statistic, decades."""
+    """Return the best threshold, in decades, of gradient descents that start at quantiles of the statistic."""
 
     def loss(threshold: Array, width: Array) -> Array:
         return selection_loss(threshold, statistic, resolved=resolved, purity=purity, smoothing=width)

@@ -1,4 +1,4 @@
-"""Statistics that tell without a scan how well a grain will be resolved: SSR, crowded strength, expected ratio."""
+"""Statistics that predict, without a scan, how well a grain will be resolved."""
 
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from mmtjax.selection.thresholds import check_limit
 from mmtjax.sources import Grains
 from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 
+#: One number, which may be traced.
 Number = float | Float[AnyArray, ""]
 
 #: Number of grains whose distances to all others are in memory at once.
@@ -21,14 +22,14 @@ _BATCH = 256
 
 
 class StrengthFormula(NamedTuple):
-    """Exponents of `crowded_signal_strength`.
+    """Exponents of the formula of `crowded_signal_strength`.
 
     Attributes
     ----------
     volume, depth, crowding
-        a, b and c of ``V^a / (R^b (1 + N)^c)``.
+        The exponents a, b and c of ``V^a / (R^b (1 + N)^c)``.
     reach
-        λ of the count of neighbours, see `crowding`.
+        The factor λ in the count N of neighbours, see `crowding`.
     """
 
     volume: Number
@@ -37,8 +38,9 @@ class StrengthFormula(NamedTuple):
     reach: Number
 
 
-#: Learned from the Fig. 6 case of Out et al. (2022): 500 × 500 × 50 µm, 10⁵ grains/mm³, 1 µm, 5 nT, limit 10 %, purity
-#: 99 %, by ``experiments/design_a_scan/learn_a_formula.py``. A common factor of the exponents changes no selection.
+#: Exponents learned from the case of Fig. 6 of Out et al. (2022): 500 × 500 × 50 µm, 10⁵ grains/mm³, 1 µm, 5 nT, limit
+#: 10 %, purity 99 %, by ``experiments/design_a_scan/learn_a_formula.py``. A common factor of all exponents changes no
+#: selection.
 LEARNED_FORMULA = StrengthFormula(volume=0.93, depth=4.94, crowding=1.68, reach=0.41)
 
 
@@ -82,7 +84,7 @@ def crowding(
     *,
     reach: Number = LEARNED_FORMULA.reach,
 ) -> Float[Array, " grain"]:
-    """Count the other grains near each grain softly, ``N = Σ exp(-h² / 2(λR)²)``.
+    """Count the other grains near each grain, with weights that fall with distance: ``N = Σ exp(-h² / 2(λR)²)``.
 
     h is the horizontal distance of another grain, R the depth of the grain itself: the deeper a grain is, the wider is
     the part of the map that it shares with others. The count is differentiable.
@@ -94,7 +96,7 @@ def crowding(
     depth
         Vertical distances R from the scanning plane, µm.
     reach
-        λ. A grain directly above or below another counts as 1, one farther than 3 λR as nothing.
+        The factor λ. A grain directly above or below another counts as 1, one farther than 3 λR as almost 0.
 
     Examples
     --------
@@ -119,14 +121,14 @@ def log_crowded_strength(
     neighbours: Float[AnyArray, " grain"],
     formula: StrengthFormula = LEARNED_FORMULA,
 ) -> Float[AnyArray, " grain"]:
-    """Return the natural logarithm of ``V^a / (R^b (1 + N)^c)``.
+    """Return the natural logarithm of the crowded signal strength, ``V^a / (R^b (1 + N)^c)``.
 
     Parameters
     ----------
     volume, depth
-        V, µm³, and the vertical distance R from the scanning plane, µm.
+        Volumes V, µm³, and vertical distances R from the scanning plane, µm.
     neighbours
-        N, from `crowding`.
+        The counts N of neighbours, from `crowding`.
     formula
         The exponents.
 
@@ -147,8 +149,8 @@ def crowded_signal_strength(
     """Return the signal strength of every grain among its neighbours, which selects better than the SSR.
 
     It is ``V^a / (R^b (1 + N)^c)``: V is the volume, R the vertical distance of the centroid from the scanning plane,
-    and ``N = Σ exp(-h² / 2(λR)²)`` the number of other grains nearby, at horizontal distances h. It is known before
-    any scan and needs no inversion. Only the order of the grains has a meaning; thresholds hold for one kind of sample
+    and ``N = Σ exp(-h² / 2(λR)²)`` the weighted number of other grains at horizontal distances h. It is known before
+    any scan and needs no inversion. Only the order of the grains has a meaning; thresholds apply to one kind of sample
     and scan, as those on the SSR do.
 
     Parameters
@@ -163,7 +165,7 @@ def crowded_signal_strength(
     Returns
     -------
     Array of shape (grain,)
-        A number of its own unit, with all lengths in µm.
+        The strengths, computed with all lengths in µm.
 
     Raises
     ------
@@ -188,10 +190,11 @@ def crowded_signal_strength(
 def expected_uncertainty_ratio(
     volume: Float[AnyArray, " grain"], confidence_radius: Float[AnyArray, "... grain"]
 ) -> Float[AnyArray, "... grain"]:
-    """Return the uncertainty ratio to expect of a grain before its scan: radius over the magnetization of its volume.
+    """Return the uncertainty ratio that is expected before the scan: radius over the typical magnetization.
 
-    The radius of the confidence sphere follows from grains, sensors and noise without a map. The magnetization is the
-    median of equation 1 of Out et al. (2022), about which natural grains scatter, see `probability_within_limit`.
+    The radius of the confidence sphere follows from grains, sensors and noise without a map. The typical magnetization
+    is the median of equation 1 of Out et al. (2022) for the volume of the grain. Natural grains scatter about it, see
+    `probability_within_limit`.
 
     Parameters
     ----------
@@ -216,14 +219,14 @@ def expected_uncertainty_ratio(
 def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: float = 0.10) -> Float[Array, "..."]:
     """Return the probability ``Φ(2 log₁₀(limit / expected))`` that a grain is resolved.
 
-    The decimal logarithm of a grain's magnetization is normal about equation 1 with a standard deviation of 0.5, and so
-    is that of its uncertainty ratio. The error of the solved magnetization, a tenth of it at a limit of 10 %, is left
-    out.
+    The decimal logarithm of the magnetization of a grain is normal about equation 1 with a standard deviation of 0.5,
+    and so is that of its uncertainty ratio. The error of the solved magnetization, a tenth of it at a limit of 10 %, is
+    neglected.
 
     Parameters
     ----------
     expected_ratio
-        As of `expected_uncertainty_ratio`, a fraction; 0 and infinity have the probabilities 1 and 0.
+        The result of `expected_uncertainty_ratio`, a fraction; for 0 and infinity the probabilities are 1 and 0.
     limit
         Largest uncertainty ratio of a grain that counts as resolved.
 
@@ -242,7 +245,7 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
 
 
 def _distance(grains: Grains, height: ArrayLike) -> Float[AnyArray, " grain"]:
-    """Return the distances of the centroids below the scanning plane, µm, after a check that they lie there."""
+    """Return the distances of the centroids below the scanning plane, µm, after a check that they are positive."""
     plane = float64_array(height, name="height")
     if plane.shape != ():
         raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")

@@ -1,4 +1,4 @@
-"""Thresholds on statistics of grains beyond which the grains are resolved (Out et al. 2022, section 4.4)."""
+"""Find thresholds on statistics of grains that select the resolved grains (Out et al. 2022, section 4.4)."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from mmtjax.precision import float64_array, is_concrete
 
-#: Anything that NumPy reads as one number for each grain.
+#: Anything that NumPy can convert to one number for each grain.
 GrainValues = ArrayLike | Sequence[float]
 
 
@@ -20,10 +20,10 @@ class Threshold(NamedTuple):
     Attributes
     ----------
     value
-        The threshold, in the unit of the statistic (1/µm for the signal strength ratio). Infinite where no selection
-        is pure enough, with a minus sign where small values are the good ones.
+        The threshold, in the unit of the statistic (1/µm for the signal strength ratio). Infinite if no selection is
+        pure enough, with a minus sign if small values stand for well resolved grains.
     selected, violators
-        Number of grains at the threshold or on the good side of it, and the number of those whose uncertainty ratio
+        Number of selected grains, those at the threshold included, and the number of them whose uncertainty ratio
         exceeds the limit.
     recovered
         Share of all grains within the limit that are selected; NaN if no grain is within the limit.
@@ -50,7 +50,7 @@ def ssr_threshold(ssr: GrainValues, ratio: GrainValues, limit: float = 0.10, pur
     """Find the smallest signal strength ratio (SSR) above which grains are resolved (Out et al. 2022, section 4.4).
 
     It is the smallest t among `ssr` for which at least the share `purity` of the grains with SSR ≥ t have an
-    uncertainty ratio of at most `limit`. The result is a count and has no derivative.
+    uncertainty ratio of at most `limit`. The result depends on counts of grains and has no derivative.
 
     Parameters
     ----------
@@ -128,13 +128,25 @@ def statistic_threshold(
 
 
 def check_limit(limit: float) -> None:
-    """Raise a ValueError unless a limit of the uncertainty ratio is positive and finite."""
+    """Raise a ValueError unless a limit of the uncertainty ratio is positive and finite.
+
+    Parameters
+    ----------
+    limit
+        Largest uncertainty ratio of a grain that counts as resolved.
+    """
     if not 0 < limit < np.inf:
         raise ValueError(f"limit must be an uncertainty ratio as a fraction, such as 0.10; got {limit!r}")
 
 
 def check_purity(purity: float) -> None:
-    """Raise a ValueError unless a purity is a share above 0 and up to 1."""
+    """Raise a ValueError unless a purity is a share above 0 and up to 1.
+
+    Parameters
+    ----------
+    purity
+        Share of the selected grains that must be resolved.
+    """
     if not 0 < purity <= 1:
         raise ValueError(f"purity must be a share above 0 and up to 1, such as 0.99; got {purity!r}")
 
@@ -154,7 +166,7 @@ def grain_arrays(
     Raises
     ------
     ValueError
-        If the values are traced, are not one number for each of some grains, or a ratio is NaN or negative.
+        If the values are traced, are not one number for each grain, or a ratio is NaN or negative.
     """
     if not is_concrete(statistic, ratio):
         raise ValueError("a count of grains cannot be traced; look for thresholds outside of jit and grad")

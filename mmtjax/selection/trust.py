@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from mmtjax.selection.statistics import AnyArray, Number
+from mmtjax.precision import AnyArray
+from mmtjax.selection.statistics import Number
 from mmtjax.selection.thresholds import Threshold, statistic_threshold
 
-#: Statistics of grains that are known without a scan, and whether small values are the good ones.
+#: Statistics of grains that are known without a scan, and whether small values stand for well resolved grains.
 SMALLER_IS_BETTER: Mapping[str, bool] = {
     "signal_strength_ratio": False,
     "crowded_signal_strength": False,
@@ -27,11 +28,11 @@ PURITIES = (0.999, 0.99, 0.95, 0.90)
 def trusted_ratio(
     ratio: Float[AnyArray, " grain"], *, reduced_chi_square: Number, beyond_saturation: Bool[AnyArray, " grain"]
 ) -> Float[Array, " grain"]:
-    """Return the uncertainty ratios by which grains are trusted.
+    """Return the uncertainty ratios that decide which grains are trusted: those whose ratio is within a limit.
 
     Where the residual is larger than the noise explains (reduced χ² > 1), ratios are multiplied by √χ², because
-    whatever else disturbs the map disturbs the solution too. Grains beyond saturation are never trusted: their ratio
-    is infinite.
+    whatever causes the excess changes the solution, too. Grains beyond saturation are never trusted: their ratio is
+    infinite.
 
     Parameters
     ----------
@@ -62,9 +63,9 @@ def thresholds_by_purity(
     Parameters
     ----------
     statistics
-        Values of all grains, by names of `SMALLER_IS_BETTER`.
+        Values for all grains, by the names in `SMALLER_IS_BETTER`.
     ratio
-        Uncertainty ratios as fractions; infinite where not known.
+        Uncertainty ratios as fractions; infinite where they are not known.
     limit
         Largest uncertainty ratio of a grain that counts as resolved.
     purities

@@ -1,11 +1,11 @@
-"""Solvers reduce the weighted least-squares problem to a factor, from which all answers follow."""
+"""Solvers reduce the weighted least-squares problem to a triangular factor, which gives solutions and covariances."""
 
 from collections.abc import Mapping
 
 from mmtjax.solvers.auto import AutoSolver as AutoSolver
 from mmtjax.solvers.base import AbstractFactor as AbstractFactor
 from mmtjax.solvers.base import AbstractSolver as AbstractSolver
-from mmtjax.solvers.base import Step as Step
+from mmtjax.solvers.base import FactorSolution as FactorSolution
 from mmtjax.solvers.cholesky import Cholesky as Cholesky
 from mmtjax.solvers.orthogonal import Orthogonal as Orthogonal
 from mmtjax.solvers.triangular_factor import TriangularFactor as TriangularFactor
@@ -15,12 +15,17 @@ SOLVERS: Mapping[str, AbstractSolver] = {one.name: one for one in (AutoSolver(),
 
 
 def as_solver(method: str | AbstractSolver) -> AbstractSolver:
-    """Return a solver by its name, or the solver that is passed.
+    """Return the solver of a name; a solver is returned unchanged.
+
+    Parameters
+    ----------
+    method
+        ``"auto"``, ``"cholesky"`` or ``"orthogonal"``, or a solver.
 
     Raises
     ------
     ValueError
-        For a name that is none.
+        If no solver has that name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The solver that chooses: normal equations where their condition number allows it, QR otherwise."""
+"""The automatic choice of a solver: Cholesky where the condition number allows it, QR otherwise."""
 
 from typing import ClassVar, NamedTuple
 
@@ -12,8 +12,16 @@ from mmtjax.solvers.cholesky import Cholesky
 from mmtjax.solvers.orthogonal import Orthogonal
 
 
-class Chosen(NamedTuple):
-    """The solver that was chosen, its state, and the factor for the least ridge where the choice has made it."""
+class ChosenSolver(NamedTuple):
+    """The solver that was chosen, with its state.
+
+    Attributes
+    ----------
+    solver, state
+        The solver, and what its `init` returned.
+    least_ridge, factor
+        The smallest ridge and the factor for it, if the choice needed that factor; None otherwise.
+    """
 
     solver: AbstractSolver
     state: PyTree[Array]
@@ -22,7 +30,7 @@ class Chosen(NamedTuple):
 
 
 class AutoSolver(AbstractSolver):
-    """Cholesky where its condition number allows it, orthogonal factorization otherwise, and for traced numbers."""
+    """Choose Cholesky where its condition number allows it; otherwise, and for traced numbers, choose QR."""
 
     name: ClassVar[str] = "auto"
     limit: ClassVar[float] = Orthogonal.limit
@@ -36,32 +44,32 @@ class AutoSolver(AbstractSolver):
         *,
         least_ridge: Float[Array, " unknown"] | None = None,
         progress: StageProgress | None = None,
-    ) -> Chosen:
-        """Return the normal equations if their factor can be trusted for the least ridge, else the orthogonal state."""
+    ) -> ChosenSolver:
+        """Choose the solver by the condition number at the smallest ridge, and return it with its state."""
         first, second = Cholesky(), Orthogonal()
         if is_concrete(green, weight, least_ridge):
             state = first.init(green, weight, least_ridge=least_ridge, progress=progress)
             factor = first.compute(state, least_ridge)
             if float(factor.condition) <= first.limit:
-                return Chosen(first, state, least_ridge, factor)
-            # Each of them is as large as the factor to come.
+                return ChosenSolver(first, state, least_ridge, factor)
+            # Each of the two takes as much memory as the orthogonal factor, which is made next.
             del state, factor
-        return Chosen(second, second.init(green, weight, least_ridge=least_ridge, progress=progress))
+        return ChosenSolver(second, second.init(green, weight, least_ridge=least_ridge, progress=progress))
 
-    def compute(self, state: Chosen, ridge: Float[Array, " unknown"] | None) -> AbstractFactor:
-        """Return the factor by the solver that was chosen."""
+    def compute(self, state: ChosenSolver, ridge: Float[Array, " unknown"] | None) -> AbstractFactor:
+        """Return the factor that the chosen solver makes for a ridge."""
         if state.factor is not None and ridge is state.least_ridge:
             return state.factor
         return state.solver.compute(state.state, ridge)
 
-    def used(self, state: Chosen) -> AbstractSolver:
+    def used(self, state: ChosenSolver) -> AbstractSolver:
         """Return the solver that was chosen."""
         return state.solver
 
     def beginning_with(self, condition: float | None) -> AbstractSolver:
-        """Return the orthogonal solver where normal equations are not worth the attempt, else this one."""
+        """Return this solver, or `Orthogonal` where Cholesky would fail or the condition number is unknown."""
         return self if condition is not None and condition <= Cholesky.limit else Orthogonal()
 
     def remedies(self) -> str:
-        """Return what to do where uncertainties cannot be vouched for."""
+        """Return what a user can do if uncertainties are not reliable."""
         return REMEDIES

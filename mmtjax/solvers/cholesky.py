@@ -1,4 +1,4 @@
-"""Equilibrated normal equations and their Cholesky factor: the fast solver, for problems of moderate condition."""
+"""The Cholesky solver: fast, for problems of moderate condition number."""
 
 from typing import ClassVar
 
@@ -15,11 +15,11 @@ from mmtjax.solvers.triangular_factor import TriangularFactor
 
 
 class Cholesky(AbstractSolver):
-    """Cholesky factorization of the normal equations with columns scaled to norm one.
+    """Cholesky factorization of the equilibrated normal equations, whose columns have norm one.
 
-    The condition number of Q is squared, so that uncertainties lose twice the digits: at the limit they are right to
-    about 1e-4 (measured on samples of the paper: 1.7e-4 at 4.6e6, 1.7e-7 at 1.4e5). Beyond it, and where the factor
-    fails, use `Orthogonal`.
+    Normal equations square the condition number of Q, so that uncertainties lose twice as many digits: at the limit
+    their error is about 1e-4 (measured on samples of the paper: 1.7e-4 at 4.6e6, 1.7e-7 at 1.4e5). Beyond the limit,
+    and where the factorization fails, use `Orthogonal`.
     """
 
     name: ClassVar[str] = "cholesky"
@@ -41,7 +41,7 @@ class Cholesky(AbstractSolver):
     def compute(
         self, state: Float[Array, "unknown unknown"], ridge: Float[Array, " unknown"] | None
     ) -> TriangularFactor:
-        """Return the factor of the equilibrated matrix; not finite, with an infinite condition, where it fails."""
+        """Return the factor for a ridge; its condition number is infinite if the factorization failed."""
         return TriangularFactor.of(*_equilibrated(state, ridge))
 
     def used(self, state: Float[Array, "unknown unknown"]) -> "Cholesky":
@@ -53,7 +53,7 @@ class Cholesky(AbstractSolver):
         return self
 
     def remedies(self) -> str:
-        """Return what to do where uncertainties cannot be vouched for."""
+        """Return what a user can do if uncertainties are not reliable."""
         return REMEDIES + "; or use method='orthogonal'"
 
 
@@ -68,6 +68,11 @@ def factor_of_information(
     information: Float[Array, "unknown unknown"],
 ) -> tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]:
     """Return upper triangular R and scale s with ``H = diag(s) RᵀR diag(s)`` for a symmetric positive matrix H.
+
+    Parameters
+    ----------
+    information
+        The matrix H; R holds NaN if it is not positive definite.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Orthogonal factorization of Q: slower, and right at condition numbers whose square no longer fits in a double."""
+"""The orthogonal (QR) solver: slower than Cholesky, and accurate up to much larger condition numbers."""
 
 from typing import ClassVar
 
@@ -13,12 +13,12 @@ from mmtjax.progress import StageProgress, stage
 from mmtjax.solvers.base import REMEDIES, AbstractSolver, Squares
 from mmtjax.solvers.triangular_factor import TriangularFactor
 
-#: The triangular factor of rows with columns of norm one, and their norms.
-State = tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]
+#: Upper triangular R with columns of norm one, and the norms s that the columns had: ``QᵀW²Q = diag(s) RᵀR diag(s)``.
+ScaledRoot = tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]
 
 
 class Orthogonal(AbstractSolver):
-    """Triangular factor of the weighted rows by orthogonal rotations; the condition number is never squared."""
+    """QR factorization of the weighted rows of Q, which does not square the condition number."""
 
     name: ClassVar[str] = "orthogonal"
     limit: ClassVar[float] = 1e12
@@ -32,15 +32,15 @@ class Orthogonal(AbstractSolver):
         *,
         least_ridge: Float[Array, " unknown"] | None = None,
         progress: StageProgress | None = None,
-    ) -> State:
-        """Return the triangular factor of the weighted rows, with columns of norm one, and their norms."""
+    ) -> ScaledRoot:
+        """Return the triangular factor of the weighted rows, with columns of norm one, and the norms they had."""
         return equilibrated_root(green.root(weight, progress=stage(progress, "orthogonal factor")))
 
-    def compute(self, state: State, ridge: Float[Array, " unknown"] | None) -> TriangularFactor:
-        """Return the factor, to which the rows of the prior are added."""
+    def compute(self, state: ScaledRoot, ridge: Float[Array, " unknown"] | None) -> TriangularFactor:
+        """Return the factor of the weighted rows and the rows of the prior."""
         return TriangularFactor.of(*(state if ridge is None else with_prior(state, ridge)))
 
-    def used(self, state: State) -> "Orthogonal":
+    def used(self, state: ScaledRoot) -> "Orthogonal":
         """Return this solver."""
         return self
 
@@ -49,13 +49,18 @@ class Orthogonal(AbstractSolver):
         return self
 
     def remedies(self) -> str:
-        """Return what to do where uncertainties cannot be vouched for."""
+        """Return what a user can do if uncertainties are not reliable."""
         return REMEDIES
 
 
 @eqx.filter_jit
-def equilibrated_root(root: Float[Array, "unknown unknown"]) -> State:
-    """Return a triangular factor with columns of norm one, and their norms; a column of zeros keeps its own.
+def equilibrated_root(root: Float[Array, "unknown unknown"]) -> ScaledRoot:
+    """Scale the columns of a triangular factor to norm one; return it with the norms that they had.
+
+    Parameters
+    ----------
+    root
+        Upper triangular; a column of zeros is not changed, and its norm is given as one.
 
     Examples
     --------
@@ -68,8 +73,15 @@ def equilibrated_root(root: Float[Array, "unknown unknown"]) -> State:
 
 
 @eqx.filter_jit
-def with_prior(state: State, ridge: Float[Array, " unknown"]) -> State:
-    """Return the factor of the rows and those of a prior, ``√ridge`` on the diagonal, with columns of norm one.
+def with_prior(state: ScaledRoot, ridge: Float[Array, " unknown"]) -> ScaledRoot:
+    """Add the rows of a prior, ``√ridge`` on the diagonal, to a triangular factor; return it with columns of norm one.
+
+    Parameters
+    ----------
+    state
+        The factor without the prior, and the norms of its columns.
+    ridge
+        Precision that the prior adds to each unknown, in units of the noise.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The factor of most solvers: a triangular one of columns that were scaled to norm one."""
+"""The triangular factor that most solvers make."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -7,21 +7,21 @@ from jaxtyping import Array, Float
 
 from mmtjax.linalg.triangular import Layout, condition_number, solve
 from mmtjax.precision import AnyArray
-from mmtjax.solvers.base import AbstractFactor, Step
+from mmtjax.solvers.base import AbstractFactor, FactorSolution
 from mmtjax.uncertainty.covariance import checked_factor, covariance_of_sets
 
 
 class TriangularFactor(AbstractFactor):
-    """An upper triangular R with ``QᵀW²Q + Λ = diag(s) RᵀR diag(s)``.
+    """An upper triangular matrix R and a scale s with ``QᵀW²Q + Λ = diag(s) RᵀR diag(s)``.
 
     Attributes
     ----------
     factor
-        R, of columns that were scaled to norm one.
+        R, whose columns have norm one.
     scale
-        s, the norms of the weighted columns of Q, with the rows of the prior.
+        s, the norms of the columns of W Q and the rows of the prior.
     condition
-        Estimated condition number; infinite if R has failed.
+        Estimated condition number; infinite if the factorization failed.
 
     Examples
     --------
@@ -34,27 +34,38 @@ class TriangularFactor(AbstractFactor):
     scale: Float[Array, " unknown"]
     condition: Float[Array, ""]
 
+    def __init__(
+        self, factor: Float[Array, "unknown unknown"], scale: Float[Array, " unknown"], condition: Float[Array, ""]
+    ) -> None:
+        self.factor, self.scale, self.condition = factor, scale, condition
+
     @classmethod
     def of(cls, factor: Float[Array, "unknown unknown"], scale: Float[Array, " unknown"]) -> "TriangularFactor":
-        """Return the factor with its condition number."""
+        """Return the factor with an estimate of its condition number.
+
+        Parameters
+        ----------
+        factor, scale
+            R and s.
+        """
         return cls(factor, scale, condition_number(factor))
 
     @property
     def triangle(self) -> tuple[Float[Array, "unknown unknown"], Float[Array, " unknown"]]:
-        """R and s."""
+        """The matrix R and the scale s."""
         return self.factor, self.scale
 
-    def solve(self, gradient: Float[Array, " unknown"]) -> Step:
+    def solve(self, gradient: Float[Array, " unknown"]) -> FactorSolution:
         """Return ``H⁻¹ g`` and ``gᵀH⁻¹g``, the squared norm of ``R⁻ᵀ diag(1/s) g``."""
         whitened = solve(self.factor, gradient / self.scale, transposed=True)
-        return Step(solve(self.factor, whitened) / self.scale, whitened @ whitened)
+        return FactorSolution(solve(self.factor, whitened) / self.scale, whitened @ whitened)
 
     def inverse_columns(self, columns: Float[AnyArray, "unknown column"]) -> Float[Array, "unknown column"]:
-        """Return ``H⁻¹ B`` for some columns B."""
+        """Return ``H⁻¹ B`` for a matrix B."""
         return _inverse_columns(self.factor, self.scale, jnp.asarray(columns))
 
-    def covariances(self, layout: Layout) -> tuple[Float[Array, "source component component"], ...]:
-        """Return the blocks of ``H⁻¹`` that belong to each source, set by set."""
+    def covariances(self, layout: Layout) -> tuple[Float[Array, "_source _component _component"], ...]:
+        """Return the diagonal block of ``H⁻¹`` of each source: one array for each set of unknowns."""
         checked_factor(self.factor, self.scale, 1.0)
         return covariance_of_sets(self.factor, self.scale, variance=1.0, layout=layout)
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import xarray
 import zarr
 
-from mmtjax.files import LOCK, writing_alone
+from mmtjax.files import LOCK, lock_directory
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, cell_of_path
 from mmtjax.study.config import FREE, SYNTHETIC, StudyConfig
@@ -81,7 +81,7 @@ def writing(
     if (place / _ROOT).exists():
         _check_same(config, attributes_of(place), shapes=shapes, store=store)
     place.mkdir(parents=True, exist_ok=True)
-    with writing_alone(place):
+    with lock_directory(place):
         _remove_leftovers(place)
         _write_root(place, config, shapes=shapes, provenance=dict(provenance or {}))
         with _naming_part("the shapes of the grains", place):

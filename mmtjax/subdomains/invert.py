@@ -15,13 +15,13 @@ from jaxtyping import Array, Float
 from mmtjax.errors import InversionError
 from mmtjax.estimators.base import effective_unknowns
 from mmtjax.estimators.least_squares import LeastSquares
-from mmtjax.files import writing_alone
+from mmtjax.files import lock_directory
 from mmtjax.inversion.diagnostics import condition_failure, diagnose
 from mmtjax.inversion.groups import group_by_sensors
 from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.solution import SetEstimate, Solution
 from mmtjax.inversion.stack import as_stack
-from mmtjax.inversion.tolerance import carried_condition
+from mmtjax.inversion.tolerance import largest_condition
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.options import value_or_fields
@@ -143,7 +143,7 @@ def invert_subdomains(
         rights = right_sides(problem, place, runner)
         windows = _answers(problem, runner)
         solver = SOLVERS[windows.method]
-        limit = min(solver.limit, carried_condition(chosen.tolerance))
+        limit = min(solver.limit, largest_condition(chosen.tolerance))
         failure = condition_failure(windows.condition, solver, limit=limit)
         if failure is not None and throw:
             # Rounds would not come to an end, or mean nothing.
@@ -271,7 +271,7 @@ def _answers(problem: WindowProblem, runner: TaskRunner) -> _Answers:
     return _Answers(blocks, condition, method)
 
 
-def _corrections(state: State, unknowns: Unknowns) -> list[Float[np.ndarray, "source component component"]]:
+def _corrections(state: State, unknowns: Unknowns) -> list[Float[np.ndarray, "_source _component _component"]]:
     """Return the scatter of the change by the rounds over the maps of noise, for each set of unknowns.
 
     Given what lies beyond a window, its grains are normal about a mean that depends on it. The covariance is that of a
@@ -297,7 +297,7 @@ def _directory(store: str | Path | None) -> Iterator[Path]:
         return
     place = Path(store).absolute()
     place.mkdir(parents=True, exist_ok=True)
-    with writing_alone(place):
+    with lock_directory(place):
         yield place
 
 

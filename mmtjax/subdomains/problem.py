@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt32
 
-from mmtjax.files import beside
+from mmtjax.files import replace_when_complete
 from mmtjax.inversion.stack import SourceStack
 from mmtjax.parallel.cluster import check_worker
 from mmtjax.patterns import AbstractPattern, Background
@@ -159,9 +159,9 @@ def save_problem(problem: WindowProblem, place: Path) -> None:
         _check_same(json.loads(there.read_text(encoding="utf-8")), description, place)
         return
     for name, values in arrays.items():
-        with beside(place / f"{name}.npy") as partial, partial.open("wb") as file:
+        with replace_when_complete(place / f"{name}.npy") as partial, partial.open("wb") as file:
             np.save(file, values)
-    with beside(there) as partial:
+    with replace_when_complete(there) as partial:
         partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.files import beside
+from mmtjax.files import replace_when_complete
 from mmtjax.parallel.task_runner import TaskRunner
 from mmtjax.subdomains.problem import WindowProblem
 from mmtjax.subdomains.work import (
@@ -80,7 +80,7 @@ def right_sides(problem: WindowProblem, place: Path, runner: TaskRunner) -> Floa
     if problem.ridge is not None:
         for draw in range(1, len(total)):
             total[draw] += np.sqrt(problem.ridge) * problem.prior_deviates(draw)
-    with beside(done) as partial, partial.open("wb") as file:
+    with replace_when_complete(done) as partial, partial.open("wb") as file:
         np.save(file, total)
     return total
 
@@ -213,5 +213,5 @@ def _load(place: Path) -> State | None:
 
 
 def _save(place: Path, state: State) -> None:
-    with beside(place / "state.npz") as partial, partial.open("wb") as file:
+    with replace_when_complete(place / "state.npz") as partial, partial.open("wb") as file:
         np.savez(file, **state._asdict())

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.errors import InversionError
-from mmtjax.files import beside
+from mmtjax.files import replace_when_complete
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.blockwise import BlockFrame, BlockwiseGreen
 from mmtjax.greens.compressed.operator import CompressedGreen
@@ -77,9 +77,9 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         triangle, scale = factor.triangle
         covariances = np.asarray(factor.covariances(green.unknowns.blocks)[0])[window.core]
         precision = np.float32 if factor.condition < _SINGLE else np.float64
-        with beside(_factor_of_window(place, number)) as partial, partial.open("wb") as file:
+        with replace_when_complete(_factor_of_window(place, number)) as partial, partial.open("wb") as file:
             np.save(file, pack(np.asarray(triangle), precision))
-        with beside(done) as partial, partial.open("wb") as file:
+        with replace_when_complete(done) as partial, partial.open("wb") as file:
             np.savez(file, scale=scale, blocks=covariances, condition=factor.condition, method=used.name)
         give_back_memory()
     with np.load(done) as arrays:

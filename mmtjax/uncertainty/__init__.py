@@ -1,4 +1,4 @@
-"""How well the magnetizations are known: arrays in, arrays out."""
+"""Covariances, confidence spheres and uncertainty ratios, computed from arrays."""
 
 from mmtjax.uncertainty.confidence import bootstrap_radius as bootstrap_radius
 from mmtjax.uncertainty.confidence import confidence_radius as confidence_radius

@@ -1,4 +1,4 @@
-"""Radius of the confidence sphere of a grain, exact and by bootstrap, and the uncertainty ratio."""
+"""Radius of the confidence sphere of each grain, exact and by bootstrap, and the uncertainty ratio."""
 
 import functools
 import math
@@ -8,35 +8,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
-from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, require_float64
 from mmtjax.uncertainty.covariance import checked_factor
 from mmtjax.uncertainty.quadrature import principal_axes, unit_radius
 from mmtjax.units import AXES
 
-#: Components of a vector.
+#: Number of components of a vector.
 _VECTOR = len(AXES)
 
-#: Asymmetry, and negative eigenvalues, up to this share of the largest entry are taken for rounding: an inverse of
-#: condition 1e10 leaves as much.
+#: Asymmetry and negative eigenvalues up to this share of the largest entry are attributed to rounding: the inverse of a
+#: matrix of condition number 1e10 has errors of that size.
 _ROUNDING = 1e-6
 
-#: Least level for which the radius has its ten digits; below, P is a difference of nearly equal numbers.
+#: Smallest level for which the radius has ten correct digits; below it, P is a difference of nearly equal numbers.
 _LEAST_LEVEL = 1e-5
 
-#: Grains, and draws, that are held in memory at a time.
+#: Numbers of grains and of draws that are in memory at the same time.
 _GRAINS_AT_ONCE = 2048
 _GRAINS_DRAWN_AT_ONCE = 64
 _DRAWS_AT_ONCE = 512
 
 
-def confidence_radius(covariance: object, level: object = 0.95) -> Float[AnyArray, "..."]:
-    """Exact radius u of the sphere that holds the error of a grain with probability `level`.
+def confidence_radius(covariance: ArrayLike, level: ArrayLike = 0.95) -> Float[Array, "..."]:
+    """Return the exact radius of the sphere that contains the error of a grain with a given probability.
 
-    ``P(|δ| ≤ u) = level`` for ``δ ~ N(0, C)``: what the bootstrap of Out et al. (2022, section 2.2.2) estimates, to ten
-    digits. Differentiable any number of times with respect to both arguments, also where eigenvalues are equal or zero;
-    at a covariance of zero, where the radius has a kink, the derivative is taken as zero.
+    The radius u solves ``P(|δ| ≤ u) = level`` for ``δ ~ N(0, C)``. It has ten correct digits; the bootstrap of Out et
+    al. (2022, section 2.2.2) estimates the same number. It is differentiable any number of times with respect to both
+    arguments, also where eigenvalues are equal or zero. At a covariance of zero, where the radius has no derivative,
+    the derivative is given as zero.
 
     Parameters
     ----------
@@ -47,13 +48,14 @@ def confidence_radius(covariance: object, level: object = 0.95) -> Float[AnyArra
 
     Returns
     -------
-    Radii, (grain,), or one number; A/m.
+    Array of shape (grain,) or ()
+        Radii, A/m.
 
     Raises
     ------
     ValueError
-        If the shape is another; if a covariance is not finite, not symmetric or not positive semidefinite beyond
-        rounding; if the level is out of range. Values are checked unless they are traced.
+        If the covariance has another shape; if a covariance is not finite, or, by more than rounding, not symmetric or
+        not positive semidefinite; if the level is out of range. Values are checked unless they are traced.
     RuntimeError
         If JAX computes in single precision.
 
@@ -76,32 +78,33 @@ def confidence_radius(covariance: object, level: object = 0.95) -> Float[AnyArra
 
 
 def bootstrap_radius(
-    key: jax.Array, covariance: object, draws: int = 10_000, level: float = 0.95
-) -> Float[AnyArray, "..."]:
-    """Radius of the confidence sphere by bootstrap, as in Out et al. (2022, section 2.2.2).
+    key: jax.Array, covariance: ArrayLike, draws: int = 10_000, level: float = 0.95
+) -> Float[Array, "..."]:
+    """Return the radius of the confidence sphere by bootstrap, as in Out et al. (2022, section 2.2.2).
 
-    Draws errors from N(0, C) and returns for each grain the norm of rank ``round(level · draws)``. With the blocks of
-    the covariance every grain is drawn on its own, with the whole matrix all grains at once; both estimate
-    `confidence_radius`, which is faster, exact, and the one to differentiate.
+    Errors are drawn from N(0, C), and the radius of each grain is the norm of rank ``round(level · draws)``. With the
+    blocks of the covariance each grain is drawn independently, with the whole matrix all grains jointly. Both estimate
+    `confidence_radius`, which is faster, exact and differentiable.
 
     Parameters
     ----------
     key
-        Random key. The draws of a grain do not depend on the other grains when blocks are given.
+        Random key of JAX. If blocks are given, the draws of a grain do not depend on the other grains.
     covariance
         Blocks (grain, 3, 3), one block (3, 3), or the whole matrix (3 grain, 3 grain); (A/m)². Singular ones are
         allowed.
     draws, level
-        Number of draws and probability.
+        Number of draws, and probability.
 
     Returns
     -------
-    Radii, (grain,), or one number for one block; A/m.
+    Array of shape (grain,), or () for one block
+        Radii, A/m.
 
     Raises
     ------
     ValueError
-        As `confidence_radius`, and if the draws are too few for the rank to be one at least.
+        As `confidence_radius`, and if there are so few draws that the rank is zero.
     RuntimeError
         If JAX computes in single precision.
 
@@ -116,7 +119,7 @@ def bootstrap_radius(
     blocks = matrix.ndim == 3 and matrix.shape[1:] == (_VECTOR, _VECTOR)
     if not blocks and (matrix.shape != (size, size) or size == 0 or size % _VECTOR):
         raise ValueError(
-            f"covariance must be (grain, 3, 3), (3, 3) or (3 grain, 3 grain) for a joint draw; got shape {matrix.shape}"
+            f"covariance must be (grain, 3, 3), (3, 3), or (3 grain, 3 grain) for joint draws; got shape {matrix.shape}"
         )
     rank = _rank(draws, level)
     if is_concrete(matrix):
@@ -135,25 +138,32 @@ def bootstrap_radius(
 
 
 def joint_bootstrap_radius(
-    key: jax.Array, factor: object, scale: object, *, variance: object, draws: int = 10_000, level: float = 0.95
-) -> Float[AnyArray, " grain"]:
-    """Radius of the confidence sphere by a joint draw of all grains, straight from the triangular factor.
+    key: jax.Array,
+    factor: ArrayLike,
+    scale: ArrayLike,
+    *,
+    variance: ArrayLike,
+    draws: int = 10_000,
+    level: float = 0.95,
+) -> Float[Array, " grain"]:
+    """Return the radius of the confidence sphere by joint draws of all grains, computed from the triangular factor.
 
-    The draws of `bootstrap_radius` for the whole matrix, without that matrix: ``δ = σ diag(1/s) R⁻¹ z``. Of the draws
-    only their norms, (grain, draws), are kept.
+    The draws are those of `bootstrap_radius` for the whole covariance matrix, but that matrix is not computed:
+    ``δ = σ diag(1/s) R⁻¹ z``. Only the norms of the draws, (grain, draws), are stored.
 
     Parameters
     ----------
     key
-        Random key.
+        Random key of JAX.
     factor, scale, variance
-        As `covariance_blocks`.
+        As for `covariance_blocks`.
     draws, level
-        Number of draws and probability.
+        Number of draws, and probability.
 
     Returns
     -------
-    Radii, (grain,), A/m.
+    Array of shape (grain,)
+        Radii, A/m.
 
     Raises
     ------
@@ -165,7 +175,7 @@ def joint_bootstrap_radius(
     >>> joint_bootstrap_radius(jax.random.key(0), np.eye(6), np.ones(6), variance=1.0).shape
     (2,)
     """
-    triangle, columns, power = checked_factor(factor, scale, variance)
+    triangle, columns, power = checked_factor(factor, scale, variance, of_grains=True)
     rank = _rank(draws, level)
 
     def error(normal: Float[AnyArray, "param draw"]) -> Float[AnyArray, "param draw"]:
@@ -176,10 +186,17 @@ def joint_bootstrap_radius(
 
 def uncertainty_ratio(
     magnetization: Float[AnyArray, "*grain 3"], radius: Float[AnyArray, "*grain"]
-) -> Float[AnyArray, "*grain"]:
-    """Radius of the confidence sphere over the length of the magnetization (Out et al. 2022, equation 12).
+) -> Float[Array, "*grain"]:
+    """Return the radius of the confidence sphere divided by the length of the magnetization (equation 12).
 
-    A fraction, not percent. Infinite, with a gradient of zero, for a magnetization of zero.
+    The ratio is a fraction, not percent. For a magnetization of zero it is infinite, with a gradient of zero.
+
+    Parameters
+    ----------
+    magnetization
+        Magnetizations, (grain, 3) or (3,), A/m.
+    radius
+        Radii of the confidence spheres, (grain,) or (), A/m.
 
     Raises
     ------
@@ -201,9 +218,10 @@ def uncertainty_ratio(
 
 
 @jax.jit
-def _radii(covariance: Float[AnyArray, "*grain 3 3"], level: Float[AnyArray, ""]) -> Float[AnyArray, "*grain"]:
+def _radii(covariance: Float[AnyArray, "*grain 3 3"], level: Float[AnyArray, ""]) -> Float[Array, "*grain"]:
     symmetric = (covariance + jnp.swapaxes(covariance, -1, -2)) / 2
-    # Radii scale as the root of the covariance, so a constant factor may be taken out of value and derivative alike.
+    # The radius scales as the square root of the covariance, in its value and in its derivative, so that covariances
+    # can be scaled to order one here.
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(symmetric), axis=(-2, -1)))
     certain = (size == 0)[..., None, None]
     unit = jnp.where(certain, jnp.eye(_VECTOR), symmetric / jnp.where(certain, 1.0, size[..., None, None]))
@@ -215,7 +233,7 @@ def _radii(covariance: Float[AnyArray, "*grain 3 3"], level: Float[AnyArray, ""]
 @functools.partial(jax.jit, static_argnames=("draws", "rank"))
 def _blockwise_radii(
     key: jax.Array, covariance: Float[AnyArray, "grain 3 3"], *, draws: int, rank: int
-) -> Float[AnyArray, " grain"]:
+) -> Float[Array, " grain"]:
     def one(grain: tuple[AnyArray, AnyArray]) -> Float[AnyArray, ""]:
         number, block = grain
         size = jnp.max(jnp.abs(block))
@@ -229,8 +247,8 @@ def _blockwise_radii(
 
 def _joint_radii(
     key: jax.Array, error: Callable[[AnyArray], AnyArray], *, grains: int, draws: int, rank: int
-) -> Float[AnyArray, " grain"]:
-    """Radii from errors `error(z)` of all grains, (3 grain, draw), for standard normal z."""
+) -> Float[Array, " grain"]:
+    """Return radii from the errors `error(z)` of all grains, (3 grain, draw), for standard normal z."""
     at_once = min(draws, _DRAWS_AT_ONCE)
 
     @jax.jit
@@ -242,12 +260,13 @@ def _joint_radii(
     return _ranked_norm(jnp.swapaxes(chunks, 0, 1).reshape(grains, -1)[:, :draws], rank)
 
 
-def _ranked_norm(squares: Float[AnyArray, "*grain draw"], rank: int) -> Float[AnyArray, "*grain"]:
-    """Root of the `rank`-th smallest of `squares`; found from above, where it is near for the usual levels."""
+def _ranked_norm(squares: Float[Array, "*grain draw"], rank: int) -> Float[Array, "*grain"]:
+    """Return the square root of the `rank`-th smallest of `squares`, by a search among the largest, which are few."""
     return jnp.sqrt(jax.lax.top_k(squares, squares.shape[-1] - rank + 1)[0][..., -1])
 
 
 def _rank(draws: int, level: float) -> int:
+    """Return the rank of the norm that is the radius, after a check of the number of draws and the level."""
     if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
         raise ValueError(f"the number of draws must be a positive integer; got {draws!r}")
     if not 0 < level < 1:
@@ -259,6 +278,7 @@ def _rank(draws: int, level: float) -> int:
 
 
 def _refuse_improper(covariance: np.ndarray) -> None:
+    """Raise a ValueError for covariances that are not finite or not symmetric."""
     if not np.all(np.isfinite(covariance)):
         place = np.argwhere(~np.isfinite(covariance))[0].tolist()
         raise ValueError(f"covariance{place} is {covariance[tuple(place)]}; covariances must be finite")
@@ -269,17 +289,18 @@ def _refuse_improper(covariance: np.ndarray) -> None:
         one, other = covariance[(*grain, row, column)], covariance[(*grain, column, row)]
         raise ValueError(
             f"covariance{[int(i) for i in (*grain, row, column)]} is {one} and its transpose {other}; "
-            "covariances must be symmetric: pass (C + Cᵀ)/2 if the difference means nothing"
+            "covariances must be symmetric: pass (C + Cᵀ)/2 if the difference is only rounding"
         )
 
 
 def _refuse_negative(eigenvalues: np.ndarray) -> None:
+    """Raise a ValueError for covariances with negative eigenvalues, given in ascending order."""
     lowest = eigenvalues[..., 0]
     negative = lowest < -_ROUNDING * np.max(np.abs(eigenvalues), axis=-1)
     if np.any(negative):
         grain = np.unravel_index(np.argmax(negative), negative.shape)
         raise ValueError(
             f"covariance{[int(i) for i in grain] or ''} has an eigenvalue of {lowest[grain]} beside one of "
-            f"{eigenvalues[(*grain, -1)]}: it is not positive semidefinite; was the inverse taken of a matrix that is "
-            "singular to working precision?"
+            f"{eigenvalues[(*grain, -1)]}: it is not positive semidefinite, as the inverse of a nearly singular matrix "
+            "often is not"
         )

@@ -1,19 +1,19 @@
-"""Covariance of the magnetizations from a triangular factor (Out et al. 2022, section 2.2.1)."""
+"""Covariance of the unknowns from a triangular factor (Out et al. 2022, section 2.2.1)."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.triangular import Layout, inverse_blocks
-from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, require_float64
 from mmtjax.units import AXES
 
 
-def covariance_blocks(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "grain 3 3"]:
-    """Return the 3 × 3 blocks of the covariance matrix on its diagonal, one per grain.
+def covariance_blocks(factor: ArrayLike, scale: ArrayLike, *, variance: ArrayLike) -> Float[Array, "grain 3 3"]:
+    """Return the 3 × 3 diagonal block of the covariance matrix of each grain.
 
     The blocks are sums over columns of the inverse of the factor; the covariance matrix itself is never formed.
     Differentiable.
@@ -30,14 +30,15 @@ def covariance_blocks(factor: object, scale: object, *, variance: object) -> Flo
 
     Returns
     -------
-    Array of shape (grain, 3, 3), in (A/m)²: the diagonal blocks of ``C = σ² (QᵀQ)⁻¹``.
+    Array of shape (grain, 3, 3)
+        The diagonal blocks of ``C = σ² (QᵀQ)⁻¹``, (A/m)².
 
     Raises
     ------
     ValueError
-        If the shapes do not fit; if the diagonal of the factor holds a zero or a value that is not finite, which is a
-        factor of a singular matrix; if a scale is not positive; if the variance is negative. Values are checked unless
-        they are traced.
+        If the shapes do not fit; if the diagonal of the factor holds a zero or a value that is not finite, so that the
+        matrix is singular; if a scale is not positive; if the variance is negative. Values are checked unless they are
+        traced.
     RuntimeError
         If JAX computes in single precision.
 
@@ -46,7 +47,7 @@ def covariance_blocks(factor: object, scale: object, *, variance: object) -> Flo
     >>> covariance_blocks(np.eye(3), np.array([1.0, 1.0, 2.0]), variance=4.0)[0, 2, 2].item()
     1.0
     """
-    triangle, columns, power = checked_factor(factor, scale, variance)
+    triangle, columns, power = checked_factor(factor, scale, variance, of_grains=True)
     return covariance_of_sets(triangle, columns, variance=power, layout=((0, len(columns) // len(AXES), len(AXES)),))[0]
 
 
@@ -56,19 +57,21 @@ def covariance_of_sets(
     *,
     variance: Float[AnyArray, ""] | float,
     layout: Layout,
-) -> tuple[Float[AnyArray, "source component component"], ...]:
-    """Return the blocks of the covariance on its diagonal that belong to each source, for every set of sources.
+) -> tuple[Float[Array, "_source _component _component"], ...]:
+    """Return the diagonal block of the covariance matrix of each source, for every set of unknowns.
 
     Parameters
     ----------
     factor, scale, variance
         As for `covariance_blocks`; they are not checked.
     layout
-        First unknown, sources and components of each set, see `mmtjax.unknowns.Unknowns.blocks`.
+        Index of the first unknown, number of sources and number of components of each set, see
+        `mmtjax.unknowns.Unknowns.blocks`.
 
     Returns
     -------
-    For each set an array (source, component, component), in the squared units of the components.
+    tuple of arrays of shape (source, component, component)
+        The covariances of each set, in products of the units of the components.
 
     Examples
     --------
@@ -78,7 +81,7 @@ def covariance_of_sets(
     """
     found = inverse_blocks(factor, layout)
     if array_namespace(scale, variance, *found) is np:
-        # NumPy compiles nothing anew for every number of sources.
+        # JAX would compile this for every number of sources.
         found, scale, variance = [np.asarray(blocks) for blocks in found], np.asarray(scale), np.asarray(variance)
     scaled = []
     for blocks, (first, sources, components) in zip(found, layout, strict=True):
@@ -87,23 +90,74 @@ def covariance_of_sets(
     return tuple(scaled)
 
 
-def covariance_matrix(factor: object, scale: object, *, variance: object) -> Float[AnyArray, "param param"]:
-    """The whole covariance matrix ``C = σ² (QᵀQ)⁻¹``, (3 grain, 3 grain), in (A/m)².
+def covariance_matrix(factor: ArrayLike, scale: ArrayLike, *, variance: ArrayLike) -> Float[Array, "param param"]:
+    """Return the whole covariance matrix ``C = σ² (QᵀQ)⁻¹`` of the magnetizations of all grains.
 
-    Parameters and errors are those of `covariance_blocks`, which needs much less memory. Differentiable.
+    Differentiable. `covariance_blocks` needs much less memory.
+
+    Parameters
+    ----------
+    factor, scale, variance
+        As for `covariance_blocks`.
+
+    Returns
+    -------
+    Array of shape (3 grain, 3 grain)
+        Covariances, (A/m)².
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As `covariance_blocks`.
 
     Examples
     --------
     >>> covariance_matrix(2 * np.eye(3), np.ones(3), variance=4.0)[0].tolist()
     [1.0, 0.0, 0.0]
     """
+    return _matrix(*checked_factor(factor, scale, variance, of_grains=True))
+
+
+def covariance_of_unknowns(factor: ArrayLike, scale: ArrayLike, *, variance: ArrayLike) -> Float[Array, "param param"]:
+    """Return the whole covariance matrix of unknowns of any kind, as `covariance_matrix` does for those of grains.
+
+    Parameters
+    ----------
+    factor, scale, variance
+        As for `covariance_blocks`, for any number of unknowns.
+
+    Returns
+    -------
+    Array of shape (unknown, unknown)
+        In products of the units of the unknowns.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As `covariance_blocks`.
+
+    Examples
+    --------
+    >>> covariance_of_unknowns(2 * np.eye(1), np.ones(1), variance=4.0).tolist()
+    [[1.0]]
+    """
     return _matrix(*checked_factor(factor, scale, variance))
 
 
-def standard_deviation(covariance: Float[AnyArray, "grain 3 3"]) -> Float[AnyArray, "grain 3"]:
-    """Standard deviation of each component of the magnetization, A/m, from the blocks of the covariance.
+def standard_deviation(covariance: Float[AnyArray, "source component component"]) -> Float[Array, "source component"]:
+    """Return the standard deviation of each component of each source.
 
-    The derivative at a variance of zero, where the square root has none, is taken as zero.
+    At a variance of zero, where the square root has no derivative, the derivative is given as zero.
+
+    Parameters
+    ----------
+    covariance
+        Covariance of the components of each source, such as the result of `covariance_blocks`.
+
+    Returns
+    -------
+    Array of shape (source, component)
+        In the units of the components; A/m for magnetizations.
 
     Raises
     ------
@@ -118,10 +172,15 @@ def standard_deviation(covariance: Float[AnyArray, "grain 3 3"]) -> Float[AnyArr
     return _deviation(jnp.diagonal(covariance, axis1=-2, axis2=-1))
 
 
-def correlation(covariance_matrix: Float[AnyArray, "param param"]) -> Float[AnyArray, "param param"]:
-    """Correlation of every two unknowns, from -1 to 1.
+def correlation(covariance_matrix: Float[AnyArray, "param param"]) -> Float[Array, "param param"]:
+    """Return the correlation of every two unknowns, from -1 to 1; the diagonal is one.
 
-    An unknown of variance zero is certain: its correlation with every other one is given as zero. The diagonal is one.
+    An unknown whose variance is zero has a correlation of zero with all others.
+
+    Parameters
+    ----------
+    covariance_matrix
+        The whole covariance matrix of the unknowns.
 
     Raises
     ------
@@ -135,13 +194,23 @@ def correlation(covariance_matrix: Float[AnyArray, "param param"]) -> Float[AnyA
     """
     deviation = _deviation(jnp.diagonal(covariance_matrix))
     inverse = jnp.where(deviation == 0, 0.0, 1 / jnp.where(deviation == 0, 1.0, deviation))
-    # One after the other: the product of two small deviations may underflow where the quotient is of order one.
+    # One factor after the other: the product of two small deviations may underflow though the result is of order one.
     off_diagonal = jnp.clip(covariance_matrix * inverse[:, None] * inverse[None, :], -1, 1)
     return jnp.where(jnp.eye(len(deviation), dtype=bool), 1.0, off_diagonal)
 
 
-def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[AnyArray, "grain grain"]:
-    """Largest absolute correlation between a component of one grain and a component of another; one for a grain itself.
+def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[Array, "grain grain"]:
+    """Return the largest absolute correlation between a component of one grain and a component of another.
+
+    Parameters
+    ----------
+    correlation
+        Correlations of the magnetizations of grains, (3 grain, 3 grain).
+
+    Returns
+    -------
+    Array of shape (grain, grain)
+        From 0 to 1; the diagonal is one.
 
     Raises
     ------
@@ -164,9 +233,21 @@ def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[AnyA
 
 
 def checked_factor(
-    factor: object, scale: object, variance: object
+    factor: ArrayLike, scale: ArrayLike, variance: ArrayLike, *, of_grains: bool = False
 ) -> tuple[Float[AnyArray, "param param"], Float[AnyArray, " param"], Float[AnyArray, ""]]:
-    """The three as float64 arrays, after the checks that `covariance_blocks` promises.
+    """Check a triangular factor, its scale and a variance, and return them as float64 arrays.
+
+    Parameters
+    ----------
+    factor, scale, variance
+        As for `covariance_blocks`.
+    of_grains
+        Whether the unknowns must be magnetizations of grains, three for each.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As `covariance_blocks`.
 
     Examples
     --------
@@ -178,19 +259,22 @@ def checked_factor(
     columns = float64_array(scale, name="scale")
     power = float64_array(variance, name="variance")
     size = triangle.shape[0] if triangle.ndim else 0
-    if triangle.shape != (size, size) or size == 0 or size % len(AXES) or columns.shape != (size,) or power.shape != ():
+    shapes_fit = triangle.shape == (size, size) and columns.shape == (size,) and power.shape == ()
+    if not shapes_fit or size == 0 or (of_grains and size % len(AXES)):
+        length = f"{len(AXES)} grain" if of_grains else "unknown"
         raise ValueError(
-            "factor must be (3 grain, 3 grain), scale (3 grain,) and variance one number; "
+            f"factor must be ({length}, {length}), scale ({length},) and variance one number; "
             f"got shapes {triangle.shape}, {columns.shape} and {power.shape}"
         )
     if is_concrete(triangle):
-        # Of a factor on a device no more than that is copied.
+        # Only the diagonal of a factor is copied from a device.
         diagonal = np.asarray(triangle.diagonal())
         if not np.all(np.isfinite(diagonal) & (diagonal != 0)):
             row = int(np.argmin(np.isfinite(diagonal) & (diagonal != 0)))
+            which = f"the magnetization of grain {row // len(AXES)}" if of_grains else f"unknown {row}"
             raise ValueError(
-                f"factor[{row}, {row}] is {diagonal[row]}: the magnetization of grain {row // len(AXES)} is not "
-                "determined; leave the grain out, or invert with a prior"
+                f"factor[{row}, {row}] is {diagonal[row]}: {which} is not determined; leave the source out, or invert "
+                "with a prior"
             )
     if is_concrete(columns):
         positive = np.isfinite(columns) & (np.asarray(columns) > 0)
@@ -204,13 +288,16 @@ def checked_factor(
 
 @jax.jit
 def _matrix(
-    factor: Float[AnyArray, "param param"], scale: Float[AnyArray, " param"], variance: Float[AnyArray, ""]
-) -> Float[AnyArray, "param param"]:
+    factor: Float[Array, "param param"], scale: Float[Array, " param"], variance: Float[Array, ""]
+) -> Float[Array, "param param"]:
     inverse = solve_triangular(factor, jnp.eye(len(scale))) / scale[:, None]
     return variance * (inverse @ inverse.T)
 
 
-def _deviation(variance: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+def _deviation(variance: Float[AnyArray, "..."]) -> Float[Array, "..."]:
+    """Return the square root of a variance, with a derivative of zero at zero."""
     if is_concrete(variance) and np.any(np.asarray(variance) < 0):
-        raise ValueError(f"a variance is negative: {np.min(np.asarray(variance))}; the matrix is no covariance")
+        raise ValueError(
+            f"a variance is negative: {np.min(np.asarray(variance))}; the matrix is not a covariance matrix"
+        )
     return jnp.where(variance == 0, 0.0, jnp.sqrt(jnp.where(variance == 0, 1.0, variance)))

@@ -1,4 +1,4 @@
-"""The sphere that holds a normal vector of three components with a given probability.
+"""Radius of the sphere that contains a normal vector of three components with a given probability.
 
 With a > 0 the largest eigenvalue of the covariance C, the others being a·b and a·c with 1 ≥ b ≥ c ≥ 0, and
 u = x √(2a), the chance of a length of at most u is a one-dimensional integral:
@@ -20,34 +20,47 @@ from numpy.polynomial.legendre import leggauss
 from scipy.special import dawsn
 
 from mmtjax.precision import AnyArray
+from mmtjax.units import AXES
 
-#: h is smooth in s = (v - 8)/(v + 8): the series of (1 + v/8) h(v) in s ends, to 1e-13, at degree 40. The numbers of
-#: nodes and iterations are measured against 40-digit integrals, for b and c from 1 to 1e-16 and 0: 16 nodes leave an
-#: error of 1e-13 at 95 %, 2e-12 at 50 % and 1e-7 at 1 %; 32 nodes 3e-15, 1e-14 and 2e-13.
+#: Number of components of a vector.
+_VECTOR = len(AXES)
+
+#: h is smooth in s = (v - 8)/(v + 8): the Chebyshev series of (1 + v/8) h(v) in s converges to 1e-13 at degree 40. The
+#: numbers of nodes and iterations were measured against 40-digit integrals, for b and c from 1 to 1e-16 and 0: with 16
+#: nodes the error is 1e-13 at 95 %, 2e-12 at 50 % and 1e-7 at 1 %; with 32 nodes 3e-15, 1e-14 and 2e-13.
 _BEND = 8.0
 _NODES = 32
 _ITERATIONS = 6
 
-#: Sweeps of Jacobi rotations; five bring 3 × 3 matrices of any shape to 1e-15.
+#: Number of sweeps of Jacobi rotations; five are enough for 1e-15 with any 3 × 3 matrix.
 _SWEEPS = 6
 
-#: Polar and azimuthal nodes of the gradient, which is right to 1e-9 at 95 %, to 1e-6 at all levels.
+#: Numbers of polar and azimuthal nodes of the gradient, whose error is 1e-9 at 95 % and at most 1e-6 at all levels.
 _POLAR, _AZIMUTHAL = 24, 64
 
 
-def _series_of_dawson(s: np.ndarray) -> np.ndarray:
+def _scaled_dawson(s: np.ndarray) -> np.ndarray:
+    """Return (1 + v/8) h(v) at ``s = (v - 8)/(v + 8)``."""
     root = np.sqrt(_BEND * (1 + s) / (1 - s))
     return 2 / (1 - s) * dawsn(root) / root
 
 
-_SERIES = chebinterpolate(_series_of_dawson, 40)
+# The stub of NumPy asks for a function of a number, but the function is called with an array.
+_SERIES = chebinterpolate(_scaled_dawson, 40)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 @jax.custom_jvp
 def unit_radius(covariance: Float[AnyArray, "3 3"], level: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
-    """Radius u with ``P(|δ| ≤ u) = level`` for ``δ ~ N(0, C)``, C of order one and not zero.
+    """Return the radius u with ``P(|δ| ≤ u) = level`` for ``δ ~ N(0, C)``.
 
-    Relative error below 1e-10 for levels from 1e-5; differentiable any number of times.
+    Its relative error is below 1e-10 for levels from 1e-5; it is differentiable any number of times.
+
+    Parameters
+    ----------
+    covariance
+        C, scaled to order one; not zero.
+    level
+        The probability.
 
     Examples
     --------
@@ -56,14 +69,15 @@ def unit_radius(covariance: Float[AnyArray, "3 3"], level: Float[AnyArray, ""]) 
     """
     values, _ = principal_axes(covariance)
     b, c = values[1] / values[0], values[2] / values[0]
-    # P is at most that of the largest component alone, and at most the peak density, in two dimensions and in three,
-    # times the size of the disc and the ball.
+    # P is at most the probability for the largest component alone, and at most the peak density times the size of the
+    # disc in two dimensions and of the ball in three: each gives a lower bound of x.
     x = jnp.maximum(erfinv(level), jnp.sqrt(level * jnp.sqrt(b)))
     x = jnp.maximum(x, jnp.cbrt(0.75 * jnp.sqrt(jnp.pi) * level * jnp.sqrt(b * c)))
     target = ndtri(level)
 
     def newton(_: object, x: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
-        # The normal quantile of P is concave in x (the inequality of Ehrhard): from below the steps never overshoot.
+        # The normal quantile of P is concave in x (the inequality of Ehrhard), so that steps from below do not
+        # overshoot.
         inside, outside, density = _probability(x, b, c)
         quantile = jnp.where(inside < 0.5, ndtri(inside), -ndtri(outside))
         return x + (target - quantile) * jnp.exp(-(quantile**2) / 2) / (jnp.sqrt(2 * jnp.pi) * density)
@@ -74,10 +88,11 @@ def unit_radius(covariance: Float[AnyArray, "3 3"], level: Float[AnyArray, ""]) 
 def _probability(
     x: Float[AnyArray, ""], b: Float[AnyArray, ""], c: Float[AnyArray, ""]
 ) -> tuple[Float[AnyArray, ""], Float[AnyArray, ""], Float[AnyArray, ""]]:
-    """P of the head of this file, 1 - P, and dP/dx.
+    """Return P of the docstring of this module, 1 - P, and dP/dx.
 
-    With tan φ = τ tan ψ, h is smooth in ψ on one scale for all b, c and x, and its mean over φ is one over ψ weighted
-    with the kernel of Poisson. The weights of the sum are exact for the kernel times a cosine polynomial.
+    With the substitution tan φ = τ tan ψ, h is equally smooth in ψ for all b, c and x, and its mean over φ becomes a
+    mean over ψ weighted by the Poisson kernel. The weights of the sum are exact for that kernel times a cosine
+    polynomial.
     """
     turn = (np.arange(_NODES) + 0.5) * np.pi / _NODES
     far = x**2 / _BEND
@@ -98,7 +113,7 @@ def _probability(
 
 
 def _clenshaw(s: Float[AnyArray, " node"]) -> Float[AnyArray, " node"]:
-    """Sum of the Chebyshev series of (1 + v/8) h(v) at s."""
+    """Return the Chebyshev series of (1 + v/8) h(v) at s, by Clenshaw's recurrence."""
     latest, previous = jnp.zeros_like(s), jnp.zeros_like(s)
     for coefficient in _SERIES[:0:-1]:
         latest, previous = coefficient + 2 * s * latest - previous, latest
@@ -109,9 +124,10 @@ def _clenshaw(s: Float[AnyArray, " node"]) -> Float[AnyArray, " node"]:
 def _unit_radius_jvp(
     primals: tuple[AnyArray, AnyArray], tangents: tuple[AnyArray, AnyArray]
 ) -> tuple[Float[AnyArray, ""], Float[AnyArray, ""]]:
-    """The implicit function theorem, with P the mean over directions n of the chance that χ₃ is below t = u/√(nᵀCn).
+    """Return the radius and its derivative by the implicit function theorem.
 
-    C enters by nᵀCn alone and any fixed directions will do, so no derivative, of whatever order, needs eigenvectors.
+    P is the mean over directions n of the probability that χ₃ is below t = u/√(nᵀCn). In this form it depends on C
+    only through nᵀCn, and the directions may be fixed, so that no derivative needs those of eigenvectors.
     """
     covariance, level = primals
     change, level_change = tangents
@@ -130,34 +146,41 @@ def _unit_radius_jvp(
 def _directions(
     covariance: Float[AnyArray, "3 3"], radius: Float[AnyArray, ""]
 ) -> tuple[Float[AnyArray, "node 3"], Float[AnyArray, " node"]]:
-    """Directions in a half of the sphere and their weights, of sum one.
+    """Return directions in one half of the sphere and their weights, which sum to one.
 
-    Those of a product rule are stretched along the axes of C, so that they resolve where nᵀCn turns to less than u².
+    The directions of a product rule are stretched along the axes of C, so that they are dense where nᵀCn changes
+    between more and less than u².
     """
     node, polar_weight = leggauss(_POLAR)
     turn = (np.arange(_AZIMUTHAL) + 0.5) * 2 * np.pi / _AZIMUTHAL
     height, azimuth = np.meshgrid((node + 1) / 2, turn, indexing="ij")
     ring = np.sqrt(1 - height**2)
-    even = np.stack([height, ring * np.cos(azimuth), ring * np.sin(azimuth)], axis=-1).reshape(-1, 3)
+    even = np.stack([height, ring * np.cos(azimuth), ring * np.sin(azimuth)], axis=-1).reshape(-1, _VECTOR)
     even_weight = np.repeat(polar_weight / 2, _AZIMUTHAL) / _AZIMUTHAL
     values, vectors = principal_axes(covariance)
     stretch = 1 / jnp.sqrt(values + radius**2 / 4)
     stretched = even * stretch
     length = jnp.linalg.norm(stretched, axis=1)
-    return (stretched / length[:, None]) @ vectors.T, even_weight * jnp.prod(stretch) / length**3
+    return (stretched / length[:, None]) @ vectors.T, even_weight * jnp.prod(stretch) / length**_VECTOR
 
 
 def principal_axes(covariance: Float[AnyArray, "3 3"]) -> tuple[Float[AnyArray, "3"], Float[AnyArray, "3 3"]]:
-    """Eigenvalues of a covariance, largest first, and eigenvectors in columns, by one-sided Jacobi rotations.
+    """Return the eigenvalues of a covariance, largest first, and its eigenvectors as columns.
 
-    For 3 × 3 this is as fast as LAPACK, and it cannot hang: in jaxlib 0.10 two batched ``eigh`` that run at once on the
-    CPU wait for each other forever, for both split their batch over threads of the pool that they already occupy.
+    One-sided Jacobi rotations are as fast as LAPACK for 3 × 3, and they cannot hang: in jaxlib 0.10 two batched
+    ``eigh`` that run at the same time on the CPU wait for each other forever, for both divide their batch over threads
+    of the pool that they already occupy.
+
+    Parameters
+    ----------
+    covariance
+        Symmetric and positive semidefinite.
     """
 
     def sweep(_: object, columns: tuple[AnyArray, AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray, AnyArray]:
         axes = list(columns)
         for p, q in ((0, 1), (0, 2), (1, 2)):
-            one, other = axes[p][:3], axes[q][:3]
+            one, other = axes[p][:_VECTOR], axes[q][:_VECTOR]
             difference, product = jnp.sum(one**2) - jnp.sum(other**2), 2 * jnp.sum(one * other)
             size = jnp.sqrt(difference**2 + product**2)
             scale = jnp.where(size == 0, 1.0, size)
@@ -166,8 +189,9 @@ def principal_axes(covariance: Float[AnyArray, "3 3"]) -> tuple[Float[AnyArray, 
             cosine = jnp.where(difference < 0, small, large)
             sine = jnp.where(difference < 0, large, small) * jnp.where(product < 0, -1, 1)
             axes[p], axes[q] = cosine * axes[p] + sine * axes[q], cosine * axes[q] - sine * axes[p]
-        return tuple(axes)
+        return axes[0], axes[1], axes[2]
 
-    start = jnp.concatenate([covariance, jnp.eye(3)])
+    # Each column holds a column of C and one of the identity, which becomes an eigenvector.
+    start = jnp.concatenate([covariance, jnp.eye(_VECTOR)])
     axes = jnp.stack(jax.lax.fori_loop(0, _SWEEPS, sweep, (start[:, 0], start[:, 1], start[:, 2])), axis=1)
-    return jnp.maximum(jnp.sum(axes[:3] * axes[3:], axis=0), 0), axes[3:]
+    return jnp.maximum(jnp.sum(axes[:_VECTOR] * axes[_VECTOR:], axis=0), 0), axes[_VECTOR:]
