@@ -88,7 +88,8 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
     Raises
     ------
     ValueError
-        If the list is empty, does not begin with sources, or holds an object that is neither sources nor a pattern.
+        If the list is empty, does not begin with sources, or holds an object that is neither sources nor a pattern; if
+        it holds a background and another one is to be added.
 
     Examples
     --------
@@ -100,17 +101,29 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
     parts = [sources] if isinstance(sources, AbstractSource) else list(sources)
     if not parts or not isinstance(parts[0], AbstractSource):
         raise ValueError(
-            f"sources must be Grains, Multipoles or another AbstractSource, or a list that begins with one; got "
-            f"{sources!r:.200}"
+            "sources must be Grains, Multipoles or another AbstractSource, or a list that begins with one; got "
+            f"{_described(parts)}"
         )
     for part in parts:
         if not isinstance(part, AbstractSource | AbstractPattern):
-            raise ValueError(f"sources holds {part!r:.200}, which is neither an AbstractSource nor an AbstractPattern")
+            raise ValueError(
+                f"sources holds {part!r:.60}, which is neither a set of sources (AbstractSource) nor a pattern "
+                "(AbstractPattern, such as Background)"
+            )
     patterns = tuple(part for part in parts if isinstance(part, AbstractPattern))
+    if background is not None and background.name in (pattern.name for pattern in patterns):
+        raise ValueError(
+            f"sources already hold a {background.name}, and another one is given by background=; keep one of them"
+        )
     return SourceStack(
         tuple(part for part in parts if isinstance(part, AbstractSource)),
         patterns if background is None else (*patterns, background),
     )
+
+
+def _described(parts: list[AbstractSource | AbstractPattern]) -> str:
+    """Return the types of what a user passed as sources."""
+    return "[" + ", ".join(type(part).__name__ for part in parts) + "]" if parts else "an empty list"
 
 
 def with_noise_patterns(stack: SourceStack, noise: AbstractNoise, scan: Scan) -> SourceStack:
