@@ -34,7 +34,7 @@ def value_or_fields(value: T | None, make: Callable[..., T], *, fields: Mapping[
     Options(level=0.9)
     """
     if value is not None and fields:
-        raise TypeError(f"give either a {type(value).__name__} or its fields, not both; got {', '.join(fields)} too")
+        raise TypeError(f"give either {type(value).__name__} or its fields, not both; got {', '.join(fields)} too")
     if value is not None:
         return value
     if inspect.isclass(make) and dataclasses.is_dataclass(make):

@@ -89,7 +89,7 @@ def test_units_are_converted_and_are_required():
     with pytest.raises(ValueError, match="'bz' has no attribute 'units'"):
         Scan.from_xarray(array)
     array.attrs["units"] = "furlong"
-    with pytest.raises(ValueError, match="unit 'furlong' is not a magnetic field"):
+    with pytest.raises(ValueError, match="'furlong' is not a known unit of magnetic field; use one of"):
         Scan.from_xarray(array)
 
 

@@ -75,7 +75,7 @@ def test_a_sample_is_described_by_a_value_or_its_fields(sample: Simulation) -> N
     assert len(sample.grains) == spec.grain_count
     described = simulate(jax.random.key(3), spec, noise=20)
     np.testing.assert_array_equal(described.scan.field, sample.scan.field)
-    with pytest.raises(TypeError, match="give either a SampleSpec or its fields, not both; got side too"):
+    with pytest.raises(TypeError, match="give either SampleSpec or its fields, not both; got side too"):
         simulate(jax.random.key(3), spec, side=50)
 
 

@@ -218,7 +218,7 @@ def test_invalid_values_are_refused_before_a_model_is_run() -> None:
             find_threshold(jax.random.key(0), **(CASE | wrong), model=never)
     with pytest.raises(TypeError, match="a threshold needs values for .*; noise is missing"):
         find_threshold(jax.random.key(0), **{name: CASE[name] for name in CASE if name != "noise"}, model=never)
-    with pytest.raises(TypeError, match="give either a ThresholdCase or its fields, not both; got noise too"):
+    with pytest.raises(TypeError, match="give either ThresholdCase or its fields, not both; got noise too"):
         find_threshold(jax.random.key(0), ThresholdCase.from_fields(**CASE), noise=9.0, model=never)
 
 

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from mmtjax.errors import InversionError
 from mmtjax.estimators.base import AbstractEstimator, Estimate, FactoredProblem, Uncertainty
@@ -88,8 +88,7 @@ class BoundedLeastSquares(AbstractEstimator):
             If the steps do not come to an end.
         """
         free = LeastSquares().estimate(problem, field, used=used, progress=progress)
-        if not is_concrete(free):
-            raise ValueError("a bounded solution is a search, which cannot be traced; use LeastSquares for derivatives")
+        _check_traced(free)
         bounds, green, weight = _Bounds(problem, self.limit), problem.green, problem.weight
         values, forward = bounds.nearest(np.asarray(free.values)), free.forward
         for _ in range(_REFINEMENTS if bounds.candidates else 0):
@@ -113,7 +112,13 @@ class BoundedLeastSquares(AbstractEstimator):
 
         With a prior, deviates of it are added to those of the map: without a bound, errors have the posterior
         covariance.
+
+        Raises
+        ------
+        ValueError
+            If numbers are traced.
         """
+        _check_traced((estimate, variance))
         bounds, center = _Bounds(problem, self.limit), np.asarray(estimate.values)
         drawn = np.array([bounds.nearest(center + error) - center for error in self._errors(problem, variance)])
         covariances = tuple(
@@ -137,6 +142,12 @@ class BoundedLeastSquares(AbstractEstimator):
                 prior = np.stack([jax.random.normal(own[1], problem.ridge.shape, jnp.float64) for own in keys])
                 rights += sigma * np.sqrt(np.asarray(problem.ridge)) * prior
             yield from (np.asarray(problem.factor.solve(jnp.asarray(right)).values) for right in rights)
+
+
+def _check_traced(numbers: PyTree[Array]) -> None:
+    """Raise a ValueError if numbers are traced."""
+    if not is_concrete(numbers):
+        raise ValueError("a bounded solution is a search, which cannot be traced; use LeastSquares for derivatives")
 
 
 class _Bounds:

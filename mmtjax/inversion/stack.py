@@ -121,7 +121,7 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
     )
 
 
-def _described(parts: list[AbstractSource | AbstractPattern]) -> str:
+def _described(parts: Sequence[AbstractSource | AbstractPattern]) -> str:
     """Return the types of what a user passed as sources."""
     return "[" + ", ".join(type(part).__name__ for part in parts) + "]" if parts else "an empty list"
 

@@ -1,10 +1,11 @@
 """A pattern whose maps are given as arrays."""
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Float
 
 from mmtjax.patterns.base import AbstractPattern
-from mmtjax.precision import AnyArray, ArrayLike, float64_array
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.prior import Prior, as_prior
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.unknowns import Component
@@ -41,6 +42,10 @@ class FixedColumns(AbstractPattern):
         self.maps = float64_array(maps, name="maps")
         if self.maps.ndim != 3:
             raise ValueError(f"maps must be (component, ny, nx), in nT; got shape {self.maps.shape}")
+        if is_concrete(self.maps) and not np.all(np.isfinite(self.maps)):
+            first = np.argwhere(~np.isfinite(self.maps))[0].tolist()
+            value = np.asarray(self.maps)[tuple(first)]
+            raise ValueError(f"{label} must be finite at all sensors; got {value} at [component, y, x] = {first}")
         self.prior = as_prior(prior)
         self.label = label
 

@@ -219,9 +219,14 @@ def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
     """
     if noise.shape not in ((), shape):
         raise ValueError(f"noise must be one number or a map of shape {shape}, in nT; got shape {noise.shape}")
-    if is_concrete(noise) and not (np.all(np.isfinite(noise)) and np.all(np.asarray(noise) > 0)):
-        worst = np.min(np.where(np.isfinite(noise), noise, -np.inf))
-        raise ValueError(f"noise must be positive and finite, in nT; got {float(worst):g}")
+    if not is_concrete(noise):
+        return
+    values = np.asarray(noise)
+    wrong = ~((values > 0) & np.isfinite(values))
+    if np.any(wrong):
+        first = tuple(np.argwhere(wrong)[0].tolist())
+        where = f" at [y, x] = {list(first)}" if values.ndim else ""
+        raise ValueError(f"noise must be positive and finite, in nT; got {values[first]:g}{where}")
 
 
 def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny nx"]) -> None:
