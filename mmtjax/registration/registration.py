@@ -133,10 +133,10 @@ class Registration(eqx.Module):
 
     def __str__(self) -> str:
         lines = []
-        for row in self.table().itertuples():
-            verdict = "determined" if row.determined else f"not determined: {row.why_not}"
-            interval = f"{row.value:+.3g} ± {row.half_width:.2g} {row.unit} ({self.level:.0%})"
-            lines.append(f"{row.parameter} {interval}, {verdict}")
+        for row in self.table().to_dict("records"):
+            verdict = "determined" if row["determined"] else f"not determined: {row['why_not']}"
+            interval = f"{row['value']:+.3g} ± {row['half_width']:.2g} {row['unit']} ({self.level:.0%})"
+            lines.append(f"{row['parameter']} {interval}, {verdict}")
         return "\n".join(lines)
 
 

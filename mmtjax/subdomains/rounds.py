@@ -1,5 +1,6 @@
 """Rounds that bring windows to agreement: conjugate gradients for all maps at once, preconditioned by windows."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -76,7 +77,7 @@ def right_sides(problem: WindowProblem, place: Path, runner: TaskRunner) -> Floa
     done = place / "rights.npy"
     if done.exists():
         return np.load(done)
-    total = sum(runner.results("columns", form_block, len(problem.blocks)))
+    total = functools.reduce(np.add, runner.results("columns", form_block, len(problem.blocks)))
     if problem.ridge is not None:
         for draw in range(1, len(total)):
             total[draw] += np.sqrt(problem.ridge) * problem.prior_deviates(draw)
@@ -152,7 +153,7 @@ def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: State
     new -= (new @ state.images.T) @ state.directions
     # Of one unknown all directions beside each other, as products want them.
     np.save(directions_file(place), np.asfortranarray(new))
-    images = sum(runner.results("directions", apply_block, len(problem.blocks)))
+    images = functools.reduce(np.add, runner.results("directions", apply_block, len(problem.blocks)))
     if problem.ridge is not None:
         images += problem.ridge * new
     energy, turn = np.linalg.eigh(new @ images.T)
