@@ -128,10 +128,10 @@ def _ascend(
         if not np.all(scale > 0):
             return Ascent(change, part, ended=True)
         # A parameter at a bound that is pushed outward stays; the others must not be led astray by it.
-        held = ((change >= problem.high)[free] & (slopes.gradient > 0)) | (
+        blocked = ((change >= problem.high)[free] & (slopes.gradient > 0)) | (
             (change <= problem.low)[free] & (slopes.gradient < 0)
         )
-        inner = np.flatnonzero(~held)
+        inner = np.flatnonzero(~blocked)
         if len(inner) == 0:
             return Ascent(change, part, ended=True)
         while True:

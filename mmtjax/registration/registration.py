@@ -293,11 +293,11 @@ def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *,
 
 def _shift_as_one(names: tuple[str, ...], reasons: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
     """A component of the shift is of no use where the other is not determined."""
-    told = dict(zip(names, reasons, strict=True))
+    by_name = dict(zip(names, reasons, strict=True))
     for one, other in (PARAMETERS["shift"], PARAMETERS["shift"][::-1]):
-        if told.get(other) and not told[one]:
-            told[one] = (f"the {other} is not",)
-    return tuple(told[name] for name in names)
+        if by_name.get(other) and not by_name[one]:
+            by_name[one] = (f"the {other} is not",)
+    return tuple(by_name[name] for name in names)
 
 
 def _covariance(
