@@ -14,7 +14,7 @@ help:
 	@echo "make test-slow  the tests marked slow"
 	@echo "make bench      the benchmarks (minutes)"
 	@echo "make bench-large  those of the largest models and of a survey (tens of minutes, up to 12 GiB)"
-	@echo "make lint       style of the code"
+	@echo "make lint       style and types of the code"
 	@echo "make docs       the pages of docs/, into docs/_build/html"
 	@echo "make clean      remove what the other targets wrote, $(VENV) excepted"
 
@@ -50,6 +50,7 @@ bench-large: venv
 lint: venv
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pyright mmtjax
 
 docs: venv
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html

@@ -205,7 +205,7 @@ def test_a_run_that_was_ended_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
         raise AssertionError("a window was factored anew")
 
     monkeypatch.setattr(work, "strategy_for", refused)
-    monkeypatch.setattr(work, "CompressedGreen", refused)
+    monkeypatch.setattr(CompressedGreen, "__init__", refused)
     again = by_windows(scan, grains, store=tmp_path / "disturbed")
     assert eqx.tree_equal(undisturbed.magnetization, again.magnetization)
     assert eqx.tree_equal(undisturbed.covariance, again.covariance)

@@ -69,7 +69,7 @@ def polynomials_of_pairs(
         pairs. The polynomials live on the square that extends half a spacing beyond the outer sensors.
     """
     buffer = jnp.zeros((rows, plan.components, interpolation().shape[1]))
-    frame = numpy_if_concrete(_Frame(plan.position, grid.origin, grid.spacing, grid.height))
+    frame = numpy_if_concrete(_NodeFrame(plan.position, grid.origin, grid.spacing, grid.height))
     place = np.arange(len(pairs.source))
     for number, order in enumerate(ORDERS):
         chosen = pairs.form == number
@@ -80,7 +80,7 @@ def polynomials_of_pairs(
     return buffer
 
 
-class _Frame(eqx.Module):
+class _NodeFrame(eqx.Module):
     """Positions of sources and sensors, µm."""
 
     position: Float[AnyArray, "source 3"]
@@ -89,7 +89,7 @@ class _Frame(eqx.Module):
     height: Float[AnyArray, ""]
 
 
-def _gather(frame: _Frame, inputs: SeriesInputs, chunk: AnyArray) -> tuple[SensorPoints, SeriesInputs]:
+def _gather(frame: _NodeFrame, inputs: SeriesInputs, chunk: AnyArray) -> tuple[SensorPoints, SeriesInputs]:
     """Return the arguments of the kernel of a series, with the nodes of squares, x fastest, in place of sensors."""
     _, row, column, edge, source, part = chunk
     place = frame.position[source]

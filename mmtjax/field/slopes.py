@@ -88,12 +88,8 @@ def corner_slopes(lines: SensorLines, inputs: CornerInputs) -> Float[Array, "ite
     total = sum_of_corners(lines, inputs, value_and_slopes)
     adjoin, edges = lines.separate_side is None, edges_of(lines)
     function, (xx, xy, xz, yy, yz) = total[: len(AXES)], total[len(AXES) :]
-    along = [between(each, adjoin=adjoin) for each in (xx, xy, xz, yy, yz)]
-    slopes = [
-        [along[0], along[1], along[2]],
-        [along[1], along[3], along[4]],
-        [along[2], along[4], -along[0] - along[3]],
-    ]
+    by_xx, by_xy, by_xz, by_yy, by_yz = (between(each, adjoin=adjoin) for each in (xx, xy, xz, yy, yz))
+    slopes = [[by_xx, by_xy, by_xz], [by_xy, by_yy, by_yz], [by_xz, by_yz, -by_xx - by_yy]]
     widened = []
     for value, by_x, by_y in zip(function, (xx, xy, xz), (xy, yy, yz), strict=True):
         outward = between(by_x, adjoin=adjoin, add_x=True) + between(by_y, adjoin=adjoin, add_y=True)

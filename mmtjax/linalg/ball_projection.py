@@ -90,7 +90,7 @@ def project_on_balls(
     return Projection(state.vectors, state.forces, state.multipliers, converged=False)
 
 
-class _State(NamedTuple):
+class _DualPoint(NamedTuple):
     """Multipliers, with the vectors and the dual function that follow from them.
 
     Attributes
@@ -126,7 +126,7 @@ class _Problem(NamedTuple):
     point: Float[np.ndarray, "vector axis"]
     covariance: Float[np.ndarray, "component component"]
 
-    def at(self, multipliers: Float[np.ndarray, " vector"]) -> _State:
+    def at(self, multipliers: Float[np.ndarray, " vector"]) -> _DualPoint:
         """Return the state for given multipliers, from ``Λ v = D (1 + D G D)⁻¹ D u`` with ``D² = Λ``."""
         point, forces = self.point.ravel(), np.zeros(self.point.size)
         active, root = self._active(multipliers)
@@ -143,9 +143,11 @@ class _Problem(NamedTuple):
         shaped = vectors.reshape(self.point.shape)
         lengths = np.linalg.norm(shaped, axis=1)
         noise = np.finfo(float).eps * float(np.sum(np.abs(parts)) * max(1.0, float(np.max(stiffness, initial=1.0))))
-        return _State(multipliers, shaped, lengths, forces.reshape(shaped.shape), float(np.sum(parts)), rounding, noise)
+        return _DualPoint(
+            multipliers, shaped, lengths, forces.reshape(shaped.shape), float(np.sum(parts)), rounding, noise
+        )
 
-    def curvature(self, state: _State, free: Int[np.ndarray, " free"]) -> Float[np.ndarray, "free free"]:
+    def curvature(self, state: _DualPoint, free: Int[np.ndarray, " free"]) -> Float[np.ndarray, "free free"]:
         """Return ``v_gᵀ (G⁻¹ + Λ)⁻¹ v_h`` for the vectors whose multipliers are free."""
         axes = self.point.shape[1]
         spread = np.zeros((self.point.size, len(free)))
@@ -170,7 +172,7 @@ class _Problem(NamedTuple):
         return cho_factor(np.eye(len(active)) + root[:, None] * self.covariance[np.ix_(active, active)] * root)
 
 
-def _stepped(problem: _Problem, state: _State, free: Int[np.ndarray, " free"]) -> _State | None:
+def _stepped(problem: _Problem, state: _DualPoint, free: Int[np.ndarray, " free"]) -> _DualPoint | None:
     """Return the state after a Newton step of the free multipliers; None if no step increases the dual function.
 
     Newton's method for ``|v|² = 1`` needs a step for each halving of a long vector. For ``1/|v| = 1``, whose left side

@@ -77,13 +77,13 @@ class Ascent(eqx.Module):
 def find_optimum(problem: RegistrationProblem, *, points: int, report: Callable[[int], None]) -> RegistrationOptimum:
     """Ascent from no change; wherever a slice of the whole range finds better, climb from there."""
     start, variance = np.zeros(4), problem.measured_variance(np.zeros(4), _power(problem))
-    for _ in range(1 + _RESTARTS):
-        top = _maximize_with_noise(problem, start, variance, report)
-        variance = top.part.variance
-        values, drops, better = _slices(problem, top, points, report)
+    top = _maximize_with_noise(problem, start, variance, report)
+    values, drops, better = _slices(problem, top, points, report)
+    for _ in range(_RESTARTS):
         if better is None:
             break
-        start = better
+        top = _maximize_with_noise(problem, better, top.part.variance, report)
+        values, drops, better = _slices(problem, top, points, report)
     slopes = problem.slopes(top.change, top.part)
     return RegistrationOptimum(
         change=top.change,
@@ -105,12 +105,14 @@ def _maximize_with_noise(
     problem: RegistrationProblem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
 ) -> Ascent:
     """Ascent, and again with the noise that the residual shows at the top, until that stays."""
-    for _ in range(_ROUNDS_OF_NOISE):
-        top = _ascend(problem, change, variance, report)
-        change, previous, variance = top.change, variance, problem.measured_variance(top.change, variance)
+    top, remaining = _ascend(problem, change, variance, report), _ROUNDS_OF_NOISE - 1
+    while True:
+        previous, variance = variance, problem.measured_variance(top.change, variance)
         if abs(variance / previous - 1) < _CONVERGED:
             return top
-    return Ascent(top.change, top.part, ended=False)
+        if remaining == 0:
+            return Ascent(top.change, top.part, ended=False)
+        top, remaining = _ascend(problem, top.change, variance, report), remaining - 1
 
 
 def _ascend(
@@ -126,10 +128,10 @@ def _ascend(
         if not np.all(scale > 0):
             return Ascent(change, part, ended=True)
         # A parameter at a bound that is pushed outward stays; the others must not be led astray by it.
-        held = ((change >= problem.high)[free] & (slopes.gradient > 0)) | (
+        blocked = ((change >= problem.high)[free] & (slopes.gradient > 0)) | (
             (change <= problem.low)[free] & (slopes.gradient < 0)
         )
-        inner = np.flatnonzero(~held)
+        inner = np.flatnonzero(~blocked)
         if len(inner) == 0:
             return Ascent(change, part, ended=True)
         while True:

@@ -133,10 +133,10 @@ class Registration(eqx.Module):
 
     def __str__(self) -> str:
         lines = []
-        for row in self.table().itertuples():
-            verdict = "determined" if row.determined else f"not determined: {row.why_not}"
-            interval = f"{row.value:+.3g} ± {row.half_width:.2g} {row.unit} ({self.level:.0%})"
-            lines.append(f"{row.parameter} {interval}, {verdict}")
+        for row in self.table().to_dict("records"):
+            verdict = "determined" if row["determined"] else f"not determined: {row['why_not']}"
+            interval = f"{row['value']:+.3g} ± {row['half_width']:.2g} {row['unit']} ({self.level:.0%})"
+            lines.append(f"{row['parameter']} {interval}, {verdict}")
         return "\n".join(lines)
 
 
@@ -293,11 +293,11 @@ def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *,
 
 def _shift_as_one(names: tuple[str, ...], reasons: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
     """A component of the shift is of no use where the other is not determined."""
-    told = dict(zip(names, reasons, strict=True))
+    by_name = dict(zip(names, reasons, strict=True))
     for one, other in (PARAMETERS["shift"], PARAMETERS["shift"][::-1]):
-        if told.get(other) and not told[one]:
-            told[one] = (f"the {other} is not",)
-    return tuple(told[name] for name in names)
+        if by_name.get(other) and not by_name[one]:
+            by_name[one] = (f"the {other} is not",)
+    return tuple(by_name[name] for name in names)
 
 
 def _covariance(

@@ -34,7 +34,7 @@ from mmtjax.solvers import SOLVERS
 from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.memory import require_window_memory
 from mmtjax.subdomains.problem import WindowOptions, WindowProblem, save_problem
-from mmtjax.subdomains.rounds import State, agree, right_sides
+from mmtjax.subdomains.rounds import RoundState, agree, right_sides
 from mmtjax.subdomains.work import factor_window
 from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.unknowns import Unknowns
@@ -210,7 +210,7 @@ def _solution(
     scan: Scan,
     noise: AbstractNoise,
     problem: WindowProblem,
-    answers: "tuple[_Answers, State]",
+    answers: "tuple[_Answers, RoundState]",
     options: InversionOptions,
 ) -> Solution:
     """Return the solution from the answers of the windows and the state of the rounds."""
@@ -271,7 +271,7 @@ def _answers(problem: WindowProblem, runner: TaskRunner) -> _Answers:
     return _Answers(blocks, condition, method)
 
 
-def _corrections(state: State, unknowns: Unknowns) -> list[Float[np.ndarray, "_source _component _component"]]:
+def _corrections(state: RoundState, unknowns: Unknowns) -> list[Float[np.ndarray, "_source _component _component"]]:
     """Return the scatter of the change by the rounds over the maps of noise, for each set of unknowns.
 
     Given what lies beyond a window, its grains are normal about a mean that depends on it. The covariance is that of a
@@ -281,7 +281,7 @@ def _corrections(state: State, unknowns: Unknowns) -> list[Float[np.ndarray, "_s
     return [np.einsum("dgi,dgj->gij", own, own) / len(moved) for own in unknowns.split(moved)]
 
 
-def _disagreement(state: State) -> str:
+def _disagreement(state: RoundState) -> str:
     return (
         f"the windows do not come to agree: after {state.rounds} rounds grains may still be "
         f"{np.max(state.moves[-1]):.2g} standard deviations from their solution; pass a larger buffer"

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt32
+from jaxtyping import Float, PRNGKeyArray, UInt32
 
 from mmtjax.files import replace_when_complete
 from mmtjax.inversion.stack import SourceStack
@@ -21,6 +21,9 @@ from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.windows import Window, divide_sample, divide_sensors
 
 _DESCRIPTION = "problem.json"
+
+#: Values of the file that describes a problem.
+_Description = dict[str, str | dict[str, str | int | float | None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,16 +136,19 @@ class WindowProblem:
         return self.grid.window(slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
 
     def noise(self, block: int, draw: int) -> Float[np.ndarray, "rows columns"]:
-        """Normal deviates for the sensors of a block in a perturbed map."""
+        """Return normal deviates for the sensors of a block in a map of noise."""
         rows, columns = self.blocks[block]
         shape = rows.stop - rows.start, columns.stop - columns.start
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(self.key), draw), block)
-        return np.asarray(jax.random.normal(key, shape, jnp.float64))
+        return np.asarray(jax.random.normal(self._key_of(draw, block), shape, jnp.float64))
 
     def prior_deviates(self, draw: int) -> Float[np.ndarray, " unknown"]:
-        """Normal deviates for the prior in a perturbed map."""
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(self.key), draw), len(self.blocks))
-        return np.asarray(jax.random.normal(key, (self.unknowns,), jnp.float64))
+        """Return normal deviates for the prior in a map of noise."""
+        return np.asarray(jax.random.normal(self._key_of(draw, len(self.blocks)), (self.unknowns,), jnp.float64))
+
+    def _key_of(self, draw: int, part: int) -> PRNGKeyArray:
+        """Return the random key of a part of a map of noise."""
+        key = jax.random.wrap_key_data(jnp.asarray(self.key))
+        return jax.random.fold_in(jax.random.fold_in(key, draw), part)
 
 
 def save_problem(problem: WindowProblem, place: Path) -> None:
@@ -193,7 +199,7 @@ def _read(place: Path, _: int) -> WindowProblem:
     )
 
 
-def _taken_apart(problem: WindowProblem) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+def _taken_apart(problem: WindowProblem) -> tuple[dict[str, np.ndarray], _Description]:
     grains, grid = problem.grains, problem.grid
     arrays = {f"grains-{field.name}": np.asarray(getattr(grains, field.name)) for field in dataclasses.fields(Grains)}
     arrays |= {f"grid-{name}": np.asarray(getattr(grid, name)) for name in ("origin", "spacing", "height", "side")}
@@ -213,14 +219,15 @@ def _taken_apart(problem: WindowProblem) -> tuple[dict[str, np.ndarray], dict[st
     return arrays, description
 
 
-def _check_same(there: dict[str, object], asked: dict[str, object], place: Path) -> None:
-    for name in asked:
-        if there.get(name) == asked[name]:
+def _check_same(stored: _Description, given: _Description, place: Path) -> None:
+    for name, now in given.items():
+        was = stored.get(name)
+        if was == now:
             continue
-        was, now = there.get(name), asked[name]
         if isinstance(now, dict):
-            which = next(key for key in now if (was or {}).get(key) != now[key])
-            name, was, now = which, (was or {}).get(which), now[which]
+            old = was if isinstance(was, dict) else {}
+            name = next(key for key in now if old.get(key) != now[key])
+            was, now = old.get(name), now[name]
         raise ValueError(
             f"{place} holds work on another problem: its {name} is {was!r}, not {now!r}; give another directory, or "
             "remove this one to begin anew"

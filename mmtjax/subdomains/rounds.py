@@ -1,5 +1,6 @@
 """Rounds that bring windows to agreement: conjugate gradients for all maps at once, preconditioned by windows."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,7 @@ _REMEMBERED = 2
 _DEPENDENT = 1e-13
 
 
-class State(NamedTuple):
+class RoundState(NamedTuple):
     """The state of the rounds: one row for the measured map, then one for each map of noise.
 
     Attributes
@@ -76,7 +77,7 @@ def right_sides(problem: WindowProblem, place: Path, runner: TaskRunner) -> Floa
     done = place / "rights.npy"
     if done.exists():
         return np.load(done)
-    total = sum(runner.results("columns", form_block, len(problem.blocks)))
+    total = functools.reduce(np.add, runner.results("columns", form_block, len(problem.blocks)))
     if problem.ridge is not None:
         for draw in range(1, len(total)):
             total[draw] += np.sqrt(problem.ridge) * problem.prior_deviates(draw)
@@ -92,7 +93,7 @@ def agree(
     rights: Float[np.ndarray, "map unknown"],
     *,
     noise: Callable[[float], float],
-) -> State:
+) -> RoundState:
     """Run rounds until all maps have settled; return the last state, without a field if they do not settle.
 
     Each round, windows turn the residuals into corrections, which are made conjugate to those before. All maps are
@@ -127,7 +128,7 @@ def agree(
 
 
 def _corrections(
-    problem: WindowProblem, place: Path, runner: TaskRunner, state: State
+    problem: WindowProblem, place: Path, runner: TaskRunner, state: RoundState
 ) -> tuple[Float[np.ndarray, "map unknown"], Float[np.ndarray, "map unknown"]]:
     """Return corrections of all windows together, and those of each window for its core alone."""
     np.save(residual_file(place), state.residual)
@@ -143,7 +144,7 @@ def _corrections(
     return together, alone
 
 
-def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: State) -> State:
+def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: RoundState) -> RoundState:
     """Move all maps to the least misfit along the corrections of all maps."""
     corrections, alone = _corrections(problem, place, runner, state)
     # Conjugate in exact arithmetic before the new images are known, so that these lose no digits.
@@ -152,7 +153,7 @@ def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: State
     new -= (new @ state.images.T) @ state.directions
     # Of one unknown all directions beside each other, as products want them.
     np.save(directions_file(place), np.asfortranarray(new))
-    images = sum(runner.results("directions", apply_block, len(problem.blocks)))
+    images = functools.reduce(np.add, runner.results("directions", apply_block, len(problem.blocks)))
     if problem.ridge is not None:
         images += problem.ridge * new
     energy, turn = np.linalg.eigh(new @ images.T)
@@ -172,7 +173,7 @@ def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: State
     )
 
 
-def _compared(problem: WindowProblem, place: Path, runner: TaskRunner, state: State) -> State:
+def _compared(problem: WindowProblem, place: Path, runner: TaskRunner, state: RoundState) -> RoundState:
     """Return the state with the field of its solution, and with the residual of the map itself.
 
     Rounding has built up in the one that was carried along.
@@ -190,9 +191,9 @@ def _compared(problem: WindowProblem, place: Path, runner: TaskRunner, state: St
     return state._replace(residual=residual, directions=nothing, images=nothing, forward=forward)
 
 
-def _beginning(rights: Float[np.ndarray, "map unknown"]) -> State:
+def _beginning(rights: Float[np.ndarray, "map unknown"]) -> RoundState:
     nothing = np.zeros((0, rights.shape[1]))
-    return State(
+    return RoundState(
         magnetization=np.zeros_like(rights),
         alone=np.zeros_like(rights),
         residual=rights,
@@ -203,15 +204,15 @@ def _beginning(rights: Float[np.ndarray, "map unknown"]) -> State:
     )
 
 
-def _load(place: Path) -> State | None:
+def _load(place: Path) -> RoundState | None:
     """Return the state after the last complete round, if there is one."""
     file = place / "state.npz"
     if not file.exists():
         return None
     with np.load(file) as arrays:
-        return State(**arrays)
+        return RoundState(**arrays)
 
 
-def _save(place: Path, state: State) -> None:
+def _save(place: Path, state: RoundState) -> None:
     with replace_when_complete(place / "state.npz") as partial, partial.open("wb") as file:
         np.savez(file, **state._asdict())

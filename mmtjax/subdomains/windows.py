@@ -126,5 +126,7 @@ def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]
 def _squares(grid: SensorGrid, level: int) -> list[tuple[slice, slice]]:
     """Rows and columns of the squares of a level that cover a grid, as far as it goes."""
     size = LEAF << level
-    along = [[slice(start, min(start + size, length)) for start in range(0, length, size)] for length in grid.shape]
-    return list(itertools.product(*along))
+    rows, columns = (
+        [slice(start, min(start + size, length)) for start in range(0, length, size)] for length in grid.shape
+    )
+    return list(itertools.product(rows, columns))

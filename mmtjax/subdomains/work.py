@@ -137,7 +137,10 @@ def compare_block(place: Path, number: int) -> Misfit:
 
 def _grains_green(place: Path, number: int) -> CompressedGreen:
     """Return the operator of all grains over a block of sensors."""
-    return load_arrays(block_file(place, number))
+    green = load_arrays(block_file(place, number))
+    if not isinstance(green, CompressedGreen):
+        raise TypeError(f"{block_file(place, number)} must hold a CompressedGreen; it holds a {type(green).__name__}")
+    return green
 
 
 def _green(place: Path, number: int) -> AbstractGreen:

@@ -66,7 +66,7 @@ def confidence_radius(covariance: ArrayLike, level: ArrayLike = 0.95) -> Float[A
     """
     require_float64()
     blocks = float64_array(covariance, name="covariance")
-    if blocks.ndim not in (2, 3) or blocks.shape[-2:] != (_VECTOR, _VECTOR):
+    if (_VECTOR, _VECTOR) not in (blocks.shape, blocks.shape[1:]):
         raise ValueError(f"covariance must be (grain, 3, 3), or (3, 3) for one grain; got shape {blocks.shape}")
     share = float64_array(level, name="level")
     if share.shape != () or (is_concrete(share) and not _LEAST_LEVEL <= share < 1):
@@ -116,7 +116,7 @@ def bootstrap_radius(
     require_float64()
     matrix = float64_array(covariance, name="covariance")
     size = matrix.shape[-1] if matrix.ndim else 0
-    blocks = matrix.ndim == 3 and matrix.shape[1:] == (_VECTOR, _VECTOR)
+    blocks = matrix.shape[1:] == (_VECTOR, _VECTOR)
     if not blocks and (matrix.shape != (size, size) or size == 0 or size % _VECTOR):
         raise ValueError(
             f"covariance must be (grain, 3, 3), (3, 3), or (3 grain, 3 grain) for joint draws; got shape {matrix.shape}"

@@ -86,7 +86,7 @@ def grow_tree(plan: FieldPlan) -> list[list[Square]]:
     ValueError
         If the geometry of the plan is traced.
     """
-    bodies = _Bodies(plan)
+    bodies = _SourceGeometry(plan)
     return _grown(bodies.grid, np.arange(len(bodies.place)), partial(_divide, bodies))
 
 
@@ -143,7 +143,7 @@ def spanning_level(sensors: float) -> int:
     return max(0, int(np.ceil(np.log2(sensors / LEAF))))
 
 
-class _Bodies:
+class _SourceGeometry:
     """Positions, sizes and distances of sources, µm, from which near and far sources are determined."""
 
     def __init__(self, plan: FieldPlan) -> None:
@@ -157,7 +157,7 @@ class _Bodies:
 
 
 def _divide(
-    bodies: _Bodies, level: int, places: list[tuple[int, int]], candidates: list[Int[np.ndarray, " _"]]
+    bodies: _SourceGeometry, level: int, places: list[tuple[int, int]], candidates: list[Int[np.ndarray, " _"]]
 ) -> list[Square]:
     """Return the squares of a level, with the candidates of each divided into near and far sources."""
     squares = []
@@ -172,7 +172,7 @@ def _divide(
 
 
 def _forms(
-    bodies: _Bodies, level: int, source: Int[np.ndarray, " pair"], square: Int[np.ndarray, "pair 2"]
+    bodies: _SourceGeometry, level: int, source: Int[np.ndarray, " pair"], square: Int[np.ndarray, "pair 2"]
 ) -> Int[np.ndarray, " pair"]:
     """Return the index in `ORDERS` of the series for pairs of a source and a square, `NEAR` for near sources."""
     plan, edge = bodies.plan, LEAF << level
