@@ -32,7 +32,7 @@ numpydoc_show_class_members = False
 html_theme = "pydata_sphinx_theme"
 html_title = "mmtjax"
 html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2}
-html_sidebars = {page: [] for page in ("index", "conventions", "theory")}
+html_sidebars = {page: [] for page in ("index", "conventions", "theory", "architecture")}
 
 
 def write_public_names(page: Path) -> None:

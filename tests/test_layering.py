@@ -1,6 +1,7 @@
 """Imports flow one way, files stay short, and importing the package changes no global state."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -134,6 +135,15 @@ def sets_jax_configuration(tree: ast.AST) -> bool:
 def test_the_package_keeps_its_layers() -> None:
     found = violations(PACKAGE)
     assert not found, "\n".join(found)
+
+
+def test_the_page_on_the_architecture_names_every_room_in_the_order_of_the_layers() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The layers")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.M)
+    assert named == [name for names in LAYERS for name in names]
+    rooms = {module.split(".")[1] for module in modules_of(PACKAGE) if module != PACKAGE.name}
+    assert set(named) == rooms
 
 
 PLANTED = {

@@ -366,6 +366,12 @@ def test_the_command_inverts_at_the_fitted_geometry(tmp_path, capsys, monkeypatc
     np.testing.assert_allclose(table["x"], [0, 7], atol=0.1)
 
 
+def test_solver_and_form_of_the_command_are_for_the_inversion_after_the_fit(tmp_path, capsys):
+    options = ["--fit", "standoff", "--method", "orthogonal", "--green", "dense"]
+    assert cli.main([*as_files(tmp_path, noise=5.0), *options]) == 0
+    assert "orthogonal" in capsys.readouterr().out
+
+
 def test_the_command_leaves_as_given_what_is_not_determined(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.main([*as_files(tmp_path, noise=5e4), "--fit", "standoff"]) == 0

@@ -18,6 +18,7 @@ from mmtjax.selection import (
 )
 from mmtjax.sources import Grains
 from mmtjax.sources.magnetization import draw_magnetization, magnetization_of_volume
+from mmtjax.sources.multipoles import Multipoles
 
 
 def grains() -> Grains:
@@ -46,6 +47,8 @@ def test_a_plane_through_a_grain_is_refused() -> None:
         signal_strength_ratio(grains(), -7.0)
     with pytest.raises(ValueError, match=r"height must be one number.*got \[1.0, 2.0\]"):
         signal_strength_ratio(grains(), [1.0, 2.0])
+    with pytest.raises(ValueError, match="multipoles have no volume.*pass Grains"):
+        signal_strength_ratio(Multipoles([[0, 0, -5]], degree=1), 2.0)
 
 
 def brute_force(ssr: np.ndarray, ratio: np.ndarray, limit: float, purity: str) -> float:

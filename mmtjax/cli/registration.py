@@ -43,7 +43,9 @@ def fitted_geometry(scan: Scan, grains: Grains, solve: SolveInput, *, progress: 
         Before the fit, if it or the inversion after it would take more than ``solve.memory_limit``, by default the
         free memory.
     """
-    options, remaining, attempts = solve.options(), solve.fitted_parameters, []
+    remaining, attempts = solve.fitted_parameters, []
+    # The fit chooses solver and form of the matrix by itself; those of the user are for the inversion after it.
+    options = dataclasses.replace(solve.options(), method="auto", green="auto")
     if options.prior is None:
         options = dataclasses.replace(options, prior=MAGNETITE_SATURATION)
     while remaining:

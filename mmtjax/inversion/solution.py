@@ -176,12 +176,12 @@ class Solution(eqx.Module):
     @property
     def signal_strength_ratio(self) -> Float[AnyArray, " grain"]:
         """Signal strength ratio ``SSR = V / (R³ d)`` of each grain (equation 13), µm⁻¹."""
-        return signal_strength_ratio(self.grains, self.scan.grid.height)
+        return signal_strength_ratio(self.sources, self.scan.grid.height)
 
     @property
     def crowded_signal_strength(self) -> Float[AnyArray, " grain"]:
         """Signal strength of each grain among its neighbours, see `mmtjax.crowded_signal_strength`; lengths in µm."""
-        return crowded_signal_strength(self.grains, self.scan.grid.height)
+        return crowded_signal_strength(self.sources, self.scan.grid.height)
 
     @property
     def expected_uncertainty_ratio(self) -> Float[AnyArray, " grain"]:
@@ -189,7 +189,9 @@ class Solution(eqx.Module):
 
         It does not depend on the map, unless the noise was estimated from the residual.
         """
-        return expected_uncertainty_ratio(self.grains.volume, self.confidence_radius)
+        if self.sources.volume is None:
+            raise ValueError(f"{self.sources.name} have no volume, on which the expected magnetization depends")
+        return expected_uncertainty_ratio(self.sources.volume, self.confidence_radius)
 
     @property
     def standard_deviation(self) -> Float[Array, "source 3"]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
 from mmtjax.selection.thresholds import check_limit
-from mmtjax.sources import Grains
+from mmtjax.sources.base import AbstractSource
 from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
 
 #: One number, which may be traced.
@@ -44,7 +44,7 @@ class StrengthFormula(NamedTuple):
 LEARNED_FORMULA = StrengthFormula(volume=0.93, depth=4.94, crowding=1.68, reach=0.41)
 
 
-def signal_strength_ratio(grains: Grains, height: ArrayLike) -> Float[AnyArray, " grain"]:
+def signal_strength_ratio(grains: AbstractSource, height: ArrayLike) -> Float[AnyArray, " grain"]:
     """Return the signal strength ratio ``SSR = V / (R³ d)`` of every grain (Out et al. 2022, equation 13).
 
     V is the volume, R the vertical distance of the centroid from the scanning plane, and d the diameter of the sphere
@@ -53,7 +53,7 @@ def signal_strength_ratio(grains: Grains, height: ArrayLike) -> Float[AnyArray, 
     Parameters
     ----------
     grains
-        The grains.
+        The grains, or other sources that have volumes.
     height
         z of the scanning plane, µm.
 
@@ -65,16 +65,18 @@ def signal_strength_ratio(grains: Grains, height: ArrayLike) -> Float[AnyArray, 
     Raises
     ------
     ValueError
-        If the height is not one number, or the centroid of a grain does not lie below the scanning plane (unless the
-        values are traced).
+        If the height is not one number, if the sources have no volume, or if the centroid of a grain does not lie below
+        the scanning plane (unless the values are traced).
 
     Examples
     --------
+    >>> from mmtjax.sources import Grains
     >>> grain = Grains.from_volumes([[0, 0, -25]], [10.0])
     >>> round(signal_strength_ratio(grain, 0.0)[0].item(), 6)
     0.000239
     """
-    return grains.volume / (_distance(grains, height) ** 3 * grains.equivalent_diameter)
+    volume = _volume(grains)
+    return volume / (_distance(grains, height) ** 3 * (6 / np.pi * volume) ** (1 / 3))
 
 
 @jax.jit
@@ -144,7 +146,7 @@ def log_crowded_strength(
 
 
 def crowded_signal_strength(
-    grains: Grains, height: ArrayLike, *, formula: StrengthFormula = LEARNED_FORMULA
+    grains: AbstractSource, height: ArrayLike, *, formula: StrengthFormula = LEARNED_FORMULA
 ) -> Float[AnyArray, " grain"]:
     """Return the signal strength of every grain among its neighbours, which selects better than the SSR.
 
@@ -156,7 +158,7 @@ def crowded_signal_strength(
     Parameters
     ----------
     grains
-        All grains of the sample.
+        All grains of the sample, or other sources that have volumes.
     height
         z of the scanning plane, µm.
     formula
@@ -176,15 +178,16 @@ def crowded_signal_strength(
 
     Examples
     --------
+    >>> from mmtjax.sources import Grains
     >>> beside = Grains.from_volumes([[0, 0, -25], [9, 0, -25]], [10.0, 10.0])
     >>> alone = Grains.from_volumes([[0, 0, -25], [90, 0, -25]], [10.0, 10.0])
     >>> bool((crowded_signal_strength(beside, 0.0) < crowded_signal_strength(alone, 0.0)).all())
     True
     """
     require_float64()
-    depth = _distance(grains, height)
+    volume, depth = _volume(grains), _distance(grains, height)
     neighbours = crowding(grains.position, depth, reach=formula.reach)
-    return jnp.exp(log_crowded_strength(grains.volume, depth, neighbours=neighbours, formula=formula))
+    return jnp.exp(log_crowded_strength(volume, depth, neighbours=neighbours, formula=formula))
 
 
 def expected_uncertainty_ratio(
@@ -244,7 +247,14 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
     return ndtr((jnp.log10(limit) - jnp.log10(expected_ratio)) / MAGNETIZATION_SPREAD)
 
 
-def _distance(grains: Grains, height: ArrayLike) -> Float[AnyArray, " grain"]:
+def _volume(sources: AbstractSource) -> Float[AnyArray, " source"]:
+    """Return the volumes of sources, µm³, or raise a ValueError if they have none."""
+    if sources.volume is None:
+        raise ValueError(f"{sources.name} have no volume, on which a signal strength depends; pass Grains")
+    return sources.volume
+
+
+def _distance(grains: AbstractSource, height: ArrayLike) -> Float[AnyArray, " grain"]:
     """Return the distances of the centroids below the scanning plane, µm, after a check that they are positive."""
     plane = float64_array(height, name="height")
     if plane.shape != ():
