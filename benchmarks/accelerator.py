@@ -22,6 +22,7 @@ from benchmarks.measure import note, record, seconds
 from benchmarks.samples import grains_of, ragged_grains
 from mmtjax import Grains, InversionWarning, SensorGrid, Solution, invert_series, simulate
 from mmtjax.greens import DenseGreen, TiledGreen
+from mmtjax.greens.frames import WholeFrame
 from mmtjax.inversion.batch import invert_batch
 from mmtjax.solvers.cholesky import Cholesky
 from mmtjax.uncertainty.covariance import covariance_blocks
@@ -145,13 +146,14 @@ def measured_peak(size: int) -> float:
 def time_limit(case: tuple[int, int], *, peak: float) -> None:
     """Columns, normal equations and Cholesky factor of the limit model, dense."""
     green = TiledGreen(*sample(*case))
-    unknowns, sensors = green.unknowns, green.grid.size
+    unknowns, sensors = green.unknowns.size, green.grid.size
     block = next(green.row_blocks())
     record("accelerator_columns_s", fastest(lambda: [b.columns for b in green.row_blocks()][-1]), "s")
     total = fastest(green.gram)
     record("accelerator_gram_s", total, "s")
     # One block again and again: all of Q, 11 GB, need not fit.
-    ready = DenseGreen(block.columns, SensorGrid(origin=(0, 0), spacing=1, shape=(1, len(block.sensor)), height=0))
+    part = SensorGrid(origin=(0, 0), spacing=1, shape=(1, len(block.sensor)), height=0)
+    ready = DenseGreen(block.columns, WholeFrame(part), green.unknowns)
     # BLAS on a CPU computes one triangle, the product elsewhere both.
     triangles = 1 if block.columns.devices().pop().platform == "cpu" else 2
     reached = triangles * unknowns**2 * len(block.sensor) / fastest(ready.gram)

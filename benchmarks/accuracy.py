@@ -9,15 +9,16 @@ from jaxtyping import Array, Float
 
 from benchmarks.measure import note, record
 from mmtjax import confidence_radius, greens_matrix, invert_subdomains
-from mmtjax.estimators.least_squares import factored, fit_map
+from mmtjax.estimators.base import factored
+from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.sharded import ShardedGreen
 from mmtjax.greens.tiled import TiledGreen
-from mmtjax.inversion.strategy import reduce_rows
 from mmtjax.simulation import Simulation, simulate
+from mmtjax.solvers import SOLVERS
 
 _SIDE, _THICKNESS, _DENSITY, _NOISE = 200.0, 50.0, 1e5, 5.0
 
@@ -77,8 +78,8 @@ def answers(sample: Simulation) -> dict[str, Answer]:
 def solved_by(green: AbstractGreen, sample: Simulation, method: str) -> Answer:
     """As `invert` has it, with columns to the default tolerance."""
     weight = jnp.ones(sample.grid.shape)
-    name, _, reduced = reduce_rows(green, weight, None, method=method)
-    factors = factored(reduced, None, solver=name)
-    field = jnp.asarray(sample.scan.field)
-    fit = fit_map(green, factors, field=field, weight=weight, used=sample.scan.used, progress=None)
-    return fit.magnetization.reshape(-1, 3), confidence_radius(_NOISE**2 * factors.blocks)
+    solver = SOLVERS[method]
+    state = solver.init(green, weight)
+    problem = factored(green, weight, solver=solver, state=state, factor=solver.compute(state, None), ridge=None)
+    fit = LeastSquares().estimate(problem, jnp.asarray(sample.scan.field), used=sample.scan.used)
+    return fit.values.reshape(-1, 3), confidence_radius(_NOISE**2 * problem.covariances[0])

@@ -31,7 +31,7 @@ def one_core() -> None:
     first = seconds(build, one_core_clock)
     green = build()
     check_agreement(green, tiled)
-    magnetization = jnp.asarray(np.random.default_rng(0).normal(size=green.unknowns))
+    magnetization = jnp.asarray(np.random.default_rng(0).normal(size=green.unknowns.size))
     works = (
         build,
         partial(reduce_rows, green, root=False),
@@ -50,15 +50,15 @@ def one_core() -> None:
     record("compressed_gram_s", gram, "s")
     record("compressed_root_s", root, "s")
     record("compressed_mv_s", product, "s")
-    record("compressed_share_of_dense_bytes", 100 * green.nbytes / (8 * green.unknowns * grid.size), "%")
+    record("compressed_share_of_dense_bytes", 100 * green.nbytes / (8 * green.unknowns.size * grid.size), "%")
     record("compressed_speedup_over_streaming", median_ratio(times[:, 4], times[:, 0] + times[:, 1]), "times")
 
 
 def check_agreement(green: CompressedGreen, tiled: TiledGreen) -> None:
     """Stop if columns or normal equations are not those of the dense operator of a tenth of the tolerance."""
-    exact = DenseGreen.from_operator(TiledGreen(green.grains, green.grid, tolerance=_TOLERANCE / 10)).transposed
-    chosen = np.random.default_rng(0).choice(green.unknowns, _COMPARED, replace=False)
-    found = np.stack([np.ravel(green.mv(jnp.zeros(green.unknowns).at[column].set(1.0))) for column in chosen])
+    exact = DenseGreen.from_operator(TiledGreen(tiled.sources, green.grid, tolerance=_TOLERANCE / 10)).transposed
+    chosen = np.random.default_rng(0).choice(green.unknowns.size, _COMPARED, replace=False)
+    found = np.stack([np.ravel(green.mv(jnp.zeros(green.unknowns.size).at[column].set(1.0))) for column in chosen])
     expected = np.asarray(exact[chosen])
     peak = np.abs(np.asarray(exact)).max(axis=1).reshape(-1, 3).max(axis=1)[chosen // 3]
     error = np.max(np.abs(found - expected) / peak[:, None])

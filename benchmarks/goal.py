@@ -15,12 +15,11 @@ from benchmarks.samples import scale_of_large
 from mmtjax import SensorGrid
 from mmtjax.field.plan import DEFAULT_TOLERANCE, plan_field
 from mmtjax.greens.compressed.operator import CompressedGreen, stored_bytes
-from mmtjax.linalg.symmetric import unknowns_of
 from mmtjax.parallel.saved_arrays import load_arrays
 from mmtjax.sources.placement import place_grains
 from mmtjax.sources.shape_library import synthetic_library
 from mmtjax.subdomains.invert import BUFFER, CORE, MARGIN
-from mmtjax.subdomains.problem import Options, Problem, keep
+from mmtjax.subdomains.problem import WindowOptions, WindowProblem, save_problem
 from mmtjax.subdomains.windows import Window
 from mmtjax.subdomains.work import (
     apply_block,
@@ -56,7 +55,7 @@ def pieces() -> None:
     record("goal_blocks", len(problem.blocks), "blocks")
     with tempfile.TemporaryDirectory() as store:
         place = Path(store)
-        keep(problem, place)
+        save_problem(problem, place)
         vectors = np.random.default_rng(1).normal(size=(_DRAWS + 1, problem.unknowns))
         np.save(directions_file(place), vectors)
         np.save(residual_file(place), vectors)
@@ -87,34 +86,34 @@ def pieces() -> None:
     record("goal_cpu_h", total / 3600, "h of one core")
 
 
-def goal() -> Problem:
+def goal() -> WindowProblem:
     """The problem, with a map of zeros; its edge is smaller by the scale that the environment asks for."""
     side = round(_SIDE * scale_of_large())
     key = jax.random.key(5)
     grains = place_grains(key, synthetic_library(), side=side, thickness=_THICKNESS, density=_DENSITY)
     grid = SensorGrid(origin=(0, 0), spacing=1, shape=(side + 1, side + 1), height=0)
     depth = -float(np.min(np.asarray(grains.position)[:, 2]))
-    options = Options(
+    options = WindowOptions(
         core=CORE * depth,
         buffer=BUFFER * depth,
         margin=MARGIN * depth,
         draws=_DRAWS,
         variance=_NOISE**2,
-        prior=None,
         method="auto",
         tolerance=DEFAULT_TOLERANCE,
     )
-    return Problem(
+    return WindowProblem(
         grains=grains,
         grid=grid,
         field=np.zeros(grid.shape),
         weight=np.ones(grid.shape),
+        precision=np.zeros(0),
         key=np.asarray(jax.random.key_data(key)),
         options=options,
     )
 
 
-def middle(problem: Problem) -> tuple[int, Window]:
+def middle(problem: WindowProblem) -> tuple[int, Window]:
     """The window next to the middle of the sample, and its number."""
     position = np.asarray(problem.grains.position)[:, :2]
     away = [
@@ -125,7 +124,7 @@ def middle(problem: Problem) -> tuple[int, Window]:
     return number, problem.windows[number]
 
 
-def bytes_of_blocks(problem: Problem) -> Int[np.ndarray, " block"]:
+def bytes_of_blocks(problem: WindowProblem) -> Int[np.ndarray, " block"]:
     """Bytes of the columns of each block, which share the shapes of all grains."""
     plan = plan_field(problem.grains, problem.used, tolerance=problem.options.tolerance)
     grids = [problem.grid.window(*part) for part in problem.blocks]
@@ -133,7 +132,7 @@ def bytes_of_blocks(problem: Problem) -> Int[np.ndarray, " block"]:
 
 
 def distant_shares(
-    problem: Problem, place: Path, number: int, vectors: Float[np.ndarray, "direction unknown"]
+    problem: WindowProblem, place: Path, number: int, vectors: Float[np.ndarray, "direction unknown"]
 ) -> tuple[float, float]:
     """What columns of a block, and products with them, take less without grains that are polynomials on all of it."""
     near = load_arrays(block_file(place, number)).levels[-1][0].near
@@ -143,10 +142,11 @@ def distant_shares(
 
 
 def block_seconds(
-    problem: Problem, number: int, some: Int[np.ndarray, " part"], vectors: Float[np.ndarray, "direction unknown"]
+    problem: WindowProblem, number: int, some: Int[np.ndarray, " part"], vectors: Float[np.ndarray, "direction unknown"]
 ) -> tuple[float, float]:
     """CPU time of the columns of some grains over a block, and of products with them."""
-    part, grains, own = problem.blocks[number], problem.grains.select(some), vectors[:, unknowns_of(some)]
+    part, grains = problem.blocks[number], problem.grains.select(some)
+    own = vectors[:, problem.grains.unknowns.of(some)]
     start = one_core_clock()
     green = CompressedGreen(grains, problem.grid.window(*part), whole=problem.used)
     columns = one_core_clock() - start

@@ -14,7 +14,7 @@ from mmtjax.field.forms import NEAR
 from mmtjax.field.plan import TILE, tile_corners, tile_count
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.physics.series import ORDERS
-from mmtjax.sources.parts import Shapes
+from mmtjax.sources.base import Parts
 
 _ROUNDS = 3
 
@@ -39,21 +39,21 @@ def shares_and_costs() -> None:
         record(f"order_{order}_ns_per_grain_and_sensor", 1e9 * time / (len(grains) * part.size), "ns")
     record("closed_form_ns_per_grain_and_sensor", 1e9 * times[-1] / (len(grains) * few.size), "ns")
     # Rows are filled up with corners of weight zero, which cost as much as any; neighbouring sensors share theirs.
-    corners = filled_corners(closed.plan.shapes) * tile_count(few) * (TILE + 1) ** 2
+    corners = filled_corners(closed.plan.parts) * tile_count(few) * (TILE + 1) ** 2
     record("corner_evaluation_ns", 1e9 * times[-1] / corners, "ns")
 
 
 def chosen_forms(green: TiledGreen) -> np.ndarray:
     """The form that holds for each whole grain and tile, (grain, tile); `NEAR` where the grain is cut in halves."""
     first = tile_corners(green.grid, np.arange(tile_count(green.grid)))
-    grain, tile = np.divmod(np.arange(len(green.grains) * len(first)), len(first))
-    return green.plan.forms(grain, green.plan.shapes.root[grain], first=first[tile]).reshape(len(green.grains), -1)
+    grain, tile = np.divmod(np.arange(len(green.sources) * len(first)), len(first))
+    return green.plan.forms(grain, green.plan.parts.root[grain], first=first[tile]).reshape(len(green.sources), -1)
 
 
-def filled_corners(shapes: Shapes) -> int:
+def filled_corners(parts: Parts) -> int:
     """Corners that the closed form of all grains sums on each tile, fillers counted."""
-    uncut = np.concatenate([shapes.uncut(int(root)) for root in shapes.root])
-    return len(members(shapes.row_part, uncut)[0]) * shapes.corner_weight.shape[1]
+    uncut = np.concatenate([parts.uncut(int(root)) for root in parts.root])
+    return len(members(parts.row_part, uncut)[0]) * parts.corner_weight.shape[1]
 
 
 def only(green: TiledGreen, number: int) -> TiledGreen:
@@ -63,6 +63,6 @@ def only(green: TiledGreen, number: int) -> TiledGreen:
     """
     plan = green.plan
     bounds = np.zeros_like(plan.bounds)
-    bounds[:, ORDERS[number] if number < len(ORDERS) else -1] = np.inf
+    bounds[..., ORDERS[number] if number < len(ORDERS) else -1] = np.inf
     wanted = bounds, np.full_like(plan.reach, 1e-9)
     return eqx.tree_at(lambda one: (one.plan.bounds, one.plan.reach), green, wanted)

@@ -1,40 +1,33 @@
 """The dense matrix streamed through BLAS, on a share of its rows: what the compressed operator is held against."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Int
 
 from benchmarks.measure import note, seconds
-from benchmarks.products import ReadyColumns
 from mmtjax import Grains, SensorGrid
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import tile_count
 from mmtjax.greens.base import AbstractGreen
-from mmtjax.greens.rows import AbstractRows, RowBlock
-from mmtjax.greens.tiled import TiledGreen, sensors_of_tiles
-from mmtjax.progress import Progress
+from mmtjax.greens.frames import parts_of_rows, sensors_of_tiles
+from mmtjax.greens.tiled import TiledGreen
+from mmtjax.linalg.gram import gram_of_pieces
+from mmtjax.linalg.pieces import Piece
+from mmtjax.linalg.root import root_of_pieces
 
 #: Blocks of which the product alone is timed.
 _PRODUCTS = 4
 
 
-class SomeRows(AbstractRows):
-    """Some full blocks of rows of a tiled operator; the others are left out as if their sensors were masked."""
-
-    green: TiledGreen
-    grid: SensorGrid
-    unknowns: int
-    first: Int[np.ndarray, " block"]
-
-    def row_blocks(self, progress: Progress | None = None) -> Iterator[RowBlock]:
-        """The blocks that begin with the tiles `first`."""
-        for start in self.first:
-            tiles = np.arange(start, start + self.green.block_tiles)
-            columns = columns_on_tiles(self.green.plan, self.grid, tiles=tiles)
-            yield RowBlock(columns, sensors_of_tiles(self.grid, tiles))
+def some_rows(green: TiledGreen, first: np.ndarray) -> Iterator[Piece]:
+    """Yield the full blocks of rows of a tiled operator that begin with some tiles, as if others were masked."""
+    weight = np.ones(green.grid.shape)
+    for start in first:
+        tiles = np.arange(start, start + green.frame.block_tiles)
+        columns = columns_on_tiles(green.plan, green.grid, tiles=tiles)
+        yield from parts_of_rows(columns, weight, sensors_of_tiles(green.grid, tiles))
 
 
 def streamed_seconds(
@@ -47,31 +40,41 @@ def streamed_seconds(
     what many take and what one takes. `root` times the triangular factor in place of the normal equations.
     """
     green = TiledGreen(grains, grid, tolerance=tolerance)
-    blocks = max(1, tile_count(grid) // green.block_tiles)
+    blocks = max(1, tile_count(grid) // green.frame.block_tiles)
     count = min(blocks, max(2, round(share * blocks)))
-    chosen = np.linspace(0, blocks, count, endpoint=False).astype(int) * green.block_tiles
+    chosen = np.linspace(0, blocks, count, endpoint=False).astype(int) * green.frame.block_tiles
+    unknowns = green.unknowns.size
     if blocks == 1:
         note("all rows fit in one block, which is made and multiplied whole")
-        whole = SomeRows(green, grid, green.unknowns, chosen)
-        work = partial(reduce_rows, whole, root=root)
+
+        def work() -> None:
+            reduce_pieces(some_rows(green, chosen), unknowns, root=root)
+
         work()
-        ready = ReadyColumns(grid, green.unknowns, list(whole.row_blocks()))
-        return seconds(work), seconds(partial(reduce_rows, ready, root=root))
+        ready = list(some_rows(green, chosen))
+        return seconds(work), seconds(partial(reduce_pieces, ready, unknowns, root=root))
     note(f"the dense matrix is streamed on {count} of {blocks} blocks of rows, and scaled to all of them")
-    scale = tile_count(grid) / green.block_tiles
+    scale = tile_count(grid) / green.frame.block_tiles
 
-    def block_seconds(some: AbstractGreen, one: AbstractGreen, number: int) -> float:
-        reduce_rows(one, root=root)
-        once = seconds(partial(reduce_rows, one, root=root))
-        return (seconds(partial(reduce_rows, some, root=root)) - once) / (number - 1)
+    def made_seconds(first: np.ndarray) -> float:
+        return seconds(lambda: reduce_pieces(some_rows(green, first), unknowns, root=root))
 
-    some, one = (SomeRows(green, grid, green.unknowns, places) for places in (chosen, chosen[:1]))
-    both = scale * block_seconds(some, one, count)
-    block = next(one.row_blocks())
-    several, single = (ReadyColumns(grid, green.unknowns, [block] * number) for number in (_PRODUCTS, 1))
-    return both, scale * block_seconds(several, single, _PRODUCTS)
+    def ready_seconds(ready: list[Piece]) -> float:
+        return seconds(partial(reduce_pieces, ready, unknowns, root=root))
+
+    made_seconds(chosen[:1])
+    both = (made_seconds(chosen) - made_seconds(chosen[:1])) / (count - 1)
+    block = list(some_rows(green, chosen[:1]))
+    ready_seconds(block)
+    product = (ready_seconds(_PRODUCTS * block) - ready_seconds(block)) / (_PRODUCTS - 1)
+    return scale * both, scale * product
+
+
+def reduce_pieces(pieces: Iterable[Piece], size: int, *, root: bool) -> None:
+    """Compute the triangular factor or the matrix of the normal equations of rows in pieces, and wait for it."""
+    jax.block_until_ready(root_of_pieces(pieces, np.arange(size)) if root else gram_of_pieces(pieces, size))
 
 
 def reduce_rows(green: AbstractGreen, *, root: bool) -> None:
-    """The triangular factor or the matrix of the normal equations, waited for."""
+    """Compute the triangular factor or the matrix of the normal equations of an operator, and wait for it."""
     jax.block_until_ready(green.root() if root else green.gram())

@@ -11,9 +11,10 @@ from jaxtyping import Array, Float
 from benchmarks.measure import note, record, wall_clock
 from benchmarks.run import ROOT
 from mmtjax import Grains, Scan, invert_series
-from mmtjax.estimators.least_squares import factored, fit_map
+from mmtjax.estimators.base import factored
+from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.greens import DenseGreen, TiledGreen
-from mmtjax.inversion.strategy import reduce_rows
+from mmtjax.solvers import AutoSolver
 from mmtjax.study.cell import Geometry
 from mmtjax.study.config import StudyConfig, read_config
 from mmtjax.study.geometry import sample_of
@@ -66,12 +67,14 @@ def dense_route(maps: list[Scan], grains: Grains, config: StudyConfig) -> list[t
     grid = maps[0].grid
     green = DenseGreen.from_operator(TiledGreen(grains, grid, tolerance=config.tolerance))
     one = jnp.ones(grid.shape)
-    solver, _, reduced = reduce_rows(green, one, None, method="auto")
-    factors = factored(reduced, None, solver=solver)
+    solver = AutoSolver()
+    state = solver.init(green, one)
+    problem = factored(green, one, solver=solver, state=state, factor=solver.compute(state, None), ridge=None)
     found = []
     for scan, noise in zip(maps, config.noise, strict=True):
-        fit = fit_map(green, factors, field=jnp.asarray(scan.field), weight=one, used=scan.used, progress=None)
-        found.append((fit.magnetization.reshape(-1, 3), confidence_radius(noise**2 * factors.blocks, config.level)))
+        fit = LeastSquares().estimate(problem, jnp.asarray(scan.field), used=scan.used)
+        radius = confidence_radius(noise**2 * problem.covariances[0], config.level)
+        found.append((fit.values.reshape(-1, 3), radius))
     return jax.block_until_ready(found)
 
 
