@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mmtjax import cli
-from mmtjax.cli.inputs import GrainInput, MapInput
+from mmtjax.cli.grain_inputs import GrainInput
+from mmtjax.cli.inputs import MapInput
 from mmtjax.io import read_results
 from mmtjax.selection import LEARNED_FORMULA
 

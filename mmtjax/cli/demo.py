@@ -6,7 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from mmtjax.cli.inputs import GrainInput, MapInput, ResultInput, SolveInput
+from mmtjax.cli.grain_inputs import GrainInput
+from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput
 from mmtjax.cli.invert import invert
 from mmtjax.cli.terminal import OPTIONS, translate_errors
 from mmtjax.io import demo_sample as sample

@@ -1,28 +1,24 @@
-"""Groups of options, each a dataclass: the map, the grains, the inversion, its windows and the results."""
+"""Groups of options, each a dataclass: the map, the inversion, its windows and the results."""
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import jax
-import numpy as np
 from cyclopts import Group, Parameter
 
 from mmtjax.cli.memory import bytes_of
-from mmtjax.cli.terminal import GRAIN_OPTIONS, OPTIONS, translate_errors
+from mmtjax.cli.terminal import OPTIONS, translate_errors
 from mmtjax.estimators.bounded import BoundedLeastSquares
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.options import GreenForm, InversionOptions
-from mmtjax.io.grains import read_grains
 from mmtjax.io.scans import read_scan
 from mmtjax.parallel.cluster import check_helpers
 from mmtjax.registration.alignment import PARAMETERS
 from mmtjax.scan.scan import Scan
-from mmtjax.sources.grains import Grains
 
 #: Seed of the bootstrap that `--bound` asks for: the same command gives the same radii.
 _BOOTSTRAP_SEED = 0
@@ -114,75 +110,6 @@ class MapInput:
                 x_low, x_high, y_low, y_high = self.crop
                 scan = scan.crop(x=(x_low, x_high), y=(y_low, y_high))
             return scan.bin(self.bin)
-
-
-@Parameter(name="*", group=Group("The grains", sort_key=2))
-@dataclass(frozen=True, kw_only=True)
-class GrainInput:
-    """Options of a command that reads grains.
-
-    Parameters
-    ----------
-    grains
-        File with the grains: cuboids, voxels, labelled stack (.tif, .npy), Dragonfly export, positions and volumes.
-    grains_format
-        `cuboids`, `voxels`, `stack`, `dragonfly` or `positions`, where the contents allow several formats.
-    grains_z
-        Whether z of the file is a height (up) or a depth (down).
-    grains_unit
-        Unit of the lengths of cuboids (µm by default) or positions (m by default).
-    lengths
-        Whether a file of cuboids holds half-lengths, the default, or whole edges.
-    allow_overlap
-        Accept cuboids that share volume.
-    surface
-        Where the surface of the sample lies in a Dragonfly export: at the largest z, the smallest, or a z in µm.
-    min_voxels
-        Leave out grains of fewer voxels (Dragonfly).
-    voxel_spacing
-        Edge of a voxel, µm.
-    voxel_origin
-        x, y, z of the centre of the voxel [0, 0, 0], µm.
-    margin
-        Leave out grains whose centre lies farther than this outside the map, µm. All are kept by default.
-    """
-
-    grains: Path
-    grains_format: str | None = None
-    grains_z: Literal["up", "down"] | None = None
-    grains_unit: str | None = None
-    lengths: Literal["half", "full"] | None = None
-    allow_overlap: Annotated[bool, Parameter(show_default=False)] = False
-    surface: float | Literal["zmax", "zmin"] | None = None
-    min_voxels: int | None = None
-    voxel_spacing: float | None = None
-    voxel_origin: tuple[float, float, float] | None = None
-    margin: float | None = None
-
-    def read(self, scan: Scan | None = None, *, option_names: Mapping[str, str] = GRAIN_OPTIONS) -> Grains:
-        """Read the grains.
-
-        Parameters
-        ----------
-        scan
-            The map that `margin` is measured from; without it all grains are kept.
-        option_names
-            Names that the options of `read_grains` have for the user, for the errors.
-        """
-        with translate_errors(option_names):
-            grains = read_grains(
-                self.grains,
-                format=self.grains_format,
-                z=self.grains_z,
-                unit=self.grains_unit,
-                lengths=self.lengths,
-                allow_overlap=self.allow_overlap or None,
-                surface=self.surface,
-                min_voxels=self.min_voxels,
-                spacing=self.voxel_spacing,
-                origin=self.voxel_origin,
-            )
-        return grains if scan is None or self.margin is None else _grains_near_map(grains, scan, margin=self.margin)
 
 
 @Parameter(name="*", group=Group("The inversion", sort_key=3))
@@ -332,7 +259,12 @@ class ResultInput:
             )
 
 
-OptionGroup = MapInput | GrainInput | SolveInput | SubdomainInput | ResultInput
+class OptionGroup(Protocol):
+    """A dataclass whose fields are options."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+
+
 OptionValue = Path | str | float | tuple[float, ...]
 
 
@@ -340,18 +272,3 @@ def option_values(*groups: OptionGroup) -> dict[str, OptionValue]:
     """Return the options that have a value, by name, for the record of provenance."""
     values = {field.name: getattr(each, field.name) for each in groups for field in dataclasses.fields(each)}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _grains_near_map(grains: Grains, scan: Scan, *, margin: float) -> Grains:
-    """Return the grains whose centres lie below the map or within `margin` µm of it, horizontally."""
-    position, keep = np.asarray(grains.position), np.ones(len(grains), bool)
-    for axis, centres in enumerate((np.asarray(scan.grid.x), np.asarray(scan.grid.y))):
-        keep &= (position[:, axis] >= centres[0] - margin) & (position[:, axis] <= centres[-1] + margin)
-    if not keep.any():
-        low, high = position.min(axis=0), position.max(axis=0)
-        raise ValueError(
-            f"--margin {margin:g}: none of the {len(grains)} grains lies that near to the map; they lie in x "
-            f"{low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} µm, the map in x {scan.grid.x[0]:g} to "
-            f"{scan.grid.x[-1]:g}, y {scan.grid.y[0]:g} to {scan.grid.y[-1]:g} µm"
-        )
-    return grains.select(keep)

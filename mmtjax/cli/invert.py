@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmtjax.cli.inputs import GrainInput, MapInput, ResultInput, SolveInput, SubdomainInput, option_values
+from mmtjax.cli.grain_inputs import GrainInput
+from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput, SubdomainInput, option_values
 from mmtjax.cli.registration import fitted_geometry
 from mmtjax.cli.subdomains import invert_by_windows
 from mmtjax.cli.terminal import OPTIONS, Stages, collect_warnings, translate_errors, with_option_names

@@ -8,7 +8,8 @@ import jax
 from cyclopts import Group, Parameter
 from rich.console import Console
 
-from mmtjax.cli.library import shape_library
+from mmtjax.cli.grain_inputs import ShapeInput
+from mmtjax.cli.inputs import option_values
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance
@@ -17,8 +18,8 @@ from mmtjax.simulation import SampleSpec
 from mmtjax.simulation import simulate as make_sample
 
 _SAMPLE = Parameter(group=Group("The sample", sort_key=1))
-_MAP = Parameter(group=Group("The map", sort_key=2))
-_FILES = Parameter(group=Group("The files", sort_key=3))
+_MAP = Parameter(group=Group("The map", sort_key=3))
+_FILES = Parameter(group=Group("The files", sort_key=4))
 
 
 @Parameter(name="*")
@@ -40,13 +41,6 @@ class SimulateOptions:
         Least height of the top side of every grain above the bottom of the sample, µm.
     directions
         Whether the angle of the magnetization from z is uniform, as the paper prints it, or no direction is favoured.
-    grains
-        File with grains whose shapes to draw from, of any format that `mmtjax invert` reads, such as your microCT.
-        Synthetic shapes by default.
-    grains_z
-        Whether z of that file is a height (up) or a depth (down).
-    voxel_spacing
-        Edge of a voxel of that file, µm.
     seed
         Seed of the random numbers; the same seed gives the same sample.
     noise
@@ -65,9 +59,6 @@ class SimulateOptions:
     density: Annotated[float, _SAMPLE] = 2.5e4
     clearance: Annotated[float, _SAMPLE] = 10.0
     directions: Annotated[Literal["printed", "isotropic"], _SAMPLE] = "printed"
-    grains: Annotated[Path | None, _SAMPLE] = None
-    grains_z: Annotated[Literal["up", "down"] | None, _SAMPLE] = None
-    voxel_spacing: Annotated[float | None, _SAMPLE] = None
     seed: Annotated[int, _SAMPLE] = 0
     noise: Annotated[float, _MAP] = 5.0
     spacing: Annotated[float, _MAP] = 1.0
@@ -75,7 +66,7 @@ class SimulateOptions:
     overwrite: Annotated[bool, Parameter(group=_FILES.group, show_default=False)] = False
 
 
-def simulate(*, options: SimulateOptions) -> None:
+def simulate(*, options: SimulateOptions, shapes: ShapeInput | None = None) -> None:
     r"""Make up a sample and the map that a scan of it gives, as Out et al. (2022), and write both as files.
 
     Ragged grains of 1 to 20 µm at random places, magnetized as natural grains are, under a map of sensors of 1 µm with
@@ -87,11 +78,10 @@ def simulate(*, options: SimulateOptions) -> None:
           --density 25e3 --noise 20 --spacing 2
         mmtjax invert --scan sample/map.nc --grains sample/grains.txt --out results
     """
-    out, noise = options.out, options.noise
-    inputs = [] if options.grains is None else [options.grains]
-    with output_directory(out, overwrite=options.overwrite, inputs=inputs) as place:
-        record = provenance(inputs, {name: value for name, value in vars(options).items() if value is not None})
-        library = shape_library(options.grains, z=options.grains_z, voxel_spacing=options.voxel_spacing)
+    out, noise, shapes = options.out, options.noise, shapes or ShapeInput()
+    with output_directory(out, overwrite=options.overwrite, inputs=shapes.files) as place:
+        record = provenance(shapes.files, option_values(options, shapes))
+        library = shapes.library()
         with translate_errors(OPTIONS), Stages(Console(stderr=True)) as stages:
             spec = SampleSpec(
                 side=options.side,

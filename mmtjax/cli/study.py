@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mmtjax.cli.library import shape_library
+from mmtjax.cli.grain_inputs import ShapeInput
 from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.study_report import figures, table
 from mmtjax.io.provenance_record import provenance
@@ -85,9 +85,10 @@ def run(
         [config, *filter(None, [shapes])],
         {"workers": workers, "scheduler": scheduler, "batch": batch, "memory_limit": memory_limit},
     )
-    library = shape_library(
-        shapes, z=study_config.library_z, voxel_spacing=study_config.library_voxel_spacing, options=_LIBRARY_KEYS
+    shape_input = ShapeInput(
+        grains=shapes, grains_z=study_config.library_z, voxel_spacing=study_config.library_voxel_spacing
     )
+    library = shape_input.library(option_names=_LIBRARY_KEYS)
     try:
         with _progress_bar(console) as progress:
             run_study(study_config, out, options, library=library, provenance=record, progress=progress)

@@ -13,7 +13,8 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from mmtjax.cli.library import shape_library
+from mmtjax.cli.grain_inputs import ShapeInput
+from mmtjax.cli.inputs import option_values
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors, with_option_names
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance, write_provenance
@@ -48,13 +49,6 @@ class ThresholdOptions:
         Grains per mm³.
     directions
         Whether the angle of the magnetization from z is uniform, as the paper prints it, or no direction is favoured.
-    grains
-        File with grains whose shapes to draw from, of any format that `mmtjax invert` reads, such as your microCT.
-        By default the shapes of the study, synthetic ones without a study.
-    grains_z
-        Whether z of that file is a height (up) or a depth (down).
-    voxel_spacing
-        Edge of a voxel of that file, µm.
     interval
         Sampling interval of the map, a whole number of µm.
     noise
@@ -81,9 +75,6 @@ class ThresholdOptions:
     thickness: Annotated[float, _SAMPLE]
     density: Annotated[float, _SAMPLE]
     directions: Annotated[Literal["printed", "isotropic"], _SAMPLE] = "printed"
-    grains: Annotated[Path | None, _SAMPLE] = None
-    grains_z: Annotated[Literal["up", "down"] | None, _SAMPLE] = None
-    voxel_spacing: Annotated[float | None, _SAMPLE] = None
     interval: Annotated[float, _MAP]
     noise: Annotated[float, _MAP]
     height: Annotated[float, _MAP] = 0.0
@@ -110,7 +101,7 @@ class ThresholdOptions:
         )
 
 
-def threshold(*, options: ThresholdOptions) -> None:
+def threshold(*, options: ThresholdOptions, shapes: ShapeInput | None = None) -> None:
     r"""Find the signal strength ratio above which grains may be believed, for a sample and scan of yours.
 
     It also finds thresholds on two better statistics: the signal strength among neighbours, and the expected ratio.
@@ -123,16 +114,15 @@ def threshold(*, options: ThresholdOptions) -> None:
         mmtjax threshold --side 200 --thickness 50 --density 2e4 \
           --interval 1 --noise 10 --study study.zarr --out threshold
     """
-    out, limit = options.out, options.limit
-    inputs = [] if options.grains is None else [options.grains]
+    out, limit, shapes = options.out, options.limit, shapes or ShapeInput()
     with translate_errors(OPTIONS):
         if out is None:
-            _show(_answer(options), limit)
+            _show(_answer(options, shapes), limit)
             return
-        protected = inputs if options.study is None else [*inputs, options.study]
+        protected = shapes.files if options.study is None else [*shapes.files, options.study]
         with output_directory(out, overwrite=options.overwrite, inputs=protected) as place:
-            record = provenance(inputs, {name: value for name, value in vars(options).items() if value is not None})
-            found = _answer(options)
+            record = provenance(shapes.files, option_values(options, shapes))
+            found = _answer(options, shapes)
             write_table(place / "thresholds.csv", found.table, comment=f"uncertainty ratio {limit:g}\n{found.how}")
             write_table(place / "statistics.csv", found.statistics, comment=f"uncertainty ratio {limit:g}\n{found.how}")
             write_table(place / "convergence.csv", found.convergence, comment=found.how)
@@ -144,13 +134,13 @@ def threshold(*, options: ThresholdOptions) -> None:
     )
 
 
-def _answer(options: ThresholdOptions) -> ThresholdAnswer:
+def _answer(options: ThresholdOptions, shapes: ShapeInput) -> ThresholdAnswer:
     """Return the answer of the study if it covers the case, and of models that are run otherwise."""
     console = Console(stderr=True)
-    case = options.case(shape_library(options.grains, z=options.grains_z, voxel_spacing=options.voxel_spacing))
+    case = options.case(shapes.library())
     if options.study is not None:
         study = open_study(options.study)
-        if options.grains is None:
+        if shapes.grains is None:
             case = options.case(study.library())
         try:
             return interpolate_threshold(study, case)
