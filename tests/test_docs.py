@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and its code calls what there is."""
+"""The documentation builds without a warning, and its code and commands name functions and options that exist."""
 
 import ast
 import importlib
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import mmtjax
+from mmtjax import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -71,3 +72,34 @@ def test_code_of_the_pages_calls_what_there_is(place: str, code: str) -> None:
         if thing is not None and not _unpacks(node):
             given = dict.fromkeys(keyword.arg for keyword in node.keywords)
             inspect.signature(thing).bind(*node.args, **given)
+
+
+def _commands() -> Iterator[tuple[str, ...]]:
+    """Yield the commands of mmtjax in the blocks of the terminal: names of the command, then its options."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.M | re.S):
+            for line in re.findall(r"^\$ mmtjax (.*)$", block.replace("\\\n", " "), re.M):
+                words = line.partition("#")[0].split()
+                names = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
+                names = names if names[0] == "study" else names[:1]
+                yield (*names, *(word for word in words if word.startswith("--")))
+
+
+@pytest.mark.parametrize("command", sorted(set(_commands())), ids=" ".join)
+def test_commands_of_the_pages_have_the_options_that_they_show(command, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    names = [word for word in command if not word.startswith("--")]
+    assert cli.main([*names, "--help"]) == 0
+    listed = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    assert not [word for word in command if word.startswith("--") and word not in listed]
+
+
+def test_options_in_the_text_of_the_pages_exist(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    commands = ("invert", "simulate", "threshold", "design", "demo", "info")
+    for command in (*((one,) for one in commands), *(("study", one) for one in ("run", "status", "table", "figures"))):
+        cli.main([*command, "--help"])
+    listed = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        shown = set(re.findall(r"`(--[a-z][a-z-]*)", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)))
+        assert shown <= listed | {"--platform"}, page
