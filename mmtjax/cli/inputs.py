@@ -236,7 +236,8 @@ class SolveInput:
         self.options()
         for name in self.fitted_parameters:
             if name not in PARAMETERS:
-                raise ValueError(f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}")
+                msg = f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}"
+                raise ValueError(msg)
 
     @property
     def fitted_parameters(self) -> tuple[str, ...]:
@@ -298,7 +299,8 @@ class SubdomainInput:
         names = ("core", "buffer", "draws", "seed", "workers", "scheduler")
         given = [f"--{name}" for name in names if getattr(self, name) is not None]
         if self.subdomains is None and given:
-            raise ValueError(f"{', '.join(given)} belong to --subdomains DIR, which is not given")
+            msg = f"{', '.join(given)} belong to --subdomains DIR, which is not given"
+            raise ValueError(msg)
         check_helpers(self.workers, self.scheduler)
 
 
@@ -327,9 +329,8 @@ class ResultInput:
     def check(self) -> None:
         """Raise ValueError for a limit that is not positive and finite."""
         if not 0 < self.limit < math.inf:
-            raise ValueError(
-                f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {self.limit!r}"
-            )
+            msg = f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {self.limit!r}"
+            raise ValueError(msg)
 
 
 OptionGroup = MapInput | GrainInput | SolveInput | SubdomainInput | ResultInput
@@ -349,9 +350,10 @@ def _grains_near_map(grains: Grains, scan: Scan, *, margin: float) -> Grains:
         keep &= (position[:, axis] >= centres[0] - margin) & (position[:, axis] <= centres[-1] + margin)
     if not keep.any():
         low, high = position.min(axis=0), position.max(axis=0)
-        raise ValueError(
+        msg = (
             f"--margin {margin:g}: none of the {len(grains)} grains lies that near to the map; they lie in x "
             f"{low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} µm, the map in x {scan.grid.x[0]:g} to "
             f"{scan.grid.x[-1]:g}, y {scan.grid.y[0]:g} to {scan.grid.y[-1]:g} µm"
         )
+        raise ValueError(msg)
     return grains.select(keep)

@@ -61,10 +61,11 @@ class SourceStack(eqx.Module):
         sets = self.unknowns.sets
         chosen = dict(prior) if isinstance(prior, Mapping) else ({} if prior is None else {sets[0].name: prior})
         if strangers := [name for name in chosen if name not in {one.name for one in sets}]:
-            raise ValueError(
+            msg = (
                 f"a prior is given for {strangers[0]!r}, but no set of unknowns has that name; the sets are "
                 f"{', '.join(one.name for one in sets)}"
             )
+            raise ValueError(msg)
         for one, pattern in zip(sets[len(self.sources) :], self.patterns, strict=True):
             if pattern.prior is not None:
                 chosen.setdefault(one.name, pattern.prior)
@@ -99,13 +100,15 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
     """
     parts = [sources] if isinstance(sources, AbstractSource) else list(sources)
     if not parts or not isinstance(parts[0], AbstractSource):
-        raise ValueError(
+        msg = (
             f"sources must be Grains, Multipoles or another AbstractSource, or a list that begins with one; got "
             f"{sources!r:.200}"
         )
+        raise ValueError(msg)
     for part in parts:
         if not isinstance(part, AbstractSource | AbstractPattern):
-            raise ValueError(f"sources holds {part!r:.200}, which is neither an AbstractSource nor an AbstractPattern")
+            msg = f"sources holds {part!r:.200}, which is neither an AbstractSource nor an AbstractPattern"
+            raise ValueError(msg)
     patterns = tuple(part for part in parts if isinstance(part, AbstractPattern))
     return SourceStack(
         tuple(part for part in parts if isinstance(part, AbstractSource)),

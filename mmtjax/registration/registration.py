@@ -209,22 +209,23 @@ def fit_registration(
     """
     require_float64()
     if not is_concrete(scan, grains):
-        raise ValueError(
-            "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
-        )
+        msg = "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
+        raise ValueError(msg)
     if options is None:
         fields.setdefault("prior", MAGNETITE_SATURATION)
     chosen = value_or_fields(options, InversionOptions, fields=fields)
     _refuse_other_options(chosen)
     known = as_noise(noise, scan)
     if known.patterns(scan) is not None:
-        raise ValueError(
+        msg = (
             "a fit of the geometry needs noise that is independent from sensor to sensor, but this noise has patterns "
             "that sensors share; pass its independent part alone"
         )
+        raise ValueError(msg)
     free = _free_parameters(fit)
     if points < 3:
-        raise ValueError(f"points must be at least 3, the ends of a range and its middle; got {points!r}")
+        msg = f"points must be at least 3, the ends of a range and its middle; got {points!r}"
+        raise ValueError(msg)
     stack = as_stack(grains, chosen.pattern)
     precision = stack.precision(chosen.priors)
     if precision is None:
@@ -242,15 +243,17 @@ def _refuse_other_options(options: InversionOptions) -> None:
     """Raise ValueError for options of an inversion that a fit of the geometry does not have, or without a prior."""
     default = InversionOptions()
     if options.method != default.method or options.green != default.green:
-        raise ValueError(
+        msg = (
             "a fit of the geometry has its own solver and its own form of the matrix; leave out method= and green=, "
             "and pass them to the inversion after the fit"
         )
+        raise ValueError(msg)
     if not isinstance(options.estimator, LeastSquares):
-        raise ValueError(
+        msg = (
             "a fit of the geometry is a least-squares fit; leave out estimator=, and pass it to the inversion after "
             "the fit"
         )
+        raise ValueError(msg)
     if not isinstance(options.priors, Prior) or not options.priors.is_uniform:
         raise ValueError(_NEEDS_PRIOR)
 
@@ -260,9 +263,8 @@ def _require_memory(stack: SourceStack, scan: Scan, *, limit: int | None) -> Non
     try:
         require_memory(len(stack.primary), stack.unknowns.size, scan.grid.size, solver=Orthogonal(), limit=limit)
     except MemoryError as error:
-        raise MemoryError(
-            f"a fit of the geometry takes as much memory as an inversion of the whole map, windows or not: {error}"
-        ) from error
+        msg = f"a fit of the geometry takes as much memory as an inversion of the whole map, windows or not: {error}"
+        raise MemoryError(msg) from error
 
 
 def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *, level: float) -> Registration:
@@ -342,7 +344,8 @@ def _free_parameters(fit: Sequence[str]) -> tuple[int, ...]:
     """
     wanted = [fit] if isinstance(fit, str) else list(fit)
     if not wanted or any(name not in PARAMETERS for name in wanted):
-        raise ValueError(f"fit must name some of {', '.join(PARAMETERS)}; got {fit!r}")
+        msg = f"fit must name some of {', '.join(PARAMETERS)}; got {fit!r}"
+        raise ValueError(msg)
     return tuple(NAMES.index(name) for what, names in PARAMETERS.items() if what in wanted for name in names)
 
 
@@ -357,17 +360,18 @@ def _bounds(survey: Survey, ranges: Mapping[str, float] | None) -> tuple[np.ndar
     given = dict(ranges or {})
     for name, width in given.items():
         if name not in DEFAULT_RANGES:
-            raise ValueError(f"ranges must name some of {', '.join(DEFAULT_RANGES)}; got {name!r}")
+            msg = f"ranges must name some of {', '.join(DEFAULT_RANGES)}; got {name!r}"
+            raise ValueError(msg)
         if not (np.isfinite(width) and width > 0):
-            raise ValueError(
-                f"the range of the {name} must be positive, in {'°' if name == 'rotation' else 'µm'}; got {width!r}"
-            )
+            msg = f"the range of the {name} must be positive, in {'°' if name == 'rotation' else 'µm'}; got {width!r}"
+            raise ValueError(msg)
     chosen = {**DEFAULT_RANGES, **given}
     if chosen["rotation"] > _LARGEST_ROTATION:
-        raise ValueError(
+        msg = (
             f"the range of the rotation must be at most {_LARGEST_ROTATION:g}°, because shapes are not turned with "
             f"their centroids; got {chosen['rotation']!r}. Turn the microCT stack first"
         )
+        raise ValueError(msg)
     high = np.array([chosen["standoff"], chosen["shift"], chosen["shift"], chosen["rotation"]], float)
     low, grid = -high, survey.scan.grid
     top = float(np.max(np.asarray(survey.grains.top))) + _CLEARANCE * float(np.min(np.asarray(grid.side)))

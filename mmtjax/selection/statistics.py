@@ -248,12 +248,14 @@ def _distance(grains: Grains, height: ArrayLike) -> Float[AnyArray, " grain"]:
     """Return the distances of the centroids below the scanning plane, µm, after a check that they are positive."""
     plane = float64_array(height, name="height")
     if plane.shape != ():
-        raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")
+        msg = f"height must be one number, the z of the scanning plane in µm; got {height!r}"
+        raise ValueError(msg)
     distance = plane - grains.position[:, 2]
     if is_concrete(distance) and not np.all(np.asarray(distance) > 0):
         grain = int(np.argmin(np.asarray(distance) > 0))
-        raise ValueError(
+        msg = (
             f"the centroid of grain {grains.ids[grain]} lies at z = {grains.position[grain, 2]:g} µm, not below the "
             f"scanning plane at {float(plane):g} µm; z points up and the surface of the sample is at z = 0"
         )
+        raise ValueError(msg)
     return distance

@@ -133,7 +133,8 @@ def invert_subdomains(
     """
     require_float64()
     if not is_concrete(scan, grains, noise):
-        raise ValueError("windows cannot be traced; use `mmtjax.invert` for derivatives")
+        msg = "windows cannot be traced; use `mmtjax.invert` for derivatives"
+        raise ValueError(msg)
     chosen = value_or_fields(options, InversionOptions, fields=fields)
     known = as_noise(noise, scan)
     problem = _problem(key, scan, grains, known, chosen, sizes=(core, buffer, draws))
@@ -174,16 +175,21 @@ def _problem(
     stack = as_stack(grains, options.pattern)
     precision, (weight, variance) = stack.precision(options.priors), noise.weights(scan)
     if precision is not None and not noise.is_known:
-        raise ValueError('noise="residual" with a prior is not solved by windows; pass the noise in nT')
+        msg = 'noise="residual" with a prior is not solved by windows; pass the noise in nT'
+        raise ValueError(msg)
     if noise.patterns(scan) is not None:
-        raise ValueError("noise with patterns that sensors share is not solved by windows; use `mmtjax.invert`")
+        msg = "noise with patterns that sensors share is not solved by windows; use `mmtjax.invert`"
+        raise ValueError(msg)
     if not isinstance(options.estimator, LeastSquares):
-        raise ValueError(f"windows are solved by LeastSquares(); got estimator={options.estimator!r}")
+        msg = f"windows are solved by LeastSquares(); got estimator={options.estimator!r}"
+        raise ValueError(msg)
     if options.solver.name not in SOLVERS or options.green != "auto":
-        raise ValueError("windows take a method by its name, and no green=; leave them out")
+        msg = "windows take a method by its name, and no green=; leave them out"
+        raise ValueError(msg)
     background = options.pattern
     if not (background is None or isinstance(background, Background)):
-        raise ValueError(f"windows take a Background beside the grains; got {background!r}")
+        msg = f"windows take a Background beside the grains; got {background!r}"
+        raise ValueError(msg)
     group_by_sensors([scan], [noise], stack)[0].check_counts(options.priors)
     depth = float(scan.grid.height) - float(np.min(np.asarray(grains.position)[:, 2]))
     core, buffer, draws = sizes
@@ -307,12 +313,14 @@ def _directory(store: str | Path | None) -> Iterator[Path]:
 def _checked_size(name: str, value: float) -> float:
     """Return a length; raise ValueError unless it is positive and finite."""
     if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive length in µm; got {value!r}")
+        msg = f"{name} must be a positive length in µm; got {value!r}"
+        raise ValueError(msg)
     return float(value)
 
 
 def _checked_draws(draws: int) -> int:
     """Return the number of maps of noise; raise ValueError unless it is 2 or more."""
     if draws < 2:
-        raise ValueError(f"draws must be 2 or more, because their scatter is needed; got {draws!r}")
+        msg = f"draws must be 2 or more, because their scatter is needed; got {draws!r}"
+        raise ValueError(msg)
     return int(draws)

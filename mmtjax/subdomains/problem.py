@@ -239,7 +239,8 @@ def _check_same(stored: _Description, given: _Description, place: Path) -> None:
             old = was if isinstance(was, dict) else {}
             name = next(key for key in now if old.get(key) != now[key])
             was, now = old.get(name), now[name]
-        raise ValueError(
+        msg = (
             f"{place} contains the work on another problem: its {name} is {was!r}, not {now!r}; pass another "
             "directory, or remove this one to start again"
         )
+        raise ValueError(msg)

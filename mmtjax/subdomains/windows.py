@@ -96,10 +96,11 @@ def divide_sample(
             for axis, begin, end in zip((np.asarray(grid.x), np.asarray(grid.y)), first, last, strict=True)
         )
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            raise ValueError(
+            msg = (
                 f"no sensor lies within {reach:g} µm of {int(own.sum())} grains near x = {(first + last)[0] / 2:g}, "
                 f"y = {(first + last)[1] / 2:g} µm; leave out grains that are not below the map"
             )
+            raise ValueError(msg)
         windows.append(Window(index, own[index], rows, columns))
     return windows
 

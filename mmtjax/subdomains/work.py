@@ -70,10 +70,11 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         del state
         if not np.isfinite(factor.condition) or factor.triangle is None:
             middle = np.asarray(grains.position)[window.core].mean(axis=0)
-            raise InversionError(
+            msg = (
                 f"the {used.name} factorization failed for the {int(window.core.sum())} grains near x = "
                 f"{middle[0]:.4g}, y = {middle[1]:.4g} µm: {used.remedies()}"
             )
+            raise InversionError(msg)
         triangle, scale = factor.triangle
         covariances = np.asarray(factor.covariances(green.unknowns.blocks)[0])[window.core]
         precision = np.float32 if factor.condition < _SINGLE else np.float64
@@ -139,7 +140,8 @@ def _grains_green(place: Path, number: int) -> CompressedGreen:
     """Return the operator of all grains over a block of sensors."""
     green = load_arrays(block_file(place, number))
     if not isinstance(green, CompressedGreen):
-        raise TypeError(f"{block_file(place, number)} must hold a CompressedGreen; it holds a {type(green).__name__}")
+        msg = f"{block_file(place, number)} must hold a CompressedGreen; it holds a {type(green).__name__}"
+        raise TypeError(msg)
     return green
 
 
