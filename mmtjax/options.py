@@ -34,11 +34,13 @@ def value_or_fields(value: T | None, make: Callable[..., T], *, fields: Mapping[
     Options(level=0.9)
     """
     if value is not None and fields:
-        raise TypeError(f"give either {type(value).__name__} or its fields, not both; got {', '.join(fields)} too")
+        msg = f"give either {type(value).__name__} or its fields, not both; got {', '.join(fields)} too"
+        raise TypeError(msg)
     if value is not None:
         return value
     if inspect.isclass(make) and dataclasses.is_dataclass(make):
         known = [field.name for field in dataclasses.fields(make) if field.init]
         if unknown := [name for name in fields if name not in known]:
-            raise TypeError(f"there is no option {unknown[0]!r}; the options are {', '.join(known)}")
+            msg = f"there is no option {unknown[0]!r}; the options are {', '.join(known)}"
+            raise TypeError(msg)
     return make(**fields)

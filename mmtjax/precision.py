@@ -27,10 +27,11 @@ def require_float64() -> None:
         If ``jax_enable_x64`` is off; the message contains the line of code to type.
     """
     if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
-        raise RuntimeError(
+        msg = (
             "mmtjax computes in double precision and JAX is set to single; type this before any JAX computation:\n"
             '    import jax; jax.config.update("jax_enable_x64", True)'
         )
+        raise RuntimeError(msg)
 
 
 def is_concrete(*values: object) -> bool:
@@ -113,7 +114,9 @@ def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"dtype {array.dtype}")
+            msg = f"dtype {array.dtype}"
+            raise TypeError(msg)
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of real numbers; got {values!r:.200} ({error})") from error
+        msg = f"{name} must be an array of real numbers; got {values!r:.200} ({error})"
+        raise ValueError(msg) from error

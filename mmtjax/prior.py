@@ -34,19 +34,23 @@ class Prior(eqx.Module):
 
     def __init__(self, standard_deviation: ArrayLike) -> None:
         if not is_concrete(standard_deviation):
-            raise ValueError("a prior is being traced; pass known numbers: it has no derivative")
+            msg = "a prior is being traced; pass known numbers: it has no derivative"
+            raise ValueError(msg)
         if standard_deviation is None or isinstance(standard_deviation, str | bool):
-            raise ValueError(f"prior must be a positive standard deviation in A/m, or None; got {standard_deviation!r}")
+            msg = f"prior must be a positive standard deviation in A/m, or None; got {standard_deviation!r}"
+            raise ValueError(msg)
         values = np.asarray(float64_array(standard_deviation, name="prior"))
         if values.ndim > 2:
-            raise ValueError(
+            msg = (
                 "prior must be one number, or an array (source, 1), (component,) or (source, component); got shape "
                 f"{values.shape}"
             )
+            raise ValueError(msg)
         proper = (values > 0) & ((values.ndim > 0) | np.isfinite(values))
         if not np.all(proper):
             worst = values[~proper][0] if values.ndim else values[()]
-            raise ValueError(f"prior must be a positive standard deviation in A/m, or None; got {float(worst)!r}")
+            msg = f"prior must be a positive standard deviation in A/m, or None; got {float(worst)!r}"
+            raise ValueError(msg)
         self.standard_deviation = values
 
     @property
@@ -76,17 +80,19 @@ class Prior(eqx.Module):
         shape = unknowns.sources, len(unknowns.components)
         units = dict.fromkeys(one.unit for one in unknowns.components)
         if self.standard_deviation.shape[-1:] in ((), (1,)) and len(units) > 1:
-            raise ValueError(
+            msg = (
                 f"a prior of {unknowns.name} needs one standard deviation per component, for their units are "
                 f"{', '.join(units)}; got shape {self.standard_deviation.shape}, pass ({len(unknowns.components)},)"
             )
+            raise ValueError(msg)
         try:
             spread = np.broadcast_to(self.standard_deviation, shape)
         except ValueError as error:
-            raise ValueError(
+            msg = (
                 f"a prior of {unknowns.name} must be one number, ({shape[0]}, 1) for one per source, ({shape[1]},) for "
                 f"one per component, or {shape}; got shape {self.standard_deviation.shape}"
-            ) from error
+            )
+            raise ValueError(msg) from error
         return (1 / spread**2).ravel()
 
     def __str__(self) -> str:

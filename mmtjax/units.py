@@ -87,5 +87,6 @@ def field_in_nanotesla(unit: str) -> float:
 
 def _look_up(unit: str, table: dict[str, float], *, quantity: str) -> float:
     if unit not in table:
-        raise ValueError(f"{unit!r} is not a known unit of {quantity}; use one of {', '.join(table)}")
+        msg = f"{unit!r} is not a known unit of {quantity}; use one of {', '.join(table)}"
+        raise ValueError(msg)
     return table[unit]

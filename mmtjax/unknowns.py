@@ -107,7 +107,8 @@ class Unknowns(eqx.Module):
         for first, one in zip(self.offsets, self.sets, strict=True):
             if one.name == name:
                 return slice(first, first + one.size)
-        raise KeyError(f"no set of unknowns is named {name!r}; the sets are {', '.join(one.name for one in self.sets)}")
+        msg = f"no set of unknowns is named {name!r}; the sets are {', '.join(one.name for one in self.sets)}"
+        raise KeyError(msg)
 
     def split(self, values: Float[AnyArray, "*map unknown"]) -> list[Float[AnyArray, "*map _source _component"]]:
         """Return the values of each set as an array (..., source, component).

@@ -125,7 +125,7 @@ def test_netcdf_without_something(tmp_path, scan):
 
 def test_netcdf_of_qdmpy(tmp_path):
     attributes = {"pixel_spacing": 1.2e-6, "component": "Bz"}
-    maps = {name: (("y", "x"), FIELD * 1e6, attributes) for name in ("b111", "Bx", "By", "Bz", "Btotal")}
+    maps = dict.fromkeys(("b111", "Bx", "By", "Bz", "Btotal"), (("y", "x"), FIELD * 1e6, attributes))
     file = tmp_path / "map.nc"
     xarray.Dataset(maps, attrs={"units": "µT", "nv_axis": [0, 0.8, 0.6]}).to_netcdf(file, engine="h5netcdf")
     with pytest.raises(ValueError, match="as height="):

@@ -4,16 +4,29 @@ import functools
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mmtjax import Grains, Registration, Scan, SensorGrid, cli, fit_registration, forward, greens_matrix
+from mmtjax import (
+    Background,
+    BoundedLeastSquares,
+    Grains,
+    Registration,
+    Scan,
+    SensorGrid,
+    cli,
+    fit_registration,
+    forward,
+    greens_matrix,
+)
 from mmtjax.cli.inputs import SolveInput
 from mmtjax.cli.registration import fitted_geometry
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import plan_field, tile_count
 from mmtjax.io import read_results
+from mmtjax.noise import WhiteNoise
 from mmtjax.registration import levenberg_marquardt
 from mmtjax.registration.alignment import motions, moved_grains, moved_grid
 from mmtjax.registration.marginal_fit import MarginalFit, Survey, slopes_of
@@ -27,7 +40,7 @@ GRID = SensorGrid(origin=(-3, -3), spacing=1.0, shape=(31, 31), height=3.0)
 TRUE_CHANGE = np.array([-1.0, 1.2, -1.6, 0.0])
 
 
-def small_survey(*, tolerance: float = 1e-12) -> Survey:
+def small_survey(*, tolerance: float = 1e-12, background: Background | None = None) -> Survey:
     """Five grains, one of them ragged and near, under a map with a mask and uneven weights."""
     cubes = np.array([[4, 5, -4, 0.8, 0.6, 0.7, 2], [15, 6, -6, 1, 1, 1, 3], [9, 16, -9, 1, 0.7, 0.9, 4]], float)
     grains = Grains.from_cuboids(np.concatenate([ragged_cuboids(3) + [12, 10, 0, 0, 0, 0, 0], cubes]))
@@ -35,7 +48,14 @@ def small_survey(*, tolerance: float = 1e-12) -> Survey:
     field = np.asarray(forward(grains, rng.normal(scale=1e4, size=(4, 3)), GRID)) + 40 * rng.normal(size=GRID.shape)
     mask = rng.uniform(size=GRID.shape) > 0.2
     weight = np.where(mask, rng.uniform(0.5, 2.0, GRID.shape), 0.0)
-    return Survey(Scan(field, GRID, mask), grains, weight=weight, tolerance=tolerance)
+    return Survey(Scan(field, GRID, mask), grains, weight=weight, tolerance=tolerance, background=background)
+
+
+def fit_from(root: np.ndarray, *, noise: float, prior: float, improper: int = 0) -> MarginalFit:
+    """Fit with one prior on all unknowns, except the last `improper` ones, which have none."""
+    count = len(root) - 1
+    precision = np.where(np.arange(count) < count - improper, 1 / prior**2, 0.0)
+    return MarginalFit.from_root(root, variance=noise**2, precision=precision)
 
 
 def misplaced(seed: int, *, noise: float) -> tuple[Scan, Grains]:
@@ -71,7 +91,7 @@ def test_the_log_evidence_is_the_density_of_the_map():
     field, weight = survey.scan.field.ravel()[used], survey.weight.ravel()[used]
     root = survey.root(change)
     for noise, prior in ((2000.0, 1e5), (300.0, 5e3)):
-        part = MarginalFit.from_root(root, variance=noise**2, prior=prior)
+        part = fit_from(root, noise=noise, prior=prior)
         covariance = np.diag((noise / weight) ** 2) + prior**2 * q @ q.T
         _, log_determinant = np.linalg.slogdet(2 * np.pi * covariance)
         expected = -0.5 * (field @ np.linalg.solve(covariance, field) + log_determinant)
@@ -112,20 +132,21 @@ def rounding_of(function, change: np.ndarray) -> np.ndarray:
     return np.sqrt(np.mean(np.diff(values, 4, axis=0) ** 2, axis=0) / 70)
 
 
-def test_every_component_of_the_gradient_is_its_central_difference():
-    survey, free, step = small_survey(), (0, 1, 2, 3), 8e-3
+@pytest.mark.parametrize(("background", "improper", "changes"), [(None, 0, 18), (Background("plane"), 3, 3)])
+def test_every_component_of_the_gradient_is_its_central_difference(background, improper, changes):
+    survey, free, step = small_survey(background=background), (0, 1, 2, 3), 8e-3
     # A prior that is felt lets the effective number of unknowns change too.
     cases = ((40.0, 480e3), (400.0, 5e3))
 
     def parts(place: np.ndarray) -> list[MarginalFit]:
         root = survey.root(place)
-        return [MarginalFit.from_root(root, variance=noise**2, prior=prior) for noise, prior in cases]
+        return [fit_from(root, noise=noise, prior=prior, improper=improper) for noise, prior in cases]
 
     def objectives(place: np.ndarray) -> np.ndarray:
         return np.array([part.objective for part in parts(place)])
 
     edges = [np.array([-2.0, -10.0, 10.0, -3.0]), np.array([10.0, 10.0, -10.0, 3.0])]
-    for change in random_changes(18) + edges:
+    for change in random_changes(changes) + edges:
         expected = np.array([central(objectives, change, number, step) for number in free])
         # Weights of 8 and 1 over 12 steps take the rounding of four values to 0.95 of it over a step: five times that.
         rounding = 5 * 0.95 * rounding_of(objectives, change) / step
@@ -140,7 +161,7 @@ def test_the_plane_at_its_lowest_has_finite_derivatives():
     grid = SensorGrid(origin=(-8, -8), spacing=1, shape=(17, 17), height=0.05)
     field = np.asarray(forward(grains, [[0, 0, 1e4], [1e4, 0, 0]], grid))
     survey = Survey(Scan(field, grid), grains, weight=np.ones(grid.shape), tolerance=1e-8)
-    part = MarginalFit.from_root(survey.root(np.zeros(4)), variance=100.0, prior=480e3)
+    part = fit_from(survey.root(np.zeros(4)), noise=10.0, prior=480e3)
     slopes = slopes_of(survey, np.zeros(4), part, free=(0, 1, 2, 3))
     assert np.all(np.isfinite(slopes.gradient))
     assert np.all(np.isfinite(slopes.information))
@@ -226,7 +247,7 @@ def test_a_search_that_still_finds_better_is_refused_and_told_as_it_stands(monke
     survey = Survey(scan, away, weight=np.ones(GRID.shape), tolerance=1e-8)
 
     def part(change: np.ndarray) -> MarginalFit:
-        return MarginalFit.from_root(survey.root(change), variance=50.0**2, prior=MAGNETITE_SATURATION)
+        return fit_from(survey.root(change), noise=50.0, prior=MAGNETITE_SATURATION)
 
     here = part(found.change)
     for number, values, drops in zip((1, 2), found.slice_values, found.slice_drops, strict=True):
@@ -254,7 +275,7 @@ def test_a_climb_that_is_cut_short_is_refused(limit, noise, monkeypatch):
 def test_a_map_without_signal_determines_nothing():
     scan, grains = misplaced(0, noise=50.0)
     only_noise = Scan(50.0 * np.random.default_rng(1).normal(size=GRID.shape), scan.grid)
-    refused(fit_registration(only_noise, grains, noise=50.0, points=5), "no more of the map than noise")
+    refused(fit_registration(only_noise, grains, noise=50.0, points=5), "no more of the map than")
 
 
 def test_one_deep_weak_grain_does_not_determine_the_standoff():
@@ -290,6 +311,47 @@ def test_unmodelled_sources_widen_intervals_or_are_refused():
     assert not any(far & np.array([not why for why in found.reasons]))
 
 
+@pytest.mark.parametrize("prior", [None, [1e3, 10.0, 10.0]], ids=["without prior", "with prior"])
+def test_a_fit_with_a_background_finds_the_geometry_under_a_plane(prior):
+    scan, grains = misplaced(0, noise=5.0)
+    # 1 µT over 100 µm, in a direction between the axes.
+    plane = 8.0 * GRID.x[None, :] - 6.0 * GRID.y[:, None]
+    tilted = Scan(scan.field + plane, scan.grid)
+    flat = fit_registration(scan, grains, noise=5.0, points=5)
+    found = fit_registration(tilted, grains, noise=5.0, points=5, background=Background("plane", prior=prior))
+    assert found.determined == ("standoff", "shift")
+    assert np.all(np.abs(found.values - TRUE_CHANGE[:3]) <= 3 * found.standard_deviation)
+    # The plane takes little from the geometry.
+    assert np.all(found.half_width < 1.5 * flat.half_width)
+    assert 0.9 < found.reduced_chi_square < 1.1
+    without = fit_registration(tilted, grains, noise=5.0, points=5)
+    far = np.abs(without.values - TRUE_CHANGE[:3])
+    assert np.all(far > 3 * np.abs(found.values - TRUE_CHANGE[:3]))
+    assert without.reduced_chi_square > 2
+
+
+def test_a_plane_alone_determines_nothing():
+    scan, grains = misplaced(0, noise=50.0)
+    field = 10.0 * GRID.x + 50.0 * np.random.default_rng(1).normal(size=GRID.shape)
+    only_plane = Scan(field, scan.grid)
+    found = fit_registration(only_plane, grains, noise=50.0, fit="standoff", points=3, background="plane")
+    refused(found, "no more of the map than")
+
+
+def test_the_evidence_with_a_background_is_the_limit_of_a_wide_prior():
+    survey, prior = small_survey(background=Background("plane")), 5e3
+    root, wide = survey.root(np.zeros(4)), np.array([1e6, 1e5, 1e5])
+    precision = np.append(np.full(12, prior**-2), wide**-2.0)
+    proper = MarginalFit.from_root(root, variance=40.0**2, precision=precision)
+    flat = fit_from(root, noise=40.0, prior=prior, improper=3)
+    np.testing.assert_allclose(flat.values, proper.values, rtol=1e-4)
+    density = -np.sum(np.log(wide * np.sqrt(2 * np.pi)))
+    np.testing.assert_allclose(
+        flat.log_evidence(survey.weight) + density, proper.log_evidence(survey.weight), rtol=1e-6
+    )
+    np.testing.assert_allclose(flat.effective_unknowns, proper.effective_unknowns, rtol=1e-6)
+
+
 def test_white_noise_has_the_covariance_of_the_information():
     rng = np.random.default_rng(0)
     x, y = np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60))
@@ -312,6 +374,13 @@ def test_memory_is_asked_for_before_the_fit():
     assert passes == []
 
 
+class SharedNoise(WhiteNoise):
+    """Noise with one pattern that all sensors share."""
+
+    def patterns(self, scan):
+        return np.ones((1, *scan.grid.shape))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -325,6 +394,15 @@ def test_memory_is_asked_for_before_the_fit():
         ({"noise": None}, "the noise is not known"),
         ({"prior": -1.0}, "prior must be a positive"),
         ({"level": 1.5}, "level must lie between 0 and 1"),
+        ({"prior": None}, "prior must be one number in A/m, e.g. 480000: without it the fit has no solution"),
+        ({"prior": [[1e5], [2e5], [1e5], [1e5], [1e5]]}, "prior must be one number in A/m"),
+        (
+            {"method": "orthogonal"},
+            "its own form of the matrix; leave out method= and green=, and pass them to the inv",
+        ),
+        ({"green": "tiled"}, "leave out method= and green="),
+        ({"estimator": BoundedLeastSquares(480e3, jax.random.key(0))}, "a least-squares fit; leave out estimator="),
+        ({"noise": SharedNoise(5.0)}, "needs noise that is independent from sensor to sensor"),
     ],
 )
 def test_bad_input_is_refused(options, message):
@@ -347,9 +425,10 @@ def as_files(folder: Path, *, noise: float) -> list[str]:
 SMALL = SensorGrid(origin=(-9, -9), spacing=1.0, shape=(26, 26), height=2.0)
 
 
-def test_the_command_inverts_at_the_fitted_geometry(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("options", [[], ["--background", "plane", "--method", "orthogonal", "--green", "tiled"]])
+def test_the_command_inverts_at_the_fitted_geometry(options, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert cli.main([*as_files(tmp_path, noise=5.0), "--fit", "standoff,shift"]) == 0
+    assert cli.main([*as_files(tmp_path, noise=5.0), "--fit", "standoff,shift", *options]) == 0
     told = capsys.readouterr().out
     assert re.search(r"standoff +-0\.4.* ± .* µm \(95%\), determined", told), told
     assert re.search(r"shift x +\+(1|0\.9).* ± .* µm \(95%\), determined", told)
@@ -412,7 +491,7 @@ def test_the_prior_turns_down_the_plane_far_above_the_real_scan(data):
     assert least[1] < 1.1 * least[0]
     wild = np.linalg.lstsq(above[:-1, :-1], above[:-1, -1])[0]
     assert np.median(np.abs(wild)) > 1e3 * MAGNETITE_SATURATION
-    parts = [MarginalFit.from_root(root, variance=3394.0**2, prior=MAGNETITE_SATURATION) for root in (given, above)]
+    parts = [fit_from(root, noise=3394.0, prior=MAGNETITE_SATURATION) for root in (given, above)]
     assert parts[1].residual_square > 10 * parts[0].residual_square
     assert parts[1].objective < parts[0].objective - 1e5
 

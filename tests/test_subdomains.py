@@ -355,7 +355,7 @@ def test_a_store_of_another_problem_is_refused(tmp_path: Path) -> None:
     by_windows(scan, grains, store=store)
     with pytest.raises(ValueError, match=r"its draws is 16, not 17; give another directory"):
         by_windows(scan, grains, store=store, draws=17)
-    with pytest.raises(ValueError, match="holds work on another problem: its field"):
+    with pytest.raises(ValueError, match="contains the work on another problem: its field"):
         by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, store=store)
 
 
@@ -379,9 +379,9 @@ def test_a_store_that_was_removed_and_made_anew_is_of_the_new_problem(tmp_path: 
 def test_windows_that_do_not_agree_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "_ROUNDS", 3)
     scan, grains = sample()
-    with pytest.raises(InversionError, match=r"do not come to agree: after 3 rounds .* pass a larger buffer"):
+    with pytest.raises(InversionError, match=r"did not converge: after 3 rounds .* pass a larger buffer"):
         by_windows(scan, grains)
-    with pytest.warns(InversionWarning, match="do not come to agree") as caught:
+    with pytest.warns(InversionWarning, match="did not converge") as caught:
         solution = by_windows(scan, grains, throw=False)
     assert [entry.filename for entry in caught] == [subdomains_process.__file__]
     assert solution.failure is not None
@@ -392,7 +392,7 @@ def test_windows_that_do_not_agree_say_so(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ({"core": -1.0}, r"core must be a positive length in µm; got -1\.0"),
         ({"buffer": float("nan")}, "buffer must be a positive length in µm; got nan"),
-        ({"draws": 1}, "draws must be 2 or more, for their scatter; got 1"),
+        ({"draws": 1}, "draws must be 2 or more, because their scatter is needed; got 1"),
         ({"noise": "residual", "prior": 1e5}, "is not solved by windows; pass the noise in nT"),
     ],
 )
@@ -404,7 +404,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, object], message:
 def test_grains_far_beside_the_map_are_named() -> None:
     scan, grains = sample()
     beside = grains.translate(np.where(np.arange(len(grains))[:, None] == 0, 1e4, 0.0) * np.array([1.0, 0, 0]))
-    with pytest.raises(ValueError, match=r"no sensor lies within 113.9\d* µm of 1 grains about x = 1"):
+    with pytest.raises(ValueError, match=r"no sensor lies within 113.9\d* µm of 1 grains near x = 1"):
         by_windows(scan, beside)
 
 

@@ -156,9 +156,10 @@ def _grains_near_map(grains: Grains, scan: Scan, *, margin: float) -> Grains:
         keep &= (position[:, axis] >= centres[0] - margin) & (position[:, axis] <= centres[-1] + margin)
     if not keep.any():
         low, high = position.min(axis=0), position.max(axis=0)
-        raise ValueError(
+        msg = (
             f"--margin {margin:g}: none of the {len(grains)} grains lies that near to the map; they lie in x "
             f"{low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} µm, the map in x {scan.grid.x[0]:g} to "
             f"{scan.grid.x[-1]:g}, y {scan.grid.y[0]:g} to {scan.grid.y[-1]:g} µm"
         )
+        raise ValueError(msg)
     return grains.select(keep)

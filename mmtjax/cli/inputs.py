@@ -163,7 +163,8 @@ class SolveInput:
         self.options()
         for name in self.fitted_parameters:
             if name not in PARAMETERS:
-                raise ValueError(f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}")
+                msg = f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}"
+                raise ValueError(msg)
 
     @property
     def fitted_parameters(self) -> tuple[str, ...]:
@@ -225,7 +226,8 @@ class SubdomainInput:
         names = ("core", "buffer", "draws", "seed", "workers", "scheduler")
         given = [f"--{name}" for name in names if getattr(self, name) is not None]
         if self.subdomains is None and given:
-            raise ValueError(f"{', '.join(given)} belong to --subdomains DIR, which is not given")
+            msg = f"{', '.join(given)} belong to --subdomains DIR, which is not given"
+            raise ValueError(msg)
         check_helpers(self.workers, self.scheduler)
 
 
@@ -254,9 +256,8 @@ class ResultInput:
     def check(self) -> None:
         """Raise ValueError for a limit that is not positive and finite."""
         if not 0 < self.limit < math.inf:
-            raise ValueError(
-                f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {self.limit!r}"
-            )
+            msg = f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {self.limit!r}"
+            raise ValueError(msg)
 
 
 class OptionGroup(Protocol):

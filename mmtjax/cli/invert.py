@@ -106,9 +106,11 @@ def _check_windows(solve: SolveInput, subdomains: SubdomainInput) -> None:
     if subdomains.subdomains is None:
         return
     if solve.bound is not None:
-        raise ValueError("--bound is not solved by windows; leave out --subdomains or --bound")
+        msg = "--bound is not solved by windows; leave out --subdomains or --bound"
+        raise ValueError(msg)
     if solve.green != "auto":
-        raise ValueError("--green is not used by windows; leave out --subdomains or --green")
+        msg = "--green is not used by windows; leave out --subdomains or --green"
+        raise ValueError(msg)
 
 
 def _solve(

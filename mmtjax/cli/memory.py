@@ -21,5 +21,6 @@ def bytes_of(memory_limit: float | None) -> int | None:
     if memory_limit is None:
         return None
     if not 0 < memory_limit < math.inf:
-        raise ValueError(f"--memory-limit must be a positive number of GiB; got {memory_limit!r}")
+        msg = f"--memory-limit must be a positive number of GiB; got {memory_limit!r}"
+        raise ValueError(msg)
     return int(memory_limit * _GIB)

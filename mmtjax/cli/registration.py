@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmtjax.cli.inputs import SolveInput
+from mmtjax.inversion.options import InversionOptions
 from mmtjax.io.text import JsonValue
 from mmtjax.progress import StageProgress
 from mmtjax.registration.registration import Registration, fit_registration
@@ -44,10 +45,15 @@ def fitted_geometry(scan: Scan, grains: Grains, solve: SolveInput, *, progress: 
         free memory.
     """
     remaining, attempts = solve.fitted_parameters, []
-    # The fit chooses solver and form of the matrix by itself; those of the user are for the inversion after it.
-    options = dataclasses.replace(solve.options(), method="auto", green="auto")
-    if options.prior is None:
-        options = dataclasses.replace(options, prior=MAGNETITE_SATURATION)
+    # The solver, the form of the matrix and a bound are those of the inversion; a fit has its own.
+    given, default = solve.options(), InversionOptions(prior=MAGNETITE_SATURATION)
+    options = dataclasses.replace(
+        given,
+        prior=default.prior if given.prior is None else given.prior,
+        method=default.method,
+        green=default.green,
+        estimator=default.estimator,
+    )
     while remaining:
         found = fit_registration(
             scan,

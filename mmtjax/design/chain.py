@@ -345,14 +345,16 @@ def _checked(value: Value, problem: DesignProblem, chosen: Mapping[str, float]) 
     where = ", ".join(f"{name} = {chosen[name]:.6g}" for name in KNOBS if name in chosen)
     if not np.all(np.isfinite(value.values)):
         bad = value.values[~np.isfinite(value.values)][0]
-        raise FloatingPointError(
+        msg = (
             f"the objective {problem.criterion.name!r} is {bad} at {where}: is it defined there? A smaller prior= "
             "keeps what the scan does not determine from spoiling the rest"
         )
+        raise FloatingPointError(msg)
     for name, slopes in value.slopes.items():
         if not np.all(np.isfinite(slopes)):
-            raise FloatingPointError(
+            msg = (
                 f"the derivative of the objective {problem.criterion.name!r} with respect to {name} is not finite at "
                 f"{where}: an objective has to be differentiable, without steps and roots of zero"
             )
+            raise FloatingPointError(msg)
     return value

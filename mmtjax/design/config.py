@@ -82,17 +82,20 @@ def read_design(path: str | Path) -> DesignConfig:
     """
     place = Path(path)
     if not place.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give the TOML file of a scan to be planned")
+        msg = f"{path} does not exist; give the TOML file of a scan to be planned"
+        raise FileNotFoundError(msg)
     try:
         return _from_tables(tomllib.loads(place.read_text(encoding="utf-8")), place.stem)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
 
 
 def _from_tables(content: Table, stem: str) -> DesignConfig:
     tables = ("scan", "instrument", "knobs", "search")
     if unknown := sorted(set(content) - {*tables, "name"}):
-        raise ValueError(f"unknown table or key {unknown[0]!r}; expected name and [{'], ['.join(tables)}]")
+        msg = f"unknown table or key {unknown[0]!r}; expected name and [{'], ['.join(tables)}]"
+        raise ValueError(msg)
     scan, instrument, knobs = (_table(content, name) for name in tables[:3])
     search = _table(content, "search") if "search" in content else {}
     _refuse_unknown(scan, (*_SCAN, "hours"), "scan")
@@ -101,20 +104,23 @@ def _from_tables(content: Table, stem: str) -> DesignConfig:
     budget = {} if "hours" not in scan else {"budget": float(scan.pop("hours")) * SECONDS_PER_HOUR}
     for needed in ("density", "area"):
         if needed not in scan:
-            raise ValueError(f"{needed} is missing in [scan]")
+            msg = f"{needed} is missing in [scan]"
+            raise ValueError(msg)
     ends = {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
     problem = DesignProblem(instrument=_instrument(instrument), knobs=ends, **budget, **scan)
     if "pareto" in search:
         search["pareto"] = tuple(float(factor) for factor in search["pareto"])
     if search.get("pareto") and problem.budget is None:
-        raise ValueError("pareto takes factors of the budget; give hours in [scan]")
+        msg = "pareto takes factors of the budget; give hours in [scan]"
+        raise ValueError(msg)
     return DesignConfig(str(content.get("name", stem)), problem, **search)
 
 
 def _instrument(values: dict[str, Any]) -> AbstractInstrument:
     kind = values.pop("kind", None)
     if kind not in INSTRUMENTS:
-        raise ValueError(f"kind in [instrument] must be one of {', '.join(INSTRUMENTS)}; got {kind!r}")
+        msg = f"kind in [instrument] must be one of {', '.join(INSTRUMENTS)}; got {kind!r}"
+        raise ValueError(msg)
     instrument = INSTRUMENTS[kind]
     _refuse_unknown(values, [field.name for field in dataclasses.fields(instrument)], "instrument")
     return instrument(**values)
@@ -124,10 +130,12 @@ def _table(content: Table, name: str) -> dict[str, Any]:
     """Return a table of the file as a dictionary of its own."""
     entries = content.get(name)
     if not isinstance(entries, Mapping):
-        raise ValueError(f"the table [{name}] is missing")
+        msg = f"the table [{name}] is missing"
+        raise ValueError(msg)
     return dict(entries)
 
 
 def _refuse_unknown(entries: Table, known: Sequence[str], table: str) -> None:
     if unknown := sorted(set(entries) - set(known)):
-        raise ValueError(f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(known)}")
+        msg = f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(known)}"
+        raise ValueError(msg)

@@ -86,7 +86,8 @@ def try_setting(
     setting = problem.setting(**chosen)
     interval = float(setting.interval)
     if side < 2 * interval:
-        raise ValueError(f"side must be two or more intervals of {interval:g} µm long; got {side!r}")
+        msg = f"side must be two or more intervals of {interval:g} µm long; got {side!r}"
+        raise ValueError(msg)
     require_whole(repeats, name="repeats")
     count = int(np.ceil(side / interval - 1e-9)) + 1
     grid = SensorGrid(
@@ -135,10 +136,11 @@ def nearest_trials(
     low, high = problem.bounds["interval"]
     possible = problem.instrument.intervals(low, high)
     if len(possible) == 0:
-        raise ValueError(
+        msg = (
             f"the instrument can make no sampling interval from {low:.4g} to {high:.4g} µm; widen the bounds of "
             "interval"
         )
+        raise ValueError(msg)
     below, above = possible[possible <= chosen["interval"]][-1:], possible[possible > chosen["interval"]][:1]
     trials = [attempt(chosen | {"interval": float(interval)}) for interval in np.concatenate([below, above])]
     return sorted(trials, key=lambda trial: trial.mean, reverse=problem.criterion.maximize)

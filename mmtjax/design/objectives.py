@@ -82,10 +82,11 @@ def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
     def variance(outcome: Outcome) -> Float[Array, ""]:
         unknowns = len(outcome.information)
         if jnp.shape(contrast) != (unknowns,):
-            raise ValueError(
+            msg = (
                 f"contrast must hold a weight for each of three components of {unknowns // 3} grains, ({unknowns},); "
                 f"got the shape {jnp.shape(contrast)}"
             )
+            raise ValueError(msg)
         return contrast @ jnp.linalg.solve(outcome.information, contrast)
 
     return Objective(
@@ -112,27 +113,31 @@ def value_of(objective: Objective, outcome: Outcome) -> Float[Array, ""]:
     try:
         found = objective.value(outcome)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-        raise TypeError(
+        msg = (
             f"the objective {name!r} needs the value of a number, as NumPy, float() and if do, while JAX takes "
             f"derivatives: write it with jax.numpy and jax.numpy.where throughout ({type(error).__name__})"
-        ) from error
+        )
+        raise TypeError(msg) from error
     try:
         number = jnp.asarray(found)
     except (TypeError, ValueError) as error:
-        raise TypeError(
+        msg = (
             f"the objective {name!r} must return one real number, as an array of jax.numpy; got a "
             f"{type(found).__name__}"
-        ) from error
+        )
+        raise TypeError(msg) from error
     if not jnp.issubdtype(number.dtype, jnp.floating):
-        raise TypeError(
+        msg = (
             f"the objective {name!r} must return a real number, which has a derivative; got {number.dtype}. A count "
             "has steps: make it smooth, as Outcome.share_within_limit is"
         )
+        raise TypeError(msg)
     if number.shape != ():
-        raise ValueError(
+        msg = (
             f"the objective {name!r} must return one number; got an array of shape {number.shape}. Take its mean, its "
             "sum or its median"
         )
+        raise ValueError(msg)
     return number
 
 
@@ -244,7 +249,6 @@ def objective_of(objective: AnyObjective) -> Objective:
         name = getattr(objective, "__name__", "objective").strip("<>")
         return Objective(name, objective, maximize=True, meaning="objective of the user")
     if objective not in OBJECTIVES:
-        raise ValueError(
-            f"objective must be one of {', '.join(OBJECTIVES)}, or a function of an Outcome; got {objective!r}"
-        )
+        msg = f"objective must be one of {', '.join(OBJECTIVES)}, or a function of an Outcome; got {objective!r}"
+        raise ValueError(msg)
     return OBJECTIVES[objective]

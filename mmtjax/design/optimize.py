@@ -277,10 +277,11 @@ def _check_influence(problem: DesignProblem, slopes: list[dict[str, float]]) -> 
     """Warn of knobs whose derivative is zero at every step, and raise a ValueError if no knob has another."""
     idle = [name for name in problem.free if all(slope[name] == 0 for slope in slopes)]
     if len(idle) == len(problem.free):
-        raise ValueError(
+        msg = (
             f"the objective {problem.criterion.name!r} does not change with {', '.join(idle)}: its derivative is zero "
             "everywhere. A function with steps has no derivative that leads anywhere; make it smooth"
         )
+        raise ValueError(msg)
     if idle:
         warnings.warn(
             f"the objective {problem.criterion.name!r} does not depend on {', '.join(idle)}{_within_budget(problem)}; "

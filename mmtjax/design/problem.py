@@ -106,11 +106,13 @@ class DesignProblem:
         object.__setattr__(self, "knobs", {name: _checked_knob(name, value) for name, value in self.knobs.items()})
         for name in ("density", "area", "limit", "prior"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name} must be positive; got {getattr(self, name)!r}")
+                msg = f"{name} must be positive; got {getattr(self, name)!r}"
+                raise ValueError(msg)
         for name in ("samples", "grains"):
             require_whole(getattr(self, name), name=name)
         if not 0 < self.level < 1:
-            raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
+            msg = f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}"
+            raise ValueError(msg)
         self._check_knobs()
         if self.budget is not None:
             self._check_budget(self.budget)
@@ -161,11 +163,13 @@ class DesignProblem:
         """Raise a ValueError unless there is a value for each free knob, and for nothing else."""
         free = ", ".join(self.free)
         if unknown := [name for name in chosen if name not in self.free]:
-            raise ValueError(
+            msg = (
                 f"a value for {', '.join(unknown)} would change nothing: give values for the free knobs, {free}, alone"
             )
+            raise ValueError(msg)
         if missing := [name for name in self.free if name not in chosen]:
-            raise ValueError(f"values must be given for all free knobs, {free}; {', '.join(missing)} has none")
+            msg = f"values must be given for all free knobs, {free}; {', '.join(missing)} has none"
+            raise ValueError(msg)
 
     def sample(self, *, side: float, thickness: float) -> SampleSpec:
         """Return the description of a sample of the rock.
@@ -193,30 +197,35 @@ class DesignProblem:
     def _check_knobs(self) -> None:
         unknown = set(self.knobs) - set(KNOBS)
         if unknown:
-            raise ValueError(f"knobs must be among {', '.join(KNOBS)}; got {', '.join(sorted(unknown))}")
+            msg = f"knobs must be among {', '.join(KNOBS)}; got {', '.join(sorted(unknown))}"
+            raise ValueError(msg)
         needed = {"interval", "standoff", "thickness"}
         if not self.instrument.averages_over_interval:
             needed |= {"sensor_side"}
         elif "sensor_side" in self.knobs:
-            raise ValueError(
+            msg = (
                 "sensor_side changes nothing: each value of this instrument is the mean over the sampling interval; "
                 "leave it out"
             )
+            raise ValueError(msg)
         if self.budget is None:
             needed |= {"dwell"}
         elif "dwell" in self.knobs:
-            raise ValueError("dwell follows from the budget and the interval; give one of budget and dwell, not both")
+            msg = "dwell follows from the budget and the interval; give one of budget and dwell, not both"
+            raise ValueError(msg)
         if lacking := sorted(needed - set(self.knobs)):
             raise ValueError(
                 f"knobs lack {', '.join(lacking)}: give a number, or two ends to choose between"
                 + ("; without a budget the dwell has to be known" if "dwell" in lacking else "")
             )
         if not self.free:
-            raise ValueError("nothing may be chosen: give two ends, as interval = [1, 5], for at least one knob")
+            msg = "nothing may be chosen: give two ends, as interval = [1, 5], for at least one knob"
+            raise ValueError(msg)
 
     def _check_budget(self, budget: float) -> None:
         if not (np.isfinite(budget) and budget > 0):
-            raise ValueError(f"budget must be a positive time in s; got {budget!r}")
+            msg = f"budget must be a positive time in s; got {budget!r}"
+            raise ValueError(msg)
         longest = float(np.max(self.knobs["interval"]))
         dwell = self.instrument.dwell_within(budget, interval=longest, area=self.area)
         if dwell < _LEAST_DWELL:
@@ -227,20 +236,22 @@ class DesignProblem:
                 "a smaller area": self.instrument.dwell_within(budget, interval=longest, area=self.area / 2) > dwell,
             }
             where = f"at the longest interval, {longest:g} µm, " if helps["a longer interval"] else ""
-            raise ValueError(
+            msg = (
                 f"a budget of {budget:g} s is infeasible: {where}it leaves a dwell of {float(dwell):.3g} s after "
                 f"the overhead; allow {' or '.join(remedy for remedy, does in helps.items() if does)}"
             )
+            raise ValueError(msg)
 
     def _check_thickness(self) -> None:
         thinnest = float(np.min(self.knobs["thickness"]))
         extent = float(np.max(self.library.high[:, 2] - self.library.low[:, 2]))
         room = max(self.clearance, extent) + _LEAST_ROOM
         if thinnest < room:
-            raise ValueError(
+            msg = (
                 f"a thickness of {thinnest:g} µm leaves no room for grains up to {extent:.3g} µm high and a clearance "
                 f"of {self.clearance:g} µm; make it {room:.3g} µm or more, or take a library of smaller shapes"
             )
+            raise ValueError(msg)
 
     def _affordable(self, budget: float, low: float, high: float) -> tuple[float, float]:
         """Return the part of the intervals for which a budget leaves a dwell, by bisection."""
@@ -260,7 +271,8 @@ class DesignProblem:
 def require_whole(number: float | str, *, name: str) -> None:
     """Raise a ValueError unless a count is a whole number, 1 or more."""
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-        raise ValueError(f"{name} must be a whole number, 1 or more; got {number!r}")
+        msg = f"{name} must be a whole number, 1 or more; got {number!r}"
+        raise ValueError(msg)
 
 
 def _checked_knob(name: str, value: float | Sequence[float]) -> Knob:
@@ -268,12 +280,15 @@ def _checked_knob(name: str, value: float | Sequence[float]) -> Knob:
     ends = [float(end) for end in np.ravel(value)]
     for end in ends:
         if not np.isfinite(end) or end < 0 or (end == 0 and name != "standoff"):
-            raise ValueError(f"{name} must be positive; got {end!r}")
+            msg = f"{name} must be positive; got {end!r}"
+            raise ValueError(msg)
     if np.ndim(value) == 0:
         return ends[0]
     if len(ends) != 2:
-        raise ValueError(f"{name} must be a number or two ends, as (1, 5); got {value!r}")
+        msg = f"{name} must be a number or two ends, as (1, 5); got {value!r}"
+        raise ValueError(msg)
     low, high = ends
     if low >= high:
-        raise ValueError(f"the ends of {name} are the wrong way round or equal: {value!r}; give the lower one first")
+        msg = f"the ends of {name} are the wrong way round or equal: {value!r}; give the lower one first"
+        raise ValueError(msg)
     return low, high

@@ -62,7 +62,8 @@ def surface(optimum: Optimum, *, points: int = 7, progress: StageProgress | None
     """
     free = optimum.problem.free
     if len(free) < 2:
-        raise ValueError(f"a surface needs two free knobs; there is only {', '.join(free)}")
+        msg = f"a surface needs two free knobs; there is only {', '.join(free)}"
+        raise ValueError(msg)
     first, second = free[:2]
     rows = []
     for one in steps_between(optimum, first, points):

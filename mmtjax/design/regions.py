@@ -108,14 +108,16 @@ def divide_dwell(
     (True, 0.1)
     """
     if not problem.instrument.divides_dwell:
-        raise ValueError(
+        msg = (
             f"a {problem.instrument.kind} sees all regions at once, so that its dwell cannot be divided; plan a scan "
             "with a sensor that moves from point to point"
         )
+        raise ValueError(msg)
     require_whole(steps, name="steps")
     for name, count, sensors in zip("yx", regions, grid.shape, strict=True):
         if not 1 <= count <= sensors:
-            raise ValueError(f"regions along {name} must be between 1 and the {sensors} sensors there; got {count!r}")
+            msg = f"regions along {name} must be between 1 and the {sensors} sensors there; got {count!r}"
+            raise ValueError(msg)
     ends = [np.arange(count + 1) * sensors // count for count, sensors in zip(regions, grid.shape, strict=True)]
     size = np.outer(*(np.diff(end) for end in ends)).ravel()
     share, grams = size / grid.size, []
@@ -136,10 +138,11 @@ def divide_dwell(
         worth = np.maximum(sign * np.asarray(slope), 0.0) / share
         used = float(share @ (relative * worth))
         if not used > 0:
-            raise ValueError(
+            msg = (
                 f"the objective {problem.criterion.name!r} gains nothing from a longer dwell in any region, so that no "
                 "division is better: is it smooth, and maximize= the right way round?"
             )
+            raise ValueError(msg)
         gap = float(worth.max() / used - 1)
         if progress is not None:
             progress("dividing the dwell", step + 1, steps + 1)

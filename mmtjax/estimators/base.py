@@ -90,7 +90,8 @@ def factored(
         If the factorization failed.
     """
     if is_concrete(factor) and not np.isfinite(factor.condition):
-        raise InversionError(f"the {solver.name} factorization failed: {solver.remedies()}")
+        msg = f"the {solver.name} factorization failed: {solver.remedies()}"
+        raise InversionError(msg)
     covariances = factor.covariances(green.unknowns.blocks)
     return FactoredProblem(green, weight, solver, state, ridge, factor, covariances)
 

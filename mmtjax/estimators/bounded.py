@@ -66,9 +66,11 @@ class BoundedLeastSquares(AbstractEstimator):
 
     def __check_init__(self) -> None:
         if isinstance(self.limit, bool | str) or not (np.isfinite(self.limit) and self.limit > 0):
-            raise ValueError(f"the bound must be a positive magnetization in A/m, such as 480e3; got {self.limit!r}")
+            msg = f"the bound must be a positive magnetization in A/m, such as 480e3; got {self.limit!r}"
+            raise ValueError(msg)
         if self.draws < 20:
-            raise ValueError(f"draws must be 20 or more, for a radius of 95 %; got {self.draws!r}")
+            msg = f"draws must be 20 or more, for a radius of 95 %; got {self.draws!r}"
+            raise ValueError(msg)
 
     def estimate(
         self,
@@ -147,7 +149,8 @@ class BoundedLeastSquares(AbstractEstimator):
 def _check_traced(numbers: PyTree[Array]) -> None:
     """Raise a ValueError if numbers are traced."""
     if not is_concrete(numbers):
-        raise ValueError("a bounded solution is a search, which cannot be traced; use LeastSquares for derivatives")
+        msg = "a bounded solution is a search, which cannot be traced; use LeastSquares for derivatives"
+        raise ValueError(msg)
 
 
 class _Bounds:
@@ -218,9 +221,8 @@ def _vectors(unknowns: UnknownSet) -> Int[np.ndarray, "source axis"]:
     """Return the unknowns of the vector of each source, which are the first components."""
     count = len(unknowns.components)
     if count < len(AXES):
-        raise ValueError(
-            f"{unknowns.name} have {count} components, and a bound is one on the length of a vector; use LeastSquares"
-        )
+        msg = f"{unknowns.name} have {count} components, and a bound is one on the length of a vector; use LeastSquares"
+        raise ValueError(msg)
     return count * np.arange(unknowns.sources)[:, None] + np.arange(len(AXES))
 
 

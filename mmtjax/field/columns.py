@@ -174,11 +174,12 @@ def _near_form_of(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> NearForm
     form = plan.parts.near_form
     if form is None:
         source = int(pairs[0, SOURCE])
-        raise ValueError(
+        msg = (
             f"the series of {len(set(pairs[:, SOURCE].tolist()))} sources, the first of which has the index {source}, "
             f"does not reach a tolerance of {plan.tolerance:g} at the nearest sensors, and they have no closed form: "
             "raise the tolerance, move the sensors away, or give the sources a near form"
         )
+        raise ValueError(msg)
     return form
 
 

@@ -85,10 +85,11 @@ class FieldPlan(eqx.Module):
             If any of them is traced.
         """
         if self.reference is None or self.grid is None or self.whole is None:
-            raise ValueError(
+            msg = (
                 "sources or the grid are traced by JAX, so that their distances are unknown; pass reuse_plan=, a plan "
                 "that plan_field made of concrete geometry, or use TiledGreen"
             )
+            raise ValueError(msg)
         return self.reference, self.grid, self.whole
 
     def moved(self, sources: AbstractSource, grid: SensorGrid) -> "FieldPlan":
@@ -198,7 +199,8 @@ def plan_field(
     """
     require_float64()
     if not 0 < tolerance <= 1e-2:
-        raise ValueError(f"tolerance must lie in (0, 0.01], as a share of each grain's peak; got {tolerance!r}")
+        msg = f"tolerance must lie in (0, 0.01], as a share of each grain's peak; got {tolerance!r}"
+        raise ValueError(msg)
     refuse_sources_above(sources, grid)
     parts = sources.parts(progress=progress) if reuse_plan is None else reuse_plan.parts
     known = is_concrete(sources.position, grid)
@@ -277,11 +279,12 @@ def refuse_sources_above(sources: AbstractSource, grid: SensorGrid) -> None:
     slack = 1e-9 * (np.max(np.abs(top)) + abs(float(grid.height)))
     if np.any(top > grid.height + slack):
         index = int(np.argmax(top))
-        raise ValueError(
+        msg = (
             f"{sources.name.removesuffix('s')} {sources.ids[index]} reaches up to z = {top[index]:g} µm, above the "
             f"sensors at z = {grid.height:g} µm ({int(np.sum(top > grid.height + slack))} of them do); z points up: is "
             "the depth given as positive?"
         )
+        raise ValueError(msg)
 
 
 def tile_count(grid: SensorGrid) -> int:

@@ -23,10 +23,11 @@ from mmtjax.units import AXES, NT_PER_A_PER_M
 def require_uniform_bodies(plan: FieldPlan) -> None:
     """Raise a `ValueError` unless the sources are uniform bodies, the only ones with these derivatives."""
     if plan.parts.near_form is not corner_function:
-        raise ValueError(
+        msg = (
             "derivatives with respect to geometry are implemented for uniform bodies (Grains) only; for other sources, "
             "trace their geometry with jax.grad or jax.jvp instead"
         )
+        raise ValueError(msg)
 
 
 @cache

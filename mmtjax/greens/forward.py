@@ -54,9 +54,8 @@ def forward(
     shape = len(sources), len(sources.components)
     if known.shape != shape:
         units = ", ".join(dict.fromkeys(one.unit for one in sources.components))
-        raise ValueError(
-            f"values of {sources.name} must be (source, component) = {shape}, in {units}; got shape {known.shape}"
-        )
+        msg = f"values of {sources.name} must be (source, component) = {shape}, in {units}; got shape {known.shape}"
+        raise ValueError(msg)
     vector = jnp.asarray(known).ravel()
     # An accelerator computes all rows faster than compressed columns can be copied from it.
     streamed = on_accelerator() and vector.nbytes * grid.size <= _STREAMED

@@ -56,5 +56,6 @@ def vjp_gram(
         part = vjp_columns(green.plan, grid, tiles=tiles[live], cotangent=product, by_side=by_side)
         by_geometry = part if by_geometry is None else by_geometry + part
     if by_geometry is None:
-        raise ValueError("every sensor has a precision of zero, so that there is no map to differentiate")
+        msg = "every sensor has a precision of zero, so that there is no map to differentiate"
+        raise ValueError(msg)
     return by_geometry, by_precision[:-1].reshape(grid.shape)

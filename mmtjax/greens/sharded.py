@@ -202,10 +202,11 @@ class ShardedGreen(AbstractGreen):
 def require_known(*values: object) -> None:
     """Raise a `ValueError` for traced values, which an operator on several devices does not support."""
     if not is_concrete(values):
-        raise ValueError(
+        msg = (
             "values are traced by JAX, but an operator on several devices needs their numbers; use TiledGreen for "
             "derivatives"
         )
+        raise ValueError(msg)
 
 
 def _add_field(sums: Array, columns: Array, sensor: Array, values: Array | None) -> Array:

@@ -47,14 +47,16 @@ class StackedGreen(AbstractGreen):
 
     def __init__(self, parts: tuple[AbstractGreen, ...]) -> None:
         if not parts:
-            raise ValueError("there are no operators to stack; pass at least one")
+            msg = "there are no operators to stack; pass at least one"
+            raise ValueError(msg)
         first = parts[0].frame
         for number, part in enumerate(parts[1:], 1):
             if not first.matches(part.frame):
-                raise ValueError(
+                msg = (
                     f"operator {number} orders its rows by a {type(part.frame).__name__}, the first one by another "
                     f"{type(first).__name__}; make all operators in one form and for one grid"
                 )
+                raise ValueError(msg)
         self.parts = parts
 
     @property

@@ -202,27 +202,30 @@ def _part(tree: PyTree, index: int | tuple[int, ...]) -> PyTree:
 def _groups(scans: Sequence[Sequence[Scan]], grains: Sequence[Grains], noise: Sequence[float]) -> list[Group]:
     """Check that samples can be solved together, and return the maps of each sample as one group."""
     if not scans or len(scans) != len(grains):
-        raise ValueError(
+        msg = (
             f"scans and grains must have one entry for each sample, and at least one; got {len(scans)} and "
             f"{len(grains)} entries"
         )
+        raise ValueError(msg)
     if (most := max(map(len, grains))) > MOST_UNKNOWNS // len(MAGNETIZATION):
-        raise ValueError(
+        msg = (
             f"samples of up to {MOST_UNKNOWNS // len(MAGNETIZATION)} grains are solved at once; got {most}: use "
             "invert_series"
         )
+        raise ValueError(msg)
     if len(counts := sorted({len(sources) for sources in grains})) > 1:
-        raise ValueError(f"samples that are solved at once must have equal numbers of grains; got {counts}")
+        msg = f"samples that are solved at once must have equal numbers of grains; got {counts}"
+        raise ValueError(msg)
     noises, groups = [WhiteNoise(sigma) for sigma in noise], []
     for maps, sources in zip(scans, grains, strict=True):
         if len(maps) != len(noises):
-            raise ValueError(
-                f"each sample needs one map for each of {len(noises)} levels of noise; got {len(maps)} maps"
-            )
+            msg = f"each sample needs one map for each of {len(noises)} levels of noise; got {len(maps)} maps"
+            raise ValueError(msg)
         own = group_by_sensors(maps, noises, as_stack(sources))
         own[0].check_counts(None)
         if len(own) > 1 or not same_sensors(scans[0][0].grid, maps[0].grid):
-            raise ValueError("samples that are solved at once must have the same sensors, and their maps the same mask")
+            msg = "samples that are solved at once must have the same sensors, and their maps the same mask"
+            raise ValueError(msg)
         groups += own
     return groups
 

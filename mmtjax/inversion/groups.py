@@ -67,10 +67,11 @@ class Group(NamedTuple):
         free = unknowns if precision is None else int(np.sum(precision == 0))
         if used <= free:
             primary = self.stack.primary
-            raise ValueError(
+            msg = (
                 f"{used} sensors cannot determine {free} unknowns ({len(primary)} {primary.name}); use a larger or "
                 "finer scan, fewer grains, or a prior"
             )
+            raise ValueError(msg)
 
 
 def group_by_sensors(scans: Sequence[Scan], noises: Sequence[AbstractNoise], stack: SourceStack) -> list[Group]:

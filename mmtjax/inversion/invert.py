@@ -132,12 +132,15 @@ def invert_series(
     stack = as_stack(sources, chosen.pattern)
     given = list(noise) if isinstance(noise, list | tuple) else [noise] * len(scans)
     if len(given) != len(scans):
-        raise ValueError(f"noise has {len(given)} entries for {len(scans)} scans; give one for each, or one for all")
+        msg = f"noise has {len(given)} entries for {len(scans)} scans; give one for each, or one for all"
+        raise ValueError(msg)
     noises = [as_noise(value, scan) for scan, value in zip(scans, given, strict=True)]
     if not scans:
-        raise ValueError("scans is empty; pass at least one Scan")
+        msg = "scans is empty; pass at least one Scan"
+        raise ValueError(msg)
     if len(scans) > 1 and not is_concrete(scans, noises):
-        raise ValueError("a series of scans cannot be traced; trace one `invert` at a time")
+        msg = "a series of scans cannot be traced; trace one `invert` at a time"
+        raise ValueError(msg)
     groups = group_by_sensors(scans, noises, stack)
     for group in groups:
         group.check_counts(chosen.priors)

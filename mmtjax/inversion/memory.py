@@ -186,9 +186,8 @@ def require_bytes(needed: int, *, limit: int | None, work: str, remedy: str) -> 
             kind = "available to JAX on this accelerator"
         else:
             kind = "free on this machine"
-        raise MemoryError(
-            f"{work} takes about {needed / _GIB:.3g} GiB, and {available / _GIB:.3g} GiB are {kind}; {remedy}"
-        )
+        msg = f"{work} takes about {needed / _GIB:.3g} GiB, and {available / _GIB:.3g} GiB are {kind}; {remedy}"
+        raise MemoryError(msg)
 
 
 def checked_limit(limit: int | None) -> int | None:
@@ -207,10 +206,12 @@ def checked_limit(limit: int | None) -> int | None:
     if limit is None:
         return None
     if isinstance(limit, bool | str) or not np.isfinite(limit) or limit <= 0:
-        raise ValueError(f"memory_limit must be a positive number of bytes, as 8 * 2**30, or None; got {limit!r}")
+        msg = f"memory_limit must be a positive number of bytes, as 8 * 2**30, or None; got {limit!r}"
+        raise ValueError(msg)
     if limit < _LEAST_LIMIT:
-        raise ValueError(
+        msg = (
             f"memory_limit is in bytes, and {limit!r} bytes are too few for any inversion; if you mean {limit!r} GiB, "
             f"pass {limit!r} * 2**30"
         )
+        raise ValueError(msg)
     return int(limit)

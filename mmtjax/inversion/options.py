@@ -87,14 +87,17 @@ class InversionOptions:
     def __post_init__(self) -> None:
         as_solver(self.method)
         if not (np.ndim(self.level) == 0 and not isinstance(self.level, str) and 0 < self.level < 1):
-            raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}")
+            msg = f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}"
+            raise ValueError(msg)
         if self.green not in get_args(GreenForm):
-            raise ValueError(f"green must be one of {', '.join(map(repr, get_args(GreenForm)))}; got {self.green!r}")
+            msg = f"green must be one of {', '.join(map(repr, get_args(GreenForm)))}; got {self.green!r}"
+            raise ValueError(msg)
         if not isinstance(self.estimator, AbstractEstimator):
-            raise ValueError(
+            msg = (
                 f"estimator must be LeastSquares(), BoundedLeastSquares(...) or another AbstractEstimator; got "
                 f"{self.estimator!r}"
             )
+            raise ValueError(msg)
         object.__setattr__(self, "prior", _as_priors(self.prior))
         object.__setattr__(self, "memory_limit", checked_limit(self.memory_limit))
         if not (self.background is None or isinstance(self.background, AbstractPattern)):

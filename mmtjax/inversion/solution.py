@@ -136,7 +136,8 @@ class Solution(eqx.Module):
             If the first set of sources are not grains.
         """
         if not isinstance(self.sources, Grains):
-            raise ValueError(f"the solution is one of {self.sources.name}, not of grains; use its attribute sources")
+            msg = f"the solution is one of {self.sources.name}, not of grains; use its attribute sources"
+            raise ValueError(msg)
         return self.sources
 
     def estimate_of(self, name: str) -> SetEstimate:
@@ -156,7 +157,8 @@ class Solution(eqx.Module):
             if estimate.unknowns.name == name:
                 return estimate
         known = ", ".join(one.unknowns.name for one in self.estimates)
-        raise KeyError(f"no set of unknowns is named {name!r}; the sets are {known}")
+        msg = f"no set of unknowns is named {name!r}; the sets are {known}"
+        raise KeyError(msg)
 
     @property
     def magnetization(self) -> Float[AnyArray, "source 3"]:
@@ -190,7 +192,8 @@ class Solution(eqx.Module):
         It does not depend on the map, unless the noise was estimated from the residual.
         """
         if self.sources.volume is None:
-            raise ValueError(f"{self.sources.name} have no volume, on which the expected magnetization depends")
+            msg = f"{self.sources.name} have no volume, on which the expected magnetization depends"
+            raise ValueError(msg)
         return expected_uncertainty_ratio(self.sources.volume, self.confidence_radius)
 
     @property
@@ -268,10 +271,11 @@ class Solution(eqx.Module):
     def _known_factor(self) -> AbstractFactor:
         """Return the factor, or raise a ValueError for a solution by subdomains."""
         if self.factor is None:
-            raise ValueError(
+            msg = (
                 "correlations between grains are not known: the sample was solved by subdomains, which give only the "
                 "covariance of the components of each grain; crop the scan and the grains and use `mmtjax.invert`"
             )
+            raise ValueError(msg)
         return self.factor
 
     def check(self) -> "Solution":

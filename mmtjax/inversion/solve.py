@@ -52,7 +52,8 @@ def first_strategy(groups: list[Group], options: InversionOptions) -> SolveStrat
             strategy = strategy_for(solver, first.stack, first.grid, has_prior=has_prior, tolerance=options.tolerance)
             return SolveStrategy(strategy.solver, strategy.tolerance, options.green)
     elif unknown_ridge:
-        raise ValueError('noise="residual" with a prior needs numbers, not traced values; pass the noise in nT')
+        msg = 'noise="residual" with a prior needs numbers, not traced values; pass the noise in nT'
+        raise ValueError(msg)
     # The condition number is not known of traced numbers, nor before the noise, and with it the ridge, is known.
     return SolveStrategy(solver.beginning_with(None), options.tolerance, options.green)
 
@@ -181,10 +182,11 @@ def solution_of(
     values = unknowns.split(estimate.values)
     radius = uncertainty.radius
     if radius is None:
-        raise ValueError(
+        msg = (
             f"{stack.primary.name} have {len(stack.primary.components)} components, but the first three components of "
             "the first set of sources must be a vector"
         )
+        raise ValueError(msg)
     return Solution(
         stack=stack,
         scan=scan,

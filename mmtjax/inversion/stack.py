@@ -61,10 +61,11 @@ class SourceStack(eqx.Module):
         sets = self.unknowns.sets
         chosen = dict(prior) if isinstance(prior, Mapping) else ({} if prior is None else {sets[0].name: prior})
         if strangers := [name for name in chosen if name not in {one.name for one in sets}]:
-            raise ValueError(
+            msg = (
                 f"a prior is given for {strangers[0]!r}, but no set of unknowns has that name; the sets are "
                 f"{', '.join(one.name for one in sets)}"
             )
+            raise ValueError(msg)
         for one, pattern in zip(sets[len(self.sources) :], self.patterns, strict=True):
             if pattern.prior is not None:
                 chosen.setdefault(one.name, pattern.prior)
@@ -100,21 +101,22 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
     """
     parts = [sources] if isinstance(sources, AbstractSource) else list(sources)
     if not parts or not isinstance(parts[0], AbstractSource):
-        raise ValueError(
+        msg = (
             "sources must be Grains, Multipoles or another AbstractSource, or a list that begins with one; got "
             f"{_described(parts)}"
         )
+        raise ValueError(msg)
     for part in parts:
         if not isinstance(part, AbstractSource | AbstractPattern):
-            raise ValueError(
+            msg = (
                 f"sources holds {part!r:.60}, which is neither a set of sources (AbstractSource) nor a pattern "
                 "(AbstractPattern, such as Background)"
             )
+            raise ValueError(msg)
     patterns = tuple(part for part in parts if isinstance(part, AbstractPattern))
     if background is not None and background.name in (pattern.name for pattern in patterns):
-        raise ValueError(
-            f"sources already hold a {background.name}, and another one is given by background=; keep one of them"
-        )
+        msg = f"sources already hold a {background.name}, and another one is given by background=; keep one of them"
+        raise ValueError(msg)
     return SourceStack(
         tuple(part for part in parts if isinstance(part, AbstractSource)),
         patterns if background is None else (*patterns, background),

@@ -52,10 +52,11 @@ def read_cuboids(
     whole_numbers(table, 6, path=path, name="grain id")
     wrong = np.flatnonzero(np.any(table.values[:, 3:6] <= 0, axis=1))
     if len(wrong):
-        raise ValueError(
+        msg = (
             f"{path}, line {table.lines[wrong[0]]}: lengths {table.values[wrong[0], 3:6].tolist()}; all three must be "
             "positive"
         )
+        raise ValueError(msg)
     cuboids = table.values.copy()
     cuboids[:, :6] *= length_in_micrometres(unit)
     cuboids[:, 2] *= sign_of_z(cuboids[:, 2], z=z, path=path)
@@ -68,7 +69,8 @@ def read_cuboids(
         hint = ""
         if lengths == "half" and _are_valid(cuboids * [1, 1, 1, 0.5, 0.5, 0.5, 1]):
             hint = "; with lengths half as long nothing overlaps: if the file holds whole edges, pass lengths='full'"
-        raise ValueError(f"{path}: {error}{hint}") from error
+        msg = f"{path}: {error}{hint}"
+        raise ValueError(msg) from error
 
 
 def write_cuboids(path: AnyPath, grains: Grains) -> None:

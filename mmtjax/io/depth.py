@@ -34,9 +34,10 @@ def sign_of_z(values: Float[np.ndarray, " position"], *, z: str | None, path: An
         return -1.0 if z == "down" else 1.0
     above = int(np.sum(values > 0))
     if above:
-        raise ValueError(
+        msg = (
             f"{path}: {above} of {len(values)} values of z are positive (z goes from {values.min():g} to "
             f"{values.max():g} µm) and would lie above the surface of the sample, z = 0; the file does not say where "
             "its z points. Pass z='down' if z is a depth, z='up' if it is a height"
         )
+        raise ValueError(msg)
     return 1.0

@@ -41,10 +41,11 @@ def describe(path: AnyPath) -> dict[str, str]:
     """
     kinds = recognize(path)
     if not kinds:
-        raise ValueError(
+        msg = (
             f"{path} is of no known kind; known are grains ({', '.join(_GRAINS)}), maps ({', '.join(_MAPS)}) and "
             f"{', '.join(kind for kind in _DESCRIBERS if kind not in _GRAINS and kind not in _MAPS)}"
         )
+        raise ValueError(msg)
     described = {"file": str(path)} | _DESCRIBERS[kinds[0]](path)
     return described | ({"also": " or ".join(kinds[1:])} if len(kinds) > 1 else {})
 

@@ -46,15 +46,16 @@ def choose_format(
     listed = ", ".join(map(repr, formats))
     if format is not None:
         if format not in formats:
-            raise ValueError(f"format={format!r} is not known for {what}; use one of {listed}")
+            msg = f"format={format!r} is not known for {what}; use one of {listed}"
+            raise ValueError(msg)
         return format
     looks = " or ".join(map(repr, candidates)) or "no known format"
     if len(candidates) > 1:
-        raise ValueError(f"{path} may be {looks}; if it holds {what}, pass format=, one of {listed}")
+        msg = f"{path} may be {looks}; if it holds {what}, pass format=, one of {listed}"
+        raise ValueError(msg)
     if not candidates or candidates[0] not in formats:
-        raise ValueError(
-            f"{path} looks like {looks}, not like {what}; if it holds {what}, pass format=, one of {listed}"
-        )
+        msg = f"{path} looks like {looks}, not like {what}; if it holds {what}, pass format=, one of {listed}"
+        raise ValueError(msg)
     return candidates[0]
 
 
@@ -84,7 +85,6 @@ def call_reader(
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
         if name not in known:
-            raise ValueError(
-                f"{path}: format {format!r} has no option {name} (got {name}={value!r}); it has {', '.join(known)}"
-            )
+            msg = f"{path}: format {format!r} has no option {name} (got {name}={value!r}); it has {', '.join(known)}"
+            raise ValueError(msg)
     return reader(path, **given)

@@ -62,14 +62,14 @@ def read_domainbounds(path: AnyPath) -> DomainBounds:
     """
     values = read_numbers(path).values.ravel()
     if len(values) != 4:
-        raise ValueError(
-            f"{path}: {len(values)} numbers; domain bounds are four: y_ini, x_ini (µm), y_pix, x_pix (pixels)"
-        )
+        msg = f"{path}: {len(values)} numbers; domain bounds are four: y_ini, x_ini (µm), y_pix, x_pix (pixels)"
+        raise ValueError(msg)
     if np.any(values < 0) or np.any(values[2:] != np.round(values[2:])) or np.any(values[2:] < 1):
-        raise ValueError(
+        msg = (
             f"{path}: {values.tolist()} are not domain bounds y_ini, x_ini (µm), y_pix, x_pix (pixels): none may be "
             "negative, and the last two are positive whole numbers"
         )
+        raise ValueError(msg)
     return DomainBounds(float(values[0]), float(values[1]), int(values[2]), int(values[3]))
 
 
@@ -102,11 +102,12 @@ def crop_to_bounds(scan: Scan, bounds: DomainBounds, *, frame: str = "map") -> S
     spacing = np.asarray(grid.spacing)
     rows, columns = bounds.window(spacing)
     if rows.stop > grid.shape[0] or columns.stop > grid.shape[1]:
-        raise ValueError(
+        msg = (
             f"domain bounds {tuple(bounds)} reach to [y, x] = [{rows.stop}, {columns.stop}], outside of the map of "
             f"shape {grid.shape}; they are y_ini, x_ini (µm), y_pix, x_pix (pixels), y first: are x and y swapped, or "
             "does the map have another spacing?"
         )
+        raise ValueError(msg)
     corner = np.asarray(grid.origin) + spacing * [columns.start, rows.start]
     part = SensorGrid(
         origin=(0.0, 0.0) if frame == "crop" else corner,

@@ -76,10 +76,11 @@ def read_dragonfly(
             keep &= (table.position[:, axis] >= bounds[0]) & (table.position[:, axis] <= bounds[1])
     if not keep.any():
         low, high = table.position.min(axis=0), table.position.max(axis=0)
-        raise ValueError(
+        msg = (
             f"{path}: none of the {len(keep)} grains has min_voxels={min_voxels} and lies in x={x}, y={y} µm; they lie "
             f"in x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
         )
+        raise ValueError(msg)
     position = np.column_stack([table.position[:, :2] - np.asarray(origin, np.float64), height])
     return Grains.from_volumes(position[keep], table.volume[keep], ids=table.ids[keep])
 
@@ -103,18 +104,21 @@ def read_dragonfly_table(path: AnyPath) -> DragonflyTable:
             continue
         cells = line.split(";")
         if len(cells) <= needed[-1] or len(cells) < len([heading for heading in headings if heading]):
-            raise ValueError(
+            msg = (
                 f"{path}, line {number}: {len(cells)} cells where the headings have {len(headings)}; is the file cut "
                 "short?"
             )
+            raise ValueError(msg)
         for index in needed:
             if not is_number(cells[index]):
-                raise ValueError(
+                msg = (
                     f"{path}, line {number}: {headings[index]} is {cells[index]!r}, not a number (with a decimal point)"
                 )
+                raise ValueError(msg)
         numbers.append([float(cells[index]) for index in column.values()])
     if not numbers:
-        raise ValueError(f"{path} has headings and no grains; was the export cut short?")
+        msg = f"{path} has headings and no grains; was the export cut short?"
+        raise ValueError(msg)
     table = dict(zip(column, np.array(numbers).T, strict=True))
     scale = {name: length_in_micrometres(unit[name]) for name in ("x", "y", "z", "volume")}
     volume = table["volume"] * scale["volume"] ** 3
@@ -135,10 +139,11 @@ def _find_columns(headings: list[str], *, path: AnyPath) -> tuple[dict[str, int]
         found = [(index, re.fullmatch(pattern, heading)) for index, heading in enumerate(headings)]
         matches = [(index, match) for index, match in found if match]
         if not matches:
-            raise ValueError(
+            msg = (
                 f"{path} has no column {pattern!r} among its headings {headings}; export the label index, the voxel "
                 "count, the volume and the centre of mass from Dragonfly"
             )
+            raise ValueError(msg)
         column[name], match = matches[0]
         if "unit" in match.groupdict():
             unit[name] = _unit_of_length(match["unit"])
@@ -169,13 +174,15 @@ def _height(
             return z - float(surface)
         if np.all(z >= surface):
             return float(surface) - z
-        raise ValueError(
+        msg = (
             f"{path}: grains lie on both sides of surface={surface} µm, their z goes from {z.min():g} to {z.max():g} "
             "µm; pass a z beyond either end"
         )
-    raise ValueError(
+        raise ValueError(msg)
+    msg = (
         f"{path}: z goes from {z.min():g} to {z.max():g} µm, and the file says neither where z points nor where the "
         f"surface of the sample is; got surface={surface!r}. Pass surface='zmax' if the grain with the largest z is "
         "nearest to the sensor (a bottom sample), surface='zmin' if that with the smallest is (a top sample), or the z "
         "of the surface in µm"
     )
+    raise ValueError(msg)

@@ -37,11 +37,11 @@ def read_mask(
     meaning = meaning_of_true(path, mask_true_is)
     content = load_npy(path)
     if content.ndim != 2 or not (content.dtype == bool or np.all((content == 0) | (content == 1))):
-        raise ValueError(
-            f"{path}: a mask is two-dimensional, of booleans; got shape {content.shape}, dtype {content.dtype}"
-        )
+        msg = f"{path}: a mask is two-dimensional, of booleans; got shape {content.shape}, dtype {content.dtype}"
+        raise ValueError(msg)
     if shape is not None and content.shape != shape:
-        raise ValueError(f"{path}: the mask has shape {content.shape}, the whole map (before any crop) {shape}")
+        msg = f"{path}: the mask has shape {content.shape}, the whole map (before any crop) {shape}"
+        raise ValueError(msg)
     mask = content.astype(bool)
     return ~mask if meaning == "bad" else mask
 
@@ -70,16 +70,16 @@ def meaning_of_true(path: AnyPath, mask_true_is: str | None) -> str:
     named = found.group(1).lower() if found else None
     if mask_true_is is None:
         if named is None:
-            raise ValueError(
+            msg = (
                 f"{path} does not say whether True marks sensors to leave out or to use; pass mask_true_is='bad' or "
                 "mask_true_is='good'"
             )
+            raise ValueError(msg)
         return named
     check_choice(mask_true_is, ("bad", "good"), option="mask_true_is")
     if named not in (None, mask_true_is):
-        raise ValueError(
-            f"{path}: mask_true_is={mask_true_is!r}, but the file name says True is {named}; correct one of them"
-        )
+        msg = f"{path}: mask_true_is={mask_true_is!r}, but the file name says True is {named}; correct one of them"
+        raise ValueError(msg)
     return mask_true_is
 
 

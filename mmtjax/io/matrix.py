@@ -100,9 +100,8 @@ def load_matrix(path: AnyPath) -> Float[np.ndarray, "row column"]:
     if field.ndim != 2 or field.dtype.kind not in "fiu":
         hint = "; it may be a mask: pass it as mask=" if field.dtype == bool else ""
         hint = "; it may be a stack of grains: see read_grains" if field.ndim == 3 else hint
-        raise ValueError(
-            f"{path}: a map is a matrix of real numbers [y, x]; got shape {field.shape}, dtype {field.dtype}{hint}"
-        )
+        msg = f"{path}: a map is a matrix of real numbers [y, x]; got shape {field.shape}, dtype {field.dtype}{hint}"
+        raise ValueError(msg)
     return field.astype(np.float64)
 
 
@@ -130,10 +129,11 @@ def _unit_and_grid_from_options(
     }
     if unit is None or options.spacing is None or options.height is None:
         missing = [f"{name}= ({what})" for name, (value, what) in needed.items() if value is None]
-        raise ValueError(
+        msg = (
             f"{path} is a bare matrix of shape {shape} and does not hold everything that is needed; pass "
             f"{', '.join(missing)}{_json_files_beside(path)}"
         )
+        raise ValueError(msg)
     check_spacing(options.spacing, path=path)
     origin = (0.0, 0.0) if options.origin is None else options.origin
     return unit, SensorGrid(origin, options.spacing, shape, height=options.height, side=options.side)
@@ -145,14 +145,16 @@ def _grid_from_json(
     """Return the sensors that the JSON file describes, with the height and side of the options if they are given."""
     for name, value in (("spacing", options.spacing), ("origin", options.origin)):
         if value is not None:
-            raise ValueError(f"{path}: {name}={value!r} and parameters={parameters!s} both describe the grid; drop one")
+            msg = f"{path}: {name}={value!r} and parameters={parameters!s} both describe the grid; drop one"
+            raise ValueError(msg)
     grid = sensor_grid_from_json(parameters, grains=grains, height=options.height)
     if shape != grid.shape:
         hint = "; is it transposed? Rows are y" if shape == grid.shape[::-1] else ""
-        raise ValueError(
+        msg = (
             f"{path} has {shape[0]} rows and {shape[1]} columns, but {parameters} describes (ny, nx) = {grid.shape} "
             f"sensors; is the map cut short, or of another scan?{hint}"
         )
+        raise ValueError(msg)
     if options.side is None:
         return grid
     return SensorGrid(grid.origin, grid.spacing, grid.shape, height=grid.height, side=options.side)
@@ -168,5 +170,6 @@ def _pixels_with_value(field: Float[np.ndarray, "ny nx"], *, path: AnyPath) -> B
     """Return the mask of the pixels that are not NaN."""
     measured = ~np.isnan(field)
     if not measured.any():
-        raise ValueError(f"{path}: all {field.size} pixels are NaN; is it the right variable or file?")
+        msg = f"{path}: all {field.size} pixels are NaN; is it the right variable or file?"
+        raise ValueError(msg)
     return measured

@@ -48,7 +48,8 @@ def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame
     ids = table["id"].to_numpy()
     repeated = ids[table.duplicated("id")]
     if len(repeated):
-        raise ValueError(f"{path}: the grain id {repeated[0]} occurs more than once; keep one row of it")
+        msg = f"{path}: the grain id {repeated[0]} occurs more than once; keep one row of it"
+        raise ValueError(msg)
     return table if grains is None else _rows_of_grains(table, grains, path=path)
 
 
@@ -68,27 +69,31 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
     """Read multipole moments from an ``InvMagQuad_*.npz``."""
     arrays = load_npz(path)
     if "inv_multipole_moments" not in arrays:
-        raise ValueError(
+        msg = (
             f"{path} has no array 'inv_multipole_moments'; it has {', '.join(arrays)}. Moments are in InvMagQuad_*.npz"
         )
+        raise ValueError(msg)
     moments = arrays["inv_multipole_moments"]
     if moments.ndim != 2 or moments.shape[1] not in _ORDERS:
-        raise ValueError(f"{path}: moments have shape {moments.shape}; expected (grain, 3), (grain, 8) or (grain, 15)")
+        msg = f"{path}: moments have shape {moments.shape}; expected (grain, 3), (grain, 8) or (grain, 15)"
+        raise ValueError(msg)
     if "identifier" in arrays:
         ids = arrays["identifier"].ravel()
         if len(ids) != len(moments) or not np.all(ids == np.round(ids)):
-            raise ValueError(
+            msg = (
                 f"{path}: {len(ids)} identifiers, the first {ids[:3].tolist()}, for {len(moments)} rows of moments; "
                 "expected one whole number per row"
             )
+            raise ValueError(msg)
     elif grains is not None and len(grains) == len(moments):
         ids = np.asarray(grains.ids)
     else:
         count = "no grains were given" if grains is None else f"there are {len(grains)} grains"
-        raise ValueError(
+        msg = (
             f"{path} has no ids for its {len(moments)} rows, and {count}; pass grains=, those of the inversion in "
             "their order, or save it with save_identifier=True"
         )
+        raise ValueError(msg)
     table = pd.DataFrame({"id": ids.astype(np.int64)})
     units = dict(_COMPONENTS[: moments.shape[1]])
     table = table.join(pd.DataFrame(moments, columns=list(units)))
@@ -105,10 +110,11 @@ def _rows_of_grains(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd
     ids = np.asarray(grains.ids)
     unknown = np.setdiff1d(table["id"].to_numpy(), ids)
     if len(unknown):
-        raise ValueError(
+        msg = (
             f"{path}: {len(unknown)} of {len(table)} ids, the first {unknown[0]}, belong to none of the {len(ids)} "
             "grains; do both files come from one sample?"
         )
+        raise ValueError(msg)
     joined = table.set_index("id").reindex(pd.Index(ids, name="id")).reset_index()
     joined.attrs["units"] = table.attrs["units"]
     return joined

@@ -49,15 +49,17 @@ def read_netcdf(
     bz = dataset["bz"]
     field_unit = unit or bz.attrs.get("units") or dataset.attrs.get("units")
     if field_unit is None:
-        raise ValueError(f"{path}: {name!r} has no attribute 'units'; pass the unit of the field as unit=")
+        msg = f"{path}: {name!r} has no attribute 'units'; pass the unit of the field as unit="
+        raise ValueError(msg)
     bz.attrs["units"] = field_unit
     if height is not None:
         dataset.attrs.update(sensor_height=height, sensor_units="µm")
     if "sensor_height" not in dataset.attrs:
-        raise ValueError(
+        msg = (
             f"{path} does not hold the height of the scanning plane (attribute 'sensor_height'); pass it in µm as "
             "height="
         )
+        raise ValueError(msg)
     try:
         if "x" not in bz.coords and "pixel_spacing" in bz.attrs:
             scan = _scan_without_coordinates(dataset, unit=field_unit, origin=origin, path=path)
@@ -66,7 +68,8 @@ def read_netcdf(
                 dataset["mask"] = bz.notnull()
             scan = Scan.from_xarray(dataset)
     except (ValueError, KeyError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
     return check_scan(scan, unit=field_unit, path=path)
 
 
@@ -84,7 +87,8 @@ def load_dataset(path: AnyPath) -> xarray.Dataset:
     try:
         return xarray.load_dataset(file)
     except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} does not read as NetCDF ({error}); was its copy cut short?") from error
+        msg = f"{file} does not read as NetCDF ({error}); was its copy cut short?"
+        raise ValueError(msg) from error
 
 
 def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath) -> str:
@@ -92,10 +96,11 @@ def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath
     for name in ("bz", "Bz") if variable is None else (variable,):
         if name in dataset.data_vars:
             return name
-    raise ValueError(
+    msg = (
         f"{path} has no variable {'bz' if variable is None else variable!r}; it has "
         f"{', '.join(map(str, dataset.data_vars)) or 'none'}. Pass the name of the map of Bz as variable="
     )
+    raise ValueError(msg)
 
 
 def _scan_without_coordinates(dataset: xarray.Dataset, *, unit: str, origin: ArrayLike | None, path: AnyPath) -> Scan:

@@ -22,9 +22,11 @@ def load_npy(path: AnyPath) -> np.ndarray:
     try:
         content = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{file} does not read as a .npy array ({error}); was its copy cut short?") from error
+        msg = f"{file} does not read as a .npy array ({error}); was its copy cut short?"
+        raise ValueError(msg) from error
     if not isinstance(content, np.ndarray):
-        raise ValueError(f"{file} is an archive of arrays (.npz) where one array (.npy) is expected")
+        msg = f"{file} is an archive of arrays (.npz) where one array (.npy) is expected"
+        raise ValueError(msg)
     return content
 
 
@@ -44,4 +46,5 @@ def load_npz(path: AnyPath) -> dict[str, np.ndarray]:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file} does not read as a .npz archive ({error}); was its copy cut short?") from error
+        msg = f"{file} does not read as a .npz archive ({error}); was its copy cut short?"
+        raise ValueError(msg) from error

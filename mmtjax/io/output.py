@@ -65,12 +65,15 @@ def _check_target(target: Path, path: AnyPath, *, overwrite: bool, inputs: list[
     if not target.exists():
         return
     if not target.is_dir():
-        raise FileExistsError(f"{path} is a file; give the name of a directory to make")
+        msg = f"{path} is a file; give the name of a directory to make"
+        raise FileExistsError(msg)
     if not overwrite:
-        raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it, or another name")
+        msg = f"{path} exists already; pass overwrite=True to replace it, or another name"
+        raise FileExistsError(msg)
     for needed, what in [(Path.cwd(), "the working directory"), *((Path(file), "an input") for file in inputs)]:
         if needed.resolve().is_relative_to(target):
-            raise ValueError(f"replacing {path} would delete {what}, {needed}; give another name")
+            msg = f"replacing {path} would delete {what}, {needed}; give another name"
+            raise ValueError(msg)
 
 
 def _replace(target: Path, partial: Path) -> None:

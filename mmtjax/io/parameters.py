@@ -54,17 +54,19 @@ def sensor_grid_from_dci(path: AnyPath, *, height: ArrayLike | None = None) -> S
     area = _numbers(content, "Scan area", path=path)[0]
     low, high = _centres(content, spacing, path=path)
     if not math.isclose(area, 4 * half[0] * half[1], rel_tol=1e-6):
-        raise ValueError(
+        msg = (
             f"{path}: 'Scan area' is {area:g} m², but half-lengths {half.tolist()} m make {4 * half[0] * half[1]:g} "
             "m²; 'Scan delta-x' and '-y' are half of a sensor's edges. Correct the one that is wrong"
         )
+        raise ValueError(msg)
     steps = (high - low) / spacing
     shape = np.round(steps).astype(int)[::-1] + 1
     if np.any(shape < 1) or np.any(np.abs(steps - np.round(steps)) > 0.05):
-        raise ValueError(
+        msg = (
             f"{path}: from {low.tolist()} to {high.tolist()} m there are {steps.tolist()} spacings of "
             f"{spacing.tolist()} m; expected whole numbers, none negative"
         )
+        raise ValueError(msg)
     check_spacing(spacing * _UM, path=path)
     height_in_file = abs(_numbers(content, "Scan height", path=path)[0]) * _UM
     return SensorGrid(
@@ -107,10 +109,11 @@ def sensor_grid_from_metadict(
     extent, step = np.array(extents[:2]), np.array(extents[2:])
     count = extent / step if np.all(step > 0) else np.array([math.nan, math.nan])
     if not np.all(np.abs(count - np.round(count)) <= 0.05) or np.any(np.round(count) < 1):
-        raise ValueError(
+        msg = (
             f"{path}: extents Sx, Sy = {extent.tolist()} m are {count.tolist()} steps Sdx, Sdy = {step.tolist()} m; "
             "expected positive whole numbers"
         )
+        raise ValueError(msg)
     check_spacing(step * _UM, path=path)
     _check_particles(content, grains, path=path)
     origin = [_numbers(content, key, path=path)[0] for key in ("Sensor origin x", "Sensor origin y") if key in content]
@@ -149,10 +152,11 @@ def sensor_grid_from_json(
         return sensor_grid_from_metadict(path, grains=grains, height=height)
     if any(key in content for key in DCI_KEYS):
         return sensor_grid_from_dci(path, height=height)
-    raise ValueError(
+    msg = (
         f"{path} describes no scan: its keys are {', '.join(content) or 'none'}; expected {', '.join(DCI_KEYS)} or "
         f"{', '.join(METADICT_KEYS)}"
     )
+    raise ValueError(msg)
 
 
 def _numbers(
@@ -160,15 +164,17 @@ def _numbers(
 ) -> Float[np.ndarray, " number"]:
     """Return the number or numbers of a key, of which there must be one of `count`."""
     if key not in content:
-        raise ValueError(f"{path} has no key {key!r}; it has {', '.join(content) or 'none'}")
+        msg = f"{path} has no key {key!r}; it has {', '.join(content) or 'none'}"
+        raise ValueError(msg)
     try:
         values = np.atleast_1d(np.asarray(content[key], np.float64))
     except (TypeError, ValueError):
         values = np.array([math.nan])
     if values.ndim != 1 or len(values) not in count or not np.all(np.isfinite(values)):
-        raise ValueError(
+        msg = (
             f"{path}: {key!r} is {content[key]!r}; expected {' or '.join(map(str, count))} finite numbers, in SI units"
         )
+        raise ValueError(msg)
     return values
 
 
@@ -187,10 +193,11 @@ def _check_particles(content: dict[str, JsonValue], grains: Grains | None, *, pa
     """Raise ValueError if the file gives another number of grains."""
     expected = content.get("Number of particles")
     if grains is not None and expected is not None and expected != len(grains):
-        raise ValueError(
+        msg = (
             f"{path} is of a scan with {expected} grains ('Number of particles'), but {len(grains)} grains are given; "
             "do both come from one sample and step, with the same selection?"
         )
+        raise ValueError(msg)
 
 
 def _side_of_metadict(
@@ -201,10 +208,11 @@ def _side_of_metadict(
         return None
     half = _numbers(content, "Sensor dimensions", path=path, count=(2, 3))
     if len(half) == 3 and half[2] != 0:
-        raise ValueError(
+        msg = (
             f"{path}: 'Sensor dimensions' {half.tolist()} m give the sensors a thickness, which is not modelled here; "
             "remove the third number to average over the area in the scanning plane"
         )
+        raise ValueError(msg)
     return _separate_side(2 * half[:2], step)
 
 

@@ -41,19 +41,20 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
     check_spacing(scan.grid.spacing, path=path)
     height = float(scan.grid.height)
     if not 0 <= height <= _COARSEST:
-        raise ValueError(
+        msg = (
             f"{path}: the scanning plane would lie {height:g} µm above the surface of the sample; a height is from 0 "
             f"to {_COARSEST:g} µm. Pass the right one, in µm, as height="
         )
+        raise ValueError(msg)
     field = np.asarray(scan.field)[scan.mask]
     strongest = float(np.max(np.abs(field)))
     remedy = f"the values were read in {unit}; pass the unit of the file, 'T', 'mT', 'uT', 'nT' or 'gauss', as unit="
     if strongest > _STRONGEST_FIELD:
-        raise ValueError(f"{path}: the field reaches {strongest:g} nT, more than 1 T, which no rock gives; {remedy}")
+        msg = f"{path}: the field reaches {strongest:g} nT, more than 1 T, which no rock gives; {remedy}"
+        raise ValueError(msg)
     if strongest < _WEAKEST_FIELD:
-        raise ValueError(
-            f"{path}: the field nowhere exceeds {strongest:g} nT, which no magnetometer resolves; {remedy}"
-        )
+        msg = f"{path}: the field nowhere exceeds {strongest:g} nT, which no magnetometer resolves; {remedy}"
+        raise ValueError(msg)
     return scan
 
 
@@ -69,20 +70,22 @@ def check_spacing(spacing: ArrayLike, *, path: AnyPath) -> None:
     """
     for step in np.atleast_1d(np.asarray(spacing, np.float64)):
         if not _FINEST <= step <= _COARSEST:
-            raise ValueError(
+            msg = (
                 f"{path}: a spacing of {step:g} µm is not between {_FINEST:g} and {_COARSEST:g} µm; is it in another "
                 "unit? Pass it in µm as spacing="
             )
+            raise ValueError(msg)
 
 
 def check_grain_size(diameter: Float[np.ndarray, " grain"], *, remedy: str, path: AnyPath) -> None:
     """Raise ValueError unless every diameter (µm) is between 1 nm and 10 mm; the message ends with `remedy`."""
     wrong = diameter[~((diameter >= _SMALLEST_GRAIN) & (diameter <= _LARGEST_GRAIN))]
     if len(wrong):
-        raise ValueError(
+        msg = (
             f"{path}: a grain of {wrong[0]:g} µm across is not between {_SMALLEST_GRAIN:g} and {_LARGEST_GRAIN:g} µm; "
             f"{remedy}"
         )
+        raise ValueError(msg)
 
 
 def unit_remedy(unit: str) -> str:
@@ -101,4 +104,5 @@ def check_choice(value: str, choices: tuple[str, ...], *, option: str) -> None:
     ValueError: z='sideways' is not known; use 'up' or 'down'
     """
     if value not in choices:
-        raise ValueError(f"{option}={value!r} is not known; use {' or '.join(map(repr, choices))}")
+        msg = f"{option}={value!r} is not known; use {' or '.join(map(repr, choices))}"
+        raise ValueError(msg)

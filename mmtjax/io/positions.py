@@ -37,9 +37,8 @@ def read_positions(path: AnyPath, *, z: str | None = None, unit: str = "m") -> G
     ids = whole_numbers(table, 4, path=path, name="grain id")
     wrong = np.flatnonzero(table.values[:, 3] <= 0)
     if len(wrong):
-        raise ValueError(
-            f"{path}, line {table.lines[wrong[0]]}: the volume is {table.values[wrong[0], 3]}; it must be positive"
-        )
+        msg = f"{path}, line {table.lines[wrong[0]]}: the volume is {table.values[wrong[0], 3]}; it must be positive"
+        raise ValueError(msg)
     scale = length_in_micrometres(unit)
     position = table.values[:, :3] * scale
     position[:, 2] *= sign_of_z(position[:, 2], z=z, path=path)

@@ -71,16 +71,18 @@ def read_qdmlab(
     """
     content = load_mat(path)
     if "Bz" not in content:
-        raise ValueError(f"{path}: {_WITHOUT_BZ if is_b111(content) else 'there is no Bz'}; it has {_names(content)}")
+        msg = f"{path}: {_WITHOUT_BZ if is_b111(content) else 'there is no Bz'}; it has {_names(content)}"
+        raise ValueError(msg)
     step = _scalar_in_micrometres(content, "step", path=path)
     height_in_file = _scalar_in_micrometres(content, "h", path=path) if "h" in content else None
     continuation = _continuation(path, upward_continuation)
     if height is None:
         note = "" if height_in_file is None else f" (its h is {height_in_file:g} µm, which QDMlab does not keep right)"
-        raise ValueError(
+        msg = (
             f"{path} does not hold the height of the sensor{note}; pass height=, the height of the sensor above the "
             f"surface of the sample in µm, to which the upward continuation of {continuation:g} µm is added"
         )
+        raise ValueError(msg)
     plane = float(np.asarray(float64_array(height, name="height"))) + continuation
     if height_in_file is not None and abs(height_in_file - plane) > _SAME_HEIGHT:
         warnings.warn(
@@ -108,9 +110,11 @@ def load_mat(path: AnyPath) -> dict[str, np.ndarray]:
     try:
         content = scipy.io.loadmat(file, verify_compressed_data_integrity=True)
     except NotImplementedError as error:
-        raise ValueError(f"{file} is a MAT file of version 7.3; save it in MATLAB with the option '-v7'") from error
+        msg = f"{file} is a MAT file of version 7.3; save it in MATLAB with the option '-v7'"
+        raise ValueError(msg) from error
     except (ValueError, TypeError, OSError, EOFError, MatReadError, LookupError, zlib.error) as error:
-        raise ValueError(f"{file} does not read as a MAT file ({error}); was its copy cut short?") from error
+        msg = f"{file} does not read as a MAT file ({error}); was its copy cut short?"
+        raise ValueError(msg) from error
     # Names that begin with "__" are not variables but properties of the file.
     return {
         name: value for name, value in content.items() if not name.startswith("__") and isinstance(value, np.ndarray)
@@ -139,17 +143,19 @@ def _continuation(path: AnyPath, given: ArrayLike | None) -> float:
     named = continuation_in_name(path)
     if given is None:
         if named is None:
-            raise ValueError(
+            msg = (
                 f"{path}: the name does not hold an upward continuation, as Bz_uc10.mat does; pass "
                 "upward_continuation= in µm, 0 for none"
             )
+            raise ValueError(msg)
         return named
     distance = float(np.asarray(float64_array(given, name="upward_continuation")))
     if named is not None and abs(named - distance) > _SAME_HEIGHT:
-        raise ValueError(
+        msg = (
             f"{path}: upward_continuation={given!r} µm, but the name says {named:g} µm; leave the option out, or "
             "rename the file"
         )
+        raise ValueError(msg)
     return distance
 
 
@@ -157,7 +163,8 @@ def _scalar_in_micrometres(content: dict[str, np.ndarray], name: str, *, path: A
     """Return a variable in m that holds one number, in µm."""
     values = np.asarray(content.get(name, np.nan))
     if values.size != 1 or values.dtype.kind not in "fiu" or not np.all(np.isfinite(values)):
-        raise ValueError(f"{path}: {name!r} must be one number, in m; got {content.get(name, 'nothing')!r}")
+        msg = f"{path}: {name!r} must be one number, in m; got {content.get(name, 'nothing')!r}"
+        raise ValueError(msg)
     return float(values.ravel()[0]) * 1e6
 
 

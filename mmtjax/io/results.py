@@ -109,15 +109,18 @@ def read_results(directory: AnyPath) -> Results:
     """
     folder = Path(directory)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such directory of results")
+        msg = f"{folder}: there is no such directory of results"
+        raise FileNotFoundError(msg)
     file = require_file(folder / _PARQUET)
     try:
         content = pyarrow.parquet.read_table(file)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{file} does not read as Parquet ({error}); was its copy cut short?") from error
+        msg = f"{file} does not read as Parquet ({error}); was its copy cut short?"
+        raise ValueError(msg) from error
     metadata = content.schema.metadata or {}
     if b"provenance" not in metadata:
-        raise ValueError(f"{file} has no provenance in its metadata; it was not written by mmtjax")
+        msg = f"{file} has no provenance in its metadata; it was not written by mmtjax"
+        raise ValueError(msg)
     table = content.to_pandas()
     table.attrs["units"] = {
         field.name: field.metadata[b"units"].decode()
@@ -134,14 +137,14 @@ def _units_of(table: pd.DataFrame) -> dict[str, str]:
     units = {column: unit for column, unit in table.attrs.get("units", {}).items() if unit}
     unknown = [column for column in units if column not in table.columns]
     if unknown:
-        raise ValueError(
-            f"units are given for {unknown}, which are not columns; the table has {list(map(str, table.columns))}"
-        )
+        msg = f"units are given for {unknown}, which are not columns; the table has {list(map(str, table.columns))}"
+        raise ValueError(msg)
     if not table.index.equals(pd.RangeIndex(len(table))):
-        raise ValueError(
+        msg = (
             f"the table has an index of its own, {table.index.name or 'without name'}; make it a column by "
             "reset_index()"
         )
+        raise ValueError(msg)
     return units
 
 

@@ -60,15 +60,16 @@ def read_scan(
     """
     candidates = () if format is not None else recognize(path)
     if candidates and candidates[0] in _INSTEAD:
-        raise ValueError(f"{path} is not a map of Bz: {_INSTEAD[candidates[0]]}")
+        msg = f"{path} is not a map of Bz: {_INSTEAD[candidates[0]]}"
+        raise ValueError(msg)
     candidates = tuple(kind for kind in candidates if kind in _READERS) or candidates
     chosen = choose_format(path, tuple(_READERS), format=format, candidates=candidates, what="a map")
     if mask is None and mask_true_is is not None:
-        raise ValueError(
-            f"{path}: mask_true_is={mask_true_is!r} says how to read a mask, but no mask is given; pass mask="
-        )
+        msg = f"{path}: mask_true_is={mask_true_is!r} says how to read a mask, but no mask is given; pass mask="
+        raise ValueError(msg)
     if bounds is None and frame is not None:
-        raise ValueError(f"{path}: frame={frame!r} says how to read bounds, but no bounds are given; pass bounds=")
+        msg = f"{path}: frame={frame!r} says how to read bounds, but no bounds are given; pass bounds="
+        raise ValueError(msg)
     scan = call_reader(_READERS[chosen], path, options, format=chosen)
     if mask is not None:
         scan = with_mask(scan, read_mask(mask, mask_true_is=mask_true_is, shape=scan.grid.shape))

@@ -60,7 +60,8 @@ def read_table(file: AnyPath) -> pandas.DataFrame:
     try:
         table = pandas.read_csv(path, comment="#", encoding="utf-8")
     except pandas.errors.EmptyDataError as error:
-        raise ValueError(f"{path} holds no table") from error
+        msg = f"{path} holds no table"
+        raise ValueError(msg) from error
     units = {}
     for heading in table.columns:
         if found := re.fullmatch(r"(.*) \((.*)\)", heading):

@@ -33,11 +33,14 @@ def require_file(path: AnyPath) -> Path:
     """
     file = Path(path)
     if not file.exists():
-        raise FileNotFoundError(f"{file}: there is no such file")
+        msg = f"{file}: there is no such file"
+        raise FileNotFoundError(msg)
     if file.is_dir():
-        raise ValueError(f"{file} is a directory; name a file in it")
+        msg = f"{file} is a directory; name a file in it"
+        raise ValueError(msg)
     if file.stat().st_size == 0:
-        raise ValueError(f"{file} is empty; was its copy or download cut short?")
+        msg = f"{file} is empty; was its copy or download cut short?"
+        raise ValueError(msg)
     return file
 
 
@@ -54,13 +57,15 @@ def read_text(path: AnyPath) -> str:
     file = require_file(path)
     raw = file.read_bytes()
     if b"\0" in raw:
-        raise ValueError(f"{file} is not a text file: it holds zero bytes")
+        msg = f"{file} is not a text file: it holds zero bytes"
+        raise ValueError(msg)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     if not text.strip():
-        raise ValueError(f"{file} holds only white space; was its copy or download cut short?")
+        msg = f"{file} holds only white space; was its copy or download cut short?"
+        raise ValueError(msg)
     return text
 
 
@@ -122,17 +127,20 @@ def read_numbers(path: AnyPath, *, columns: int | None = None, names: str = "") 
             if not rows and not any(is_number(cell) for cell in cells):
                 continue
             wrong = next(cell for cell in cells if not is_number(cell))
-            raise ValueError(f"{path}, line {number}: {wrong!r} is not a number") from None
+            msg = f"{path}, line {number}: {wrong!r} is not a number"
+            raise ValueError(msg) from None
         expected = columns if columns is not None else len(rows[0]) if rows else len(row)
         if len(row) != expected:
-            raise ValueError(
+            msg = (
                 f"{path}, line {number}: {len(row)} columns where {expected} are expected{described}; is the file cut "
                 "short, or another kind of file?"
             )
+            raise ValueError(msg)
         rows.append(row)
         lines.append(number)
     if not rows:
-        raise ValueError(f"{path} holds no numbers{described}; was its copy or download cut short?")
+        msg = f"{path} holds no numbers{described}; was its copy or download cut short?"
+        raise ValueError(msg)
     return NumberTable(np.array(rows), np.array(lines))
 
 
@@ -163,7 +171,8 @@ def whole_numbers(table: NumberTable, column: int, *, path: AnyPath, name: str) 
     wrong = np.flatnonzero(~(np.isfinite(values) & (values == np.round(values))))
     if len(wrong):
         row = wrong[0]
-        raise ValueError(f"{path}, line {table.lines[row]}: the {name} must be a whole number; got {values[row]}")
+        msg = f"{path}, line {table.lines[row]}: the {name} must be a whole number; got {values[row]}"
+        raise ValueError(msg)
     return values.astype(np.int64)
 
 
@@ -172,10 +181,11 @@ def require_finite(table: NumberTable, *, path: AnyPath) -> None:
     wrong = np.argwhere(~np.isfinite(table.values))
     if len(wrong):
         row, column = wrong[0]
-        raise ValueError(
+        msg = (
             f"{path}, line {table.lines[row]}: column {column + 1} is {table.values[row, column]}; remove the line or "
             "correct the value"
         )
+        raise ValueError(msg)
 
 
 def read_json(path: AnyPath) -> dict[str, JsonValue]:
@@ -191,7 +201,9 @@ def read_json(path: AnyPath) -> dict[str, JsonValue]:
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); was its copy or download cut short?") from error
+        msg = f"{path} is not JSON ({error}); was its copy or download cut short?"
+        raise ValueError(msg) from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a JSON {type(content).__name__} where an object {{...}} is expected")
+        msg = f"{path} holds a JSON {type(content).__name__} where an object {{...}} is expected"
+        raise ValueError(msg)
     return content

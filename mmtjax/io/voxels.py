@@ -59,9 +59,10 @@ def read_voxels(
     _, first, count = np.unique(voxels, axis=0, return_index=True, return_counts=True)
     if np.any(count > 1):
         row = first[np.argmax(count)]
-        raise ValueError(
+        msg = (
             f"{path}, line {table.lines[row]}: the voxel {voxels[row].tolist()} is listed {count.max()} times; keep one"
         )
+        raise ValueError(msg)
     sign = sign_of_z(start[2] + edge[2] * voxels[:, 2], z=z, path=path)
     centre = start + edge * [1, 1, sign] * voxels
     half = np.broadcast_to(edge / 2, centre.shape)
@@ -98,13 +99,15 @@ def read_stack(
     labels = load_labels(path)
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         hint = "; is it a single slice, or was its copy cut short?" if labels.ndim < 3 else ""
-        raise ValueError(
+        msg = (
             f"{path}: a labelled stack is three-dimensional, [z, y, x], of whole numbers; got shape {labels.shape}, "
             f"dtype {labels.dtype}{hint}"
         )
+        raise ValueError(msg)
     slices = np.flatnonzero(labels.any(axis=(1, 2)))
     if len(slices) == 0:
-        raise ValueError(f"{path}: the stack of shape {labels.shape} holds no grain, every voxel is 0")
+        msg = f"{path}: the stack of shape {labels.shape} holds no grain, every voxel is 0"
+        raise ValueError(msg)
     if sign_of_z(start[2] + edge[2] * slices, z=z, path=path) > 0:
         return Grains.from_voxels(labels, spacing=edge, origin=start)
     return _mirrored(Grains.from_voxels(labels, spacing=edge, origin=start * [1, 1, -1]))
@@ -126,7 +129,8 @@ def load_labels(path: AnyPath) -> np.ndarray:
     try:
         return np.asarray(tifffile.imread(file))
     except (ValueError, OSError, IndexError, KeyError, TypeError, struct.error, zlib.error) as error:
-        raise ValueError(f"{file} does not read as a TIFF image ({error}); was its copy cut short?") from error
+        msg = f"{file} does not read as a TIFF image ({error}); was its copy cut short?"
+        raise ValueError(msg) from error
 
 
 def _edge_and_origin(
@@ -134,13 +138,16 @@ def _edge_and_origin(
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
     """Return the edges of a voxel and the centre of the voxel [0, 0, 0], both (x, y, z) in µm."""
     if spacing is None and origin is not None:
-        raise ValueError(f"{path}: a voxel file does not hold its scale. Pass spacing=, the edge of a voxel in µm")
+        msg = f"{path}: a voxel file does not hold its scale. Pass spacing=, the edge of a voxel in µm"
+        raise ValueError(msg)
     if spacing is None or origin is None:
-        raise ValueError(f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}")
+        msg = f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}"
+        raise ValueError(msg)
     edge = np.asarray(float64_array(spacing, name="spacing"))
     start = np.asarray(float64_array(origin, name="origin"))
     if edge.shape not in ((), (3,)) or start.shape != (3,):
-        raise ValueError(f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}")
+        msg = f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}"
+        raise ValueError(msg)
     check_spacing(edge, path=path)
     return np.broadcast_to(edge, (3,)), start
 

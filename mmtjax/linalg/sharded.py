@@ -56,7 +56,8 @@ class ShardedSums:
         """
         sharding = None if isinstance(columns, np.ndarray) else columns.sharding
         if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
-            raise TypeError(f"columns must be divided over a mesh of devices; got {type(columns)} with {sharding}")
+            msg = f"columns must be divided over a mesh of devices; got {type(columns)} with {sharding}"
+            raise TypeError(msg)
         return cls(sharding.mesh, shape)
 
     def add(self, step: Step, columns: Array, values: Array, shared: Array | None = None) -> None:

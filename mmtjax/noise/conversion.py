@@ -40,10 +40,12 @@ def as_noise(noise: NoiseLike, scan: Scan) -> AbstractNoise:
         return noise
     if isinstance(noise, str):
         if noise != "residual":
-            raise ValueError(f"noise must be a number or a map in nT, or 'residual'; got {noise!r}")
+            msg = f"noise must be a number or a map in nT, or 'residual'; got {noise!r}"
+            raise ValueError(msg)
         return ResidualNoise()
     sigma = scan.noise if noise is None else float64_array(noise, name="noise")
     if sigma is None:
-        raise ValueError("the noise is not known: pass noise= in nT, or noise='residual' to take it from the misfit")
+        msg = "the noise is not known: pass noise= in nT, or noise='residual' to take it from the misfit"
+        raise ValueError(msg)
     check_noise(sigma, scan.grid.shape)
     return WhiteNoise(sigma) if sigma.shape == () else NoiseMap(sigma)

@@ -32,7 +32,8 @@ class NoiseMap(AbstractNoise):
     def __init__(self, sigma: ArrayLike) -> None:
         self.sigma = float64_array(sigma, name="noise")
         if self.sigma.ndim != 2:
-            raise ValueError(f"a map of noise must be (ny, nx), in nT; got shape {self.sigma.shape}")
+            msg = f"a map of noise must be (ny, nx), in nT; got shape {self.sigma.shape}"
+            raise ValueError(msg)
         check_noise(self.sigma, self.sigma.shape)
 
     @property

@@ -32,9 +32,8 @@ class WhiteNoise(AbstractNoise):
     def __init__(self, sigma: ArrayLike) -> None:
         self.sigma = float64_array(sigma, name="noise")
         if self.sigma.shape != ():
-            raise ValueError(
-                f"white noise has one standard deviation, in nT; got shape {self.sigma.shape}: use NoiseMap for a map"
-            )
+            msg = f"white noise has one standard deviation, in nT; got shape {self.sigma.shape}: use NoiseMap for a map"
+            raise ValueError(msg)
         check_noise(self.sigma, (1, 1))
 
     @property

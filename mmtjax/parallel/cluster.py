@@ -185,9 +185,11 @@ def check_helpers(workers: int | None, scheduler: str | None) -> None:
         For a negative number of workers, and for workers together with a scheduler.
     """
     if workers is not None and workers < 0:
-        raise ValueError(f"workers must be 0 (this process) or more; got {workers}")
+        msg = f"workers must be 0 (this process) or more; got {workers}"
+        raise ValueError(msg)
     if workers is not None and scheduler is not None:
-        raise ValueError("pass workers for local processes or scheduler for a cluster, not both")
+        msg = "pass workers for local processes or scheduler for a cluster, not both"
+        raise ValueError(msg)
 
 
 def check_worker(version: str) -> None:
@@ -204,9 +206,11 @@ def check_worker(version: str) -> None:
         If this process has another version of mmtjax, or JAX is set to single precision.
     """
     if (here := importlib.metadata.version("mmtjax")) != version:
-        raise RuntimeError(
+        msg = (
             f"a worker has mmtjax {here}, but the process that submitted its task has {version}; install the same "
             "version for both"
         )
+        raise RuntimeError(msg)
     if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
-        raise RuntimeError("a worker computes in single precision; start workers with JAX_ENABLE_X64=1")
+        msg = "a worker computes in single precision; start workers with JAX_ENABLE_X64=1"
+        raise RuntimeError(msg)

@@ -77,7 +77,8 @@ def _result_of(future: Future[Result], task: str) -> Result:
         why = describe_worker_failure(error)
         if why is None:
             raise
-        raise WorkerError(
+        msg = (
             f"{task}, could not be computed: {why}, or a smaller core or buffer. With a store, complete results are "
             "kept, and the same call continues from them"
-        ) from error
+        )
+        raise WorkerError(msg) from error

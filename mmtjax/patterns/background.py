@@ -52,7 +52,8 @@ class Background(AbstractPattern):
         number = self.names.get(degree) if isinstance(degree, str) else degree
         if number is None or isinstance(number, bool) or number not in self.names.values():
             words = ", ".join(f"{value} or {name!r}" for name, value in self.names.items())
-            raise ValueError(f"the degree of a background must be one of {words}; got {degree!r}")
+            msg = f"the degree of a background must be one of {words}; got {degree!r}"
+            raise ValueError(msg)
         self.degree = int(number)
         self.prior = as_prior(prior)
         if self.prior is not None:

@@ -41,11 +41,13 @@ class FixedColumns(AbstractPattern):
     def __init__(self, maps: ArrayLike, prior: Prior | ArrayLike | None = None, *, label: str = "columns") -> None:
         self.maps = float64_array(maps, name="maps")
         if self.maps.ndim != 3:
-            raise ValueError(f"maps must be (component, ny, nx), in nT; got shape {self.maps.shape}")
+            msg = f"maps must be (component, ny, nx), in nT; got shape {self.maps.shape}"
+            raise ValueError(msg)
         if is_concrete(self.maps) and not np.all(np.isfinite(self.maps)):
             first = np.argwhere(~np.isfinite(self.maps))[0].tolist()
             value = np.asarray(self.maps)[tuple(first)]
-            raise ValueError(f"{label} must be finite at all sensors; got {value} at [component, y, x] = {first}")
+            msg = f"{label} must be finite at all sensors; got {value} at [component, y, x] = {first}"
+            raise ValueError(msg)
         self.prior = as_prior(prior)
         self.label = label
 
@@ -68,5 +70,6 @@ class FixedColumns(AbstractPattern):
             If the grid has another shape than the maps.
         """
         if self.maps.shape[1:] != grid.shape:
-            raise ValueError(f"{self.label} are maps of shape {self.maps.shape[1:]}, but the grid has {grid.shape}")
+            msg = f"{self.label} are maps of shape {self.maps.shape[1:]}, but the grid has {grid.shape}"
+            raise ValueError(msg)
         return self.maps

@@ -168,7 +168,8 @@ def axis_label(optimum: Optimum) -> str:
 
 def _hours(problem: DesignProblem) -> float:
     if problem.budget is None:
-        raise ValueError("a Pareto front is drawn against the time of the scan, but a problem has no budget; give one")
+        msg = "a Pareto front is drawn against the time of the scan, but a problem has no budget; give one"
+        raise ValueError(msg)
     return problem.budget / SECONDS_PER_HOUR
 
 

@@ -49,7 +49,8 @@ def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Iterable[Axes] |
     """
     places = list(_three_axes(solution) if axes is None else axes)
     if len(places) != 3:
-        raise ValueError(f"three axes are needed, for the measured, forward and residual map; got {len(places)}")
+        msg = f"three axes are needed, for the measured, forward and residual map; got {len(places)}"
+        raise ValueError(msg)
     used = np.asarray(solution.scan.mask)
     maps = [np.asarray(values) for values in (solution.scan.field, solution.forward, solution.residual)]
     scale = _scale(maps[0][used])

@@ -44,7 +44,8 @@ def plot_ratio_boxes(ratios: pandas.DataFrame, *, intervals: Sequence[float]) ->
     """
     shown = pandas.concat([rows_of(ratios, interval=interval) for interval in intervals], ignore_index=True)
     if shown.empty:
-        raise ValueError(f"no model has a sampling interval of {list(intervals)} µm")
+        msg = f"no model has a sampling interval of {list(intervals)} µm"
+        raise ValueError(msg)
     shown.attrs = ratios.attrs
     samples = sorted(set(zip(shown["side"], shown["thickness"], strict=True)))
     figure = Figure(figsize=(5.0 * len(intervals), 2.7 * len(samples) + 0.9), layout="constrained")

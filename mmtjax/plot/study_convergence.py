@@ -28,7 +28,8 @@ def plot_convergence(convergence: pandas.DataFrame) -> StudyFigure:
     """
     changes, overall = mean_changes(convergence, "density"), mean_changes(convergence)
     if overall.empty:
-        raise ValueError("convergence needs models with two repeats at least")
+        msg = "convergence needs models with two repeats at least"
+        raise ValueError(msg)
     most = int(np.max(overall["repeats"].to_numpy()))
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True)
@@ -83,7 +84,8 @@ def plot_coarse_scans(scans: pandas.DataFrame) -> StudyFigure:
         If there is only one sampling interval.
     """
     if scans.empty:
-        raise ValueError("coarse scans need two sampling intervals at least")
+        msg = "coarse scans need two sampling intervals at least"
+        raise ValueError(msg)
     side = max(values_of(scans, "side"))
     shown = rows_of(scans, side=side, thickness=min(values_of(scans, "thickness")))
     whole = (shown["depth_from"] == 0) & np.isinf(shown["depth_to"])

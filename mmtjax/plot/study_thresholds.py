@@ -46,7 +46,8 @@ def plot_resolved_strength(
     pure = rows_of(thresholds, purity=PURITY)
     shown = pandas.concat([rows_of(pure, **panel) for row in panels for panel in row], ignore_index=True)
     if shown.empty:
-        raise ValueError("the table has no model of any of the panels")
+        msg = "the table has no model of any of the panels"
+        raise ValueError(msg)
     shown.attrs = thresholds.attrs
     rows, columns = len(panels), len(panels[0])
     size = (4.6 * columns, 3.3 * rows + 0.9) if columns <= 2 else (3.0 * columns, 2.5 * rows + 0.9)

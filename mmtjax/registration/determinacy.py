@@ -1,4 +1,4 @@
-"""Whether a fit of geometry is one: the signs that its uncertainty does not tell."""
+"""Reasons why a fit of geometry does not determine a parameter, although its standard deviation may be small."""
 
 from collections.abc import Iterator
 
@@ -10,44 +10,52 @@ from mmtjax.registration.alignment import UNITS
 from mmtjax.registration.levenberg_marquardt import RegistrationOptimum, RegistrationProblem
 from mmtjax.registration.residual_correlation import ResidualCorrelation
 
-#: Half of an interval, as a share of the range searched and of the depth of grains, up to which it counts as known.
+#: Largest half-width of an interval of a determined parameter, as a share of half the range and of the depth of grains.
 _SHARE = 0.25
 
-#: Decrease of the objective, after inflation, within which another optimum is as good.
+#: Decrease of the objective, in units of the inflated noise, within which another optimum is nearly as good.
 _RIVAL = 5.0
 
-#: Standard deviations by which a signal must exceed what noise alone would fit.
+#: Standard deviations by which the explained sum of squares must exceed what a fit explains of pure noise.
 _SIGNAL = 5.0
 
-#: Independent values of a correlated residual for each unknown that the map determines, at least; and the share of the
-#: sensors in use above which a residual is taken for white.
+#: Least number of independent values of a correlated residual per effective unknown; and the share of the sensors in
+#: use above which a residual counts as white.
 _INDEPENDENT = 10.0
 _WHITE = 0.5
 
-#: Probability below which the quarters of the map are taken to disagree.
+#: Probability, for white noise, of a disagreement of the quarters of the map below which they count as inconsistent.
 _DISAGREE = 1e-3
 
 
 def shared_reasons(
     problem: RegistrationProblem, optimum: RegistrationOptimum, noise: ResidualCorrelation
 ) -> Iterator[str]:
-    """Why none of the parameters is determined."""
+    """Yield the reasons why none of the parameters is determined.
+
+    Parameters
+    ----------
+    problem, optimum
+        The problem and its optimum.
+    noise
+        The correlation of the residual.
+    """
     part, survey = optimum.part, problem.survey
     if not optimum.converged:
         yield (
-            "the search ran out of steps before it found the best place in its ranges; fit again from a geometry that "
-            "is nearer, or with ranges that leave out what cannot be"
+            "the search ran out of steps before it found the best values within the ranges; fit again from a geometry "
+            "that is nearer, or with ranges that exclude impossible values"
         )
-    field = survey.field * survey.weight
     unknowns = part.effective_unknowns
-    explained = float(np.sum(field**2)) / part.variance - part.misfit
+    explained = survey.misfit_without_grains(part.precision, variance=part.variance) - part.misfit
     if explained < unknowns + _SIGNAL * np.sqrt(2 * unknowns):
-        yield "the grains explain no more of the map than noise alone would let them"
+        yield "the grains explain no more of the map than they would explain of pure noise"
     used = int(np.count_nonzero(survey.weight))
     if noise.independent < min(_INDEPENDENT * unknowns, _WHITE * used):
         yield (
-            f"the residual is no noise: neighbours correlate by {noise.neighbours:.2f}, and it amounts to "
-            f"{noise.independent:.0f} independent values for {unknowns:.0f} unknowns that the map determines"
+            f"the residual is not noise: the correlation of neighbouring sensors is {noise.neighbours:.2f}, and the "
+            f"residual has only {noise.independent:.0f} independent values for {unknowns:.0f} unknowns that the map "
+            "determines"
         )
 
 
@@ -61,7 +69,23 @@ def own_reasons(
     inflation: float,
     depth: float,
 ) -> Iterator[str]:
-    """Why one parameter, the free one of the given row, is not determined; `half` is half of its interval."""
+    """Yield the reasons why one parameter is not determined.
+
+    Parameters
+    ----------
+    problem, optimum
+        The problem and its optimum.
+    noise
+        The correlation of the residual.
+    row
+        Index of the parameter among the free ones.
+    half
+        Half the width of its interval, µm or degrees.
+    inflation
+        Factor by which the correlation of the residual widens its standard deviation.
+    depth
+        Median distance of grains from the sensors, µm.
+    """
     number = problem.free[row]
     unit, value, low, high = UNITS[number], optimum.change[number], problem.low[number], problem.high[number]
     if value <= low or value >= high:
@@ -75,13 +99,13 @@ def own_reasons(
     spread = inflation**2 * np.diagonal(optimum.slopes.information)[row] / 4
     disagreement = float(np.sum(noise.quarters[:, row] ** 2) / spread) if spread > 0 else 0.0
     if chi2.sf(disagreement, 3) < _DISAGREE:
-        yield "the quarters of the map ask for different values, so that something else than noise is in it"
+        yield "the quarters of the map give different values, so that it contains more than the grains and noise"
 
 
 def _rival(
     values: Float[np.ndarray, " point"], drops: Float[np.ndarray, " point"], value: float, half: float
 ) -> tuple[float, float] | None:
-    """The best other optimum of a slice that is seen at its points, and how far below the best it lies."""
+    """Return the best other optimum among the points of a slice, and how far below the best one it lies."""
     inner = np.flatnonzero((drops[1:-1] < drops[:-2]) & (drops[1:-1] < drops[2:])) + 1
     step = values[1] - values[0]
     inner = inner[np.abs(values[inner] - value) > max(step, 3 * half)]

@@ -1,4 +1,4 @@
-"""The search of a fit of geometry: uphill within bounds, slices of the whole range, and the curvature at the top."""
+"""The search of a fit of geometry: Levenberg–Marquardt within bounds, slices of the range, curvature at the optimum."""
 
 from collections.abc import Callable
 
@@ -8,53 +8,80 @@ from jaxtyping import Float
 
 from mmtjax.registration.marginal_fit import MarginalFit, Slopes, Survey, noise_of_residual, slopes_of
 
+#: Largest numbers of steps of one maximization, of its repetitions with a new noise, and of restarts from a slice.
 _STEPS = 60
 _ROUNDS_OF_NOISE = 6
 _RESTARTS = 3
 
-#: Where a climb ends: a step of so many standard deviations.
+#: Largest step, in standard deviations, at which a maximization has converged.
 _CONVERGED = 1e-3
 
-#: Standard deviations over which the gradient is differenced for the curvature.
+#: Step of the differences of the gradient that give the curvature, in standard deviations.
 _CURVATURE_STEP = 0.1
 
 
 class RegistrationProblem(eqx.Module):
-    """What is searched: a survey, the noise of it (None: that of the residual), the prior, parameters and bounds."""
+    """A fit of geometry as a problem of maximization within bounds.
+
+    Attributes
+    ----------
+    survey
+        The map and its grains.
+    variance
+        σ² of a sensor of weight one, nT²; None to take it from the residual.
+    precision
+        Precision of the prior of each unknown; zero for no prior.
+    free
+        Indices of the parameters that are fitted.
+    low, high
+        Bounds of the change of all four parameters.
+    """
 
     survey: Survey
     variance: float | None
-    prior: float
+    precision: Float[np.ndarray, " unknown"]
     free: tuple[int, ...] = eqx.field(static=True)
     low: Float[np.ndarray, "4"]
     high: Float[np.ndarray, "4"]
 
     def part(self, change: Float[np.ndarray, "4"], variance: float) -> MarginalFit:
-        return MarginalFit.from_root(self.survey.root(change), variance=variance, prior=self.prior)
+        """Return the fit of the unknowns at one geometry."""
+        return MarginalFit.from_root(self.survey.root(change), variance=variance, precision=self.precision)
 
     def measured_variance(self, change: Float[np.ndarray, "4"], start: float) -> float:
-        """The variance that is known, or that which the residual shows at a geometry."""
+        """Return the known variance, or that of the residual at one geometry from a first value `start`, nT²."""
         if self.variance is not None:
             return self.variance
         used = int(np.count_nonzero(self.survey.weight))
-        return noise_of_residual(self.survey.root(change), used=used, prior=self.prior, start=start).variance
+        return noise_of_residual(self.survey.root(change), used=used, precision=self.precision, start=start).variance
 
     def slopes(self, change: Float[np.ndarray, "4"], part: MarginalFit) -> Slopes:
+        """Return the derivatives of the objective by the free parameters."""
         return slopes_of(self.survey, change, part, free=self.free)
 
     def with_free(self, change: Float[np.ndarray, "4"], values: Float[np.ndarray, " param"]) -> Float[np.ndarray, "4"]:
-        """The change with its free parameters replaced, kept within the bounds."""
+        """Return the change with its free parameters replaced by `values`, clipped to the bounds."""
         changed = change.copy()
         changed[list(self.free)] = values
         return np.clip(changed, self.low, self.high)
 
 
 class RegistrationOptimum(eqx.Module):
-    """Where the objective is largest: the change, the linear part there, its slopes and curvature.
+    """The maximum of the objective.
 
-    `curvature` is minus the matrix of second derivatives; a slice holds, for each free parameter with the others at
-    their best, values and how far the objective lies below that of the optimum. `converged` tells whether the climb
-    came to an end there and no slice has a better place.
+    Attributes
+    ----------
+    change
+        The change of the four parameters.
+    part, slopes
+        The fit of the unknowns there, and the derivatives of the objective.
+    curvature
+        Minus the matrix of second derivatives of the objective.
+    slice_values, slice_drops
+        For each free parameter, values over its range with the other parameters at the optimum, and how far the
+        objective lies below its maximum there.
+    converged
+        Whether the maximization converged and no slice has a larger objective.
     """
 
     change: Float[np.ndarray, "4"]
@@ -67,7 +94,17 @@ class RegistrationOptimum(eqx.Module):
 
 
 class Ascent(eqx.Module):
-    """Where a climb stopped: the change, the linear part there, and whether it had come to an end."""
+    """The end of one maximization.
+
+    Attributes
+    ----------
+    change
+        The change of the four parameters.
+    part
+        The fit of the unknowns there.
+    ended
+        Whether it converged.
+    """
 
     change: Float[np.ndarray, "4"]
     part: MarginalFit
@@ -75,7 +112,17 @@ class Ascent(eqx.Module):
 
 
 def find_optimum(problem: RegistrationProblem, *, points: int, report: Callable[[int], None]) -> RegistrationOptimum:
-    """Ascent from no change; wherever a slice of the whole range finds better, climb from there."""
+    """Maximize the objective from no change, and again from the best point of a slice that has a larger objective.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    points
+        Number of points of each slice.
+    report
+        Called with the number of passes over the map that were made.
+    """
     start, variance = np.zeros(4), problem.measured_variance(np.zeros(4), _power(problem))
     top = _maximize_with_noise(problem, start, variance, report)
     values, drops, better = _slices(problem, top, points, report)
@@ -97,6 +144,7 @@ def find_optimum(problem: RegistrationProblem, *, points: int, report: Callable[
 
 
 def _power(problem: RegistrationProblem) -> float:
+    """Return the mean square of the weighted map, nT²: the first value of an unknown variance."""
     weighted = problem.survey.field * problem.survey.weight
     return max(float(np.mean(weighted**2)), np.finfo(float).tiny)
 
@@ -104,7 +152,7 @@ def _power(problem: RegistrationProblem) -> float:
 def _maximize_with_noise(
     problem: RegistrationProblem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
 ) -> Ascent:
-    """Ascent, and again with the noise that the residual shows at the top, until that stays."""
+    """Maximize the objective, and again with the variance of the residual there, until the variance converges."""
     top, remaining = _ascend(problem, change, variance, report), _ROUNDS_OF_NOISE - 1
     while True:
         previous, variance = variance, problem.measured_variance(top.change, variance)
@@ -118,7 +166,7 @@ def _maximize_with_noise(
 def _ascend(
     problem: RegistrationProblem, change: Float[np.ndarray, "4"], variance: float, report: Callable[[int], None]
 ) -> Ascent:
-    """Levenberg–Marquardt on the objective, with steps cut at the bounds."""
+    """Maximize the objective for one variance by Levenberg–Marquardt, with steps clipped to the bounds."""
     free, part, damping = list(problem.free), problem.part(change, variance), 1e-3
     reach = (problem.high - problem.low)[free] / 4
     for _ in range(_STEPS):
@@ -127,7 +175,7 @@ def _ascend(
         scale = np.diagonal(slopes.information).copy()
         if not np.all(scale > 0):
             return Ascent(change, part, ended=True)
-        # A parameter at a bound that is pushed outward stays; the others must not be led astray by it.
+        # A parameter at its bound whose gradient points outward is fixed, so that it does not bias the others' steps.
         blocked = ((change >= problem.high)[free] & (slopes.gradient > 0)) | (
             (change <= problem.low)[free] & (slopes.gradient < 0)
         )
@@ -155,7 +203,7 @@ def _ascend(
 def _slices(
     problem: RegistrationProblem, top: Ascent, points: int, report: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """The objective along each parameter over its whole range, and the best place if it beats the top of a climb."""
+    """Return values and drops of the objective along each parameter, and the best change if it exceeds the maximum."""
     change, part = top.change, top.part
     values = np.array([np.linspace(problem.low[number], problem.high[number], points) for number in problem.free])
     drops, best, highest = np.zeros(values.shape), None, part.objective + _CONVERGED
@@ -174,10 +222,10 @@ def _slices(
 def _curvature(
     problem: RegistrationProblem, top: Ascent, slopes: Slopes, report: Callable[[int], None]
 ) -> Float[np.ndarray, "param param"]:
-    """Central differences of the gradient, which have what Gauss–Newton leaves out.
+    """Return minus the second derivatives from central differences of the gradient.
 
-    Where magnetizations are poorly known their noise passes for signal in the Gauss–Newton form, and it promises too
-    much.
+    They include the terms that Gauss–Newton leaves out. Where magnetizations are uncertain, their noise counts as
+    signal in the Gauss–Newton form, which then gives standard deviations that are too small.
     """
     change, part, free, scale = top.change, top.part, list(problem.free), np.diagonal(slopes.information)
     if not np.all(scale > 0):

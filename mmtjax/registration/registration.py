@@ -1,4 +1,4 @@
-"""Fit what nobody measures well: the standoff, and the shift and rotation between microCT and map."""
+"""Fit the standoff, and the shift and rotation of a map relative to its grains."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Unpack
@@ -9,8 +9,10 @@ import pandas
 from jaxtyping import Float
 from scipy.stats import norm
 
+from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.inversion.memory import require_memory
 from mmtjax.inversion.options import InversionFields, InversionOptions
+from mmtjax.inversion.stack import SourceStack, as_stack
 from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.options import value_or_fields
 from mmtjax.precision import is_concrete, require_float64
@@ -26,49 +28,52 @@ from mmtjax.solvers.orthogonal import Orthogonal
 from mmtjax.sources.grains import Grains
 from mmtjax.units import MAGNETITE_SATURATION
 
-#: How far the search goes to either side of what is given: µm, µm, degrees.
+#: Half-width of the range that is searched for each parameter: µm, µm, degrees.
 DEFAULT_RANGES: Mapping[str, float] = {"standoff": 10.0, "shift": 10.0, "rotation": 3.0}
 
-#: Largest rotation: beyond, shapes would have to be turned too.
+#: Largest rotation, degrees: for larger ones, shapes would have to be turned too.
 _LARGEST_ROTATION = 10.0
 
-#: Distance that is kept between grains and sensors, as a share of a sensor.
+_NEEDS_PRIOR = f"prior must be one number in A/m, e.g. {MAGNETITE_SATURATION:g}: without it the fit has no solution"
+
+#: Least distance between grains and sensors, as a share of the side of a sensor.
 _CLEARANCE = 0.05
 
 
 class Registration(eqx.Module):
-    """How a map lies to its grains, as fitted, with uncertainties and whether to believe them.
+    """The fitted position of a map relative to its grains, with uncertainties and the parameters that are determined.
 
     Attributes
     ----------
     scan, grains
-        What went in, at the geometry that was given.
+        The map and the grains, at the geometry that was given.
     names
         The parameters that were fitted: ``"standoff"``, ``"shift x"``, ``"shift y"``, ``"rotation"``.
     change
         Fitted change of all four, zero where not fitted: sensors higher by µm, grains moved by (x, y) µm, turned
         anticlockwise by degrees about the middle of the map.
     covariance
-        Of the parameters of `names`, with the correlation of the residual taken into account.
+        Covariance of the parameters of `names`, with the correlation of the residual taken into account.
     inflation
-        Factor by which that widens the standard deviation that white noise would give, one at least.
+        Factor by which this correlation widens the standard deviation of white noise, at least one.
     noise
-        Standard deviation of a sensor of weight one that was used, nT.
+        Standard deviation of the noise of a sensor of weight one, known or from the residual, nT.
     reduced_chi_square
-        Of the fit: 1 where the noise explains the residual.
+        Reduced chi-square of the fit: 1 where the noise explains the residual.
     residual_correlation
-        Correlation of the residual between neighbouring sensors.
+        Correlation of the residual between adjacent sensors.
     independent_sensors
-        Number of independent values that the residual amounts to.
+        Number of independent values with the same error of the mean as the residual.
     log_evidence
-        Before and after the fit, with the prior: logarithm of the density of the map, magnetizations integrated out.
+        Logarithm of the density of the map before and after the fit, with magnetizations and background integrated out
+        under their priors.
     slice_values, slice_drops
-        For each of `names`, values over the whole range with the others as fitted, and by how much the objective
-        (minus half of misfit and effective unknowns) is less there than at `change`, (param, point).
+        For each of `names`, values over the whole range with the other parameters as fitted, and how far the objective
+        (minus half the sum of misfit and effective unknowns) lies below that of `change`.
     converged
-        Whether the search came to an end, with no better place on the slices; nothing is determined otherwise.
+        Whether the search converged and no point of the slices is better; if not, no parameter is determined.
     reasons
-        For each of `names`, why it is not determined; empty where it is.
+        For each of `names`, the reasons why it is not determined; empty if it is.
     level
         Probability of the intervals.
     """
@@ -102,22 +107,22 @@ class Registration(eqx.Module):
 
     @property
     def half_width(self) -> Float[np.ndarray, " param"]:
-        """Half of the interval that holds the truth with probability `level`."""
+        """Half the width of the interval that contains the true value with probability `level`."""
         return float(norm.ppf(0.5 + self.level / 2)) * self.standard_deviation
 
     @property
     def determined(self) -> tuple[str, ...]:
-        """Which of ``standoff``, ``shift``, ``rotation`` are determined, a shift if both of its components are."""
+        """The determined ones of ``standoff``, ``shift``, ``rotation``; a shift if both of its components are."""
         kept = [name for name, why in zip(self.names, self.reasons, strict=True) if not why]
         return tuple(what for what, names in PARAMETERS.items() if all(name in kept for name in names))
 
     def aligned(self) -> tuple[Scan, Grains]:
-        """Scan and grains at the fitted geometry, for `invert`; all of the fit, determined or not."""
+        """Return scan and grains at the fitted geometry, with all fitted parameters, determined or not."""
         scan, grid = self.scan, moved_grid(self.scan.grid, self.change)
         return Scan(scan.field, grid, scan.mask, noise=scan.noise), moved_grains(self.grains, scan.grid, self.change)
 
     def table(self) -> pandas.DataFrame:
-        """One row for each parameter; units are in the column ``unit``."""
+        """Return a table with one row for each fitted parameter; units are in the column ``unit``."""
         return pandas.DataFrame(
             {
                 "parameter": self.names,
@@ -154,30 +159,30 @@ def fit_registration(
 ) -> Registration:
     """Fit the standoff, a shift and a rotation of a map against its grains.
 
-    The magnetizations, in which the map is linear, are solved for at every geometry (variable projection), with a prior
-    that keeps them physical; see `Registration` for what comes back. Look at `Registration.determined` before you
-    use it: a misfit has a minimum even where the map does not tell the geometry.
+    The magnetizations and a background, on which the map depends linearly, are solved for at every geometry (variable
+    projection), with a prior that keeps the magnetizations physical. Check `Registration.determined` before you use the
+    result: a misfit has a minimum even if the map does not determine the geometry.
 
     Parameters
     ----------
     scan, grains
-        The map and its grains as they are thought to lie.
+        The map and its grains, at a first estimate of the geometry.
     noise
-        As for `mmtjax.invert`: a number or a map in nT, ``"residual"``, or an `AbstractNoise` without patterns.
+        As for `mmtjax.invert`: a number or a map in nT, ``"residual"``, or an `AbstractNoise` without shared patterns.
     fit
-        What to fit, of ``"standoff"``, ``"shift"`` and ``"rotation"``.
+        One or several of ``"standoff"``, ``"shift"`` and ``"rotation"``.
     ranges
-        How far to either side of the given geometry to search: ``{"standoff": 10, "shift": 10, "rotation": 3}`` in µm
-        and degrees by default. The plane stays above the grains.
+        Half-widths of the ranges to search around the given geometry: ``{"standoff": 10, "shift": 10, "rotation": 3}``
+        in µm and degrees by default. The sensors stay above the grains.
     points
-        Number of values along each parameter at which the whole range is looked at.
+        Number of values in the range of each parameter at which the search looks for a better optimum.
     options
-        Options of which ``prior``, ``level``, ``tolerance`` and ``memory_limit`` are used, as for `mmtjax.invert`; or
+        Options as for `mmtjax.invert`: ``prior``, ``background``, ``level``, ``tolerance`` and ``memory_limit``; or
         pass these by keyword. The prior is one standard deviation for every component of the magnetization, by default
-        480e3 A/m, the saturation of magnetite: without one, deep grains grow beyond what is physical and pull the plane
-        away. The level is the probability of the intervals.
+        480e3 A/m, the saturation of magnetite: without one, the magnetizations of deep grains become unphysical and the
+        fitted sensors are too high. The level is the probability of the intervals.
     progress
-        Called as ``progress(stage, done, total)``, counted in passes over the map; the total is a guess.
+        Called as ``progress(stage, done, total)``, counted in passes over the map; the total is an estimate.
     **fields
         Fields of `InversionOptions`.
 
@@ -186,7 +191,8 @@ def fit_registration(
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For a parameter of another name, ranges that are not positive, a traced map or geometry, and as `invert`.
+        For a parameter of another name, ranges that are not positive, a traced map or geometry, options of an inversion
+        that a fit does not have, and as `mmtjax.invert`.
     MemoryError
         If the problem would not fit, before any work is done.
 
@@ -203,54 +209,66 @@ def fit_registration(
     """
     require_float64()
     if not is_concrete(scan, grains):
-        raise ValueError(
-            "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
-        )
+        msg = "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
+        raise ValueError(msg)
     if options is None:
         fields.setdefault("prior", MAGNETITE_SATURATION)
     chosen = value_or_fields(options, InversionOptions, fields=fields)
-    prior, known = _one_prior(chosen), as_noise(noise, scan)
+    _refuse_other_options(chosen)
+    known = as_noise(noise, scan)
     if known.patterns(scan) is not None:
-        raise ValueError("a fit of geometry takes noise that is independent at each sensor; got one with patterns")
+        msg = (
+            "a fit of the geometry needs noise that is independent from sensor to sensor, but this noise has patterns "
+            "that sensors share; pass its independent part alone"
+        )
+        raise ValueError(msg)
     free = _free_parameters(fit)
     if points < 3:
-        raise ValueError(f"points must be at least 3, the ends of a range and its middle; got {points!r}")
-    _require_memory(scan, grains, limit=chosen.memory_limit)
+        msg = f"points must be at least 3, the ends of a range and its middle; got {points!r}"
+        raise ValueError(msg)
+    stack = as_stack(grains, chosen.pattern)
+    precision = stack.precision(chosen.priors)
+    if precision is None:
+        raise ValueError(_NEEDS_PRIOR)
+    _require_memory(stack, scan, limit=chosen.memory_limit)
     weight, variance = known.weights(scan)
-    survey = Survey(scan, grains, weight=weight, tolerance=chosen.tolerance)
+    survey = Survey(scan, grains, weight=weight, tolerance=chosen.tolerance, background=chosen.pattern)
     low, high = _bounds(survey, ranges)
-    problem = RegistrationProblem(survey, float(variance) if known.is_known else None, prior, free, low, high)
+    problem = RegistrationProblem(survey, float(variance) if known.is_known else None, precision, free, low, high)
     optimum = find_optimum(problem, points=points, report=_counter(progress, len(free), points))
     return _registration(problem, optimum, level=chosen.level)
 
 
-def _one_prior(options: InversionOptions) -> float:
-    """Return the prior as one number, once options that a fit does not take are refused."""
+def _refuse_other_options(options: InversionOptions) -> None:
+    """Raise ValueError for options of an inversion that a fit of the geometry does not have, or without a prior."""
     default = InversionOptions()
-    for name in ("method", "background", "green"):
-        if getattr(options, name) != getattr(default, name):
-            raise ValueError(f"a fit of geometry does not take {name}=; got {getattr(options, name)!r}")
-    prior = options.priors
-    if not isinstance(prior, Prior) or not prior.is_uniform:
-        raise ValueError(
-            f"prior must be one number in A/m, e.g. {MAGNETITE_SATURATION:g}: a fit without it is not one; got "
-            f"{options.prior!r}"
+    if options.method != default.method or options.green != default.green:
+        msg = (
+            "a fit of the geometry has its own solver and its own form of the matrix; leave out method= and green=, "
+            "and pass them to the inversion after the fit"
         )
-    return float(prior.standard_deviation)
+        raise ValueError(msg)
+    if not isinstance(options.estimator, LeastSquares):
+        msg = (
+            "a fit of the geometry is a least-squares fit; leave out estimator=, and pass it to the inversion after "
+            "the fit"
+        )
+        raise ValueError(msg)
+    if not isinstance(options.priors, Prior) or not options.priors.is_uniform:
+        raise ValueError(_NEEDS_PRIOR)
 
 
-def _require_memory(scan: Scan, grains: Grains, *, limit: int | None) -> None:
-    """Raise unless triangular factors of all unknowns fit into memory, as those of an orthogonal solve."""
+def _require_memory(stack: SourceStack, scan: Scan, *, limit: int | None) -> None:
+    """Raise MemoryError unless triangular factors of all unknowns fit into memory, as those of an orthogonal solve."""
     try:
-        require_memory(len(grains), grains.unknowns.size, scan.grid.size, solver=Orthogonal(), limit=limit)
+        require_memory(len(stack.primary), stack.unknowns.size, scan.grid.size, solver=Orthogonal(), limit=limit)
     except MemoryError as error:
-        raise MemoryError(
-            f"a fit of the geometry takes what an inversion of the whole takes, windows or not: {error}"
-        ) from error
+        msg = f"a fit of the geometry takes as much memory as an inversion of the whole map, windows or not: {error}"
+        raise MemoryError(msg) from error
 
 
 def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *, level: float) -> Registration:
-    """What an optimum says, and whether to believe it."""
+    """Return the result of a fit from its optimum, with the reasons why parameters are not determined."""
     survey, part, free = problem.survey, optimum.part, problem.free
     used = int(np.count_nonzero(survey.weight))
     maps = maps_of(survey, optimum.change, part, optimum.slopes, free=free)
@@ -270,7 +288,7 @@ def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *,
         for row in range(len(free))
     )
     reasons = _shift_as_one(tuple(NAMES[number] for number in free), reasons)
-    before = MarginalFit.from_root(survey.root(np.zeros(4)), variance=part.variance, prior=part.prior)
+    before = MarginalFit.from_root(survey.root(np.zeros(4)), variance=part.variance, precision=part.precision)
     return Registration(
         scan=survey.scan,
         grains=survey.grains,
@@ -292,18 +310,21 @@ def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *,
 
 
 def _shift_as_one(names: tuple[str, ...], reasons: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """A component of the shift is of no use where the other is not determined."""
+    """Return reasons in which neither component of the shift is determined unless both are."""
     by_name = dict(zip(names, reasons, strict=True))
     for one, other in (PARAMETERS["shift"], PARAMETERS["shift"][::-1]):
         if by_name.get(other) and not by_name[one]:
-            by_name[one] = (f"the {other} is not",)
+            by_name[one] = (f"the {other} is not determined",)
     return tuple(by_name[name] for name in names)
 
 
 def _covariance(
     curvature: Float[np.ndarray, "param param"], score_covariance: Float[np.ndarray, "param param"]
 ) -> tuple[Float[np.ndarray, "param param"], Float[np.ndarray, " param"]]:
-    """Inverse of the curvature, widened where the residual shows more than white noise; infinite without curvature."""
+    """Return the inverse of the curvature, widened if the residual is correlated, and the factors that widen it.
+
+    The covariance is infinite if the curvature is not positive.
+    """
     values = np.linalg.eigvalsh(curvature)
     if not values[0] > np.finfo(float).eps * values[-1]:
         return np.diag(np.full(len(curvature), np.inf)), np.ones(len(curvature))
@@ -314,28 +335,43 @@ def _covariance(
 
 
 def _free_parameters(fit: Sequence[str]) -> tuple[int, ...]:
+    """Return the indices of the parameters that are fitted.
+
+    Raises
+    ------
+    ValueError
+        For another name, or none.
+    """
     wanted = [fit] if isinstance(fit, str) else list(fit)
-    strangers = [name for name in wanted if name not in PARAMETERS]
-    if strangers or not wanted:
-        raise ValueError(f"fit must name some of {', '.join(PARAMETERS)}; got {fit!r}")
+    if not wanted or any(name not in PARAMETERS for name in wanted):
+        msg = f"fit must name some of {', '.join(PARAMETERS)}; got {fit!r}"
+        raise ValueError(msg)
     return tuple(NAMES.index(name) for what, names in PARAMETERS.items() if what in wanted for name in names)
 
 
 def _bounds(survey: Survey, ranges: Mapping[str, float] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest change of all parameters; sensors stay above the grains.
+
+    Raises
+    ------
+    ValueError
+        For another name, or a range that is not positive or too large.
+    """
     given = dict(ranges or {})
     for name, width in given.items():
         if name not in DEFAULT_RANGES:
-            raise ValueError(f"ranges must name some of {', '.join(DEFAULT_RANGES)}; got {name!r}")
+            msg = f"ranges must name some of {', '.join(DEFAULT_RANGES)}; got {name!r}"
+            raise ValueError(msg)
         if not (np.isfinite(width) and width > 0):
-            raise ValueError(
-                f"the range of the {name} must be positive, in {'°' if name == 'rotation' else 'µm'}; got {width!r}"
-            )
+            msg = f"the range of the {name} must be positive, in {'°' if name == 'rotation' else 'µm'}; got {width!r}"
+            raise ValueError(msg)
     chosen = {**DEFAULT_RANGES, **given}
     if chosen["rotation"] > _LARGEST_ROTATION:
-        raise ValueError(
-            f"the range of the rotation must be at most {_LARGEST_ROTATION:g}°, for shapes are not turned with their "
-            f"centroids; got {chosen['rotation']!r}. Turn the microCT stack first"
+        msg = (
+            f"the range of the rotation must be at most {_LARGEST_ROTATION:g}°, because shapes are not turned with "
+            f"their centroids; got {chosen['rotation']!r}. Turn the microCT stack first"
         )
+        raise ValueError(msg)
     high = np.array([chosen["standoff"], chosen["shift"], chosen["shift"], chosen["rotation"]], float)
     low, grid = -high, survey.scan.grid
     top = float(np.max(np.asarray(survey.grains.top))) + _CLEARANCE * float(np.min(np.asarray(grid.side)))
@@ -344,9 +380,11 @@ def _bounds(survey: Survey, ranges: Mapping[str, float] | None) -> tuple[np.ndar
 
 
 def _counter(progress: StageProgress | None, count: int, points: int) -> Callable[[int], None]:
+    """Return a function that counts passes over the map and reports them, with an estimate of their total."""
     done, total = 0, 10 * (2 + count) + count * points + 2 * count * (2 + count)
 
     def report(passes: int) -> None:
+        """Report some more passes."""
         nonlocal done
         done += passes
         if progress is not None:

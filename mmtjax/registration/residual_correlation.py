@@ -1,4 +1,4 @@
-"""Noise as the residual shows it: how far neighbours go together, and what that does to the error of a fit."""
+"""The correlation of the residual between sensors, and its effect on the uncertainty of a fit."""
 
 import equinox as eqx
 import numpy as np
@@ -9,18 +9,18 @@ _LONGEST_LAG = 0.25
 
 
 class ResidualCorrelation(eqx.Module):
-    """What the correlation of the residual between sensors says.
+    """The correlation of the residual between sensors, and quantities that follow from it.
 
     Attributes
     ----------
     neighbours
-        Correlation between sensors next to each other.
+        Correlation between adjacent sensors.
     independent
-        Number of independent values that the residual amounts to.
+        Number of independent values with the same error of the mean.
     score_covariance
-        Covariance of the slopes of the log likelihood along the parameters, (param, param).
+        Covariance of the derivatives of the log likelihood by the parameters.
     quarters
-        Slopes that each quarter of the map has at the optimum, where they add to nothing, (quarter, param).
+        Derivatives of the log likelihood of each quarter of the map at the optimum, where their sum is zero.
     """
 
     neighbours: float
@@ -32,17 +32,29 @@ class ResidualCorrelation(eqx.Module):
 def residual_correlation(
     maps: Float[np.ndarray, "map ny nx"], *, variance: float, used: int, effective_unknowns: float
 ) -> ResidualCorrelation:
-    """From the weighted residual and the weighted patterns of the parameters, see `marginal_fit.maps_of`.
+    """Return the correlation of the weighted residual, with the covariance of the derivatives of the log likelihood.
 
-    Slopes are ``s_p = Σ_i u_pi r_i / σ²``, so that their covariance is the autocovariance c of the residual, tapered
-    (Bartlett) so that it stays positive, summed over the lags with the cross-correlation of the patterns:
-    ``Σ_l k(l) c(l) (u_p ⋆ u_q)(l) / σ⁴`` (Conley 1999). For white noise that is the information.
+    The derivatives are ``s_p = Σ_i u_pi r_i / σ²``, with patterns u. Their covariance is the sum over lags of the
+    autocovariance c of the residual with the cross-correlation of the patterns, ``Σ_l k(l) c(l) (u_p ⋆ u_q)(l) / σ⁴``
+    (Conley 1999), with the taper k of Bartlett, which keeps it positive. For white noise it is the information.
+
+    Parameters
+    ----------
+    maps
+        The weighted residual, then the weighted pattern of each parameter, see `marginal_fit.maps_of`.
+    variance
+        σ² of a sensor of weight one, nT².
+    used
+        Number of sensors in use.
+    effective_unknowns
+        Number of unknowns that the data determine.
     """
     residual, patterns = maps[0], maps[1:]
     shape = residual.shape
     spectra = np.fft.rfft2(maps, s=[2 * length for length in shape])
 
     def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return the cross-correlation of two maps from their spectra."""
         return np.fft.irfft2(one * np.conj(other), s=[2 * length for length in shape])
 
     autocovariance = correlation(spectra[0], spectra[0]) / max(used - effective_unknowns, 1.0)

@@ -60,9 +60,11 @@ class SensorGrid(eqx.Module):
             self.separate_side = None
         self.height = float64_array(height, name="height")
         if self.height.shape != ():
-            raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")
+            msg = f"height must be one number, the z of the scanning plane in µm; got {height!r}"
+            raise ValueError(msg)
         if is_concrete(self.height) and not np.isfinite(self.height):
-            raise ValueError(f"height must be finite, in µm; got {height!r}")
+            msg = f"height must be finite, in µm; got {height!r}"
+            raise ValueError(msg)
 
     @property
     def size(self) -> int:
@@ -110,7 +112,8 @@ class SensorGrid(eqx.Module):
         """
         ranges = [range(*part.indices(count)) for part, count in zip((rows, columns), self.shape, strict=True)]
         if any(len(indices) == 0 or indices.step < 1 for indices in ranges):
-            raise ValueError(f"rows {rows} and columns {columns} contain no sensor of a grid of shape {self.shape}")
+            msg = f"rows {rows} and columns {columns} contain no sensor of a grid of shape {self.shape}"
+            raise ValueError(msg)
         first, step = ([getattr(indices, name) for indices in ranges[::-1]] for name in ("start", "step"))
         every_sensor = all(indices.step == 1 for indices in ranges)
         return SensorGrid(
@@ -128,12 +131,15 @@ def _pair(values: ArrayLike, *, name: str, positive: bool) -> Float[AnyArray, "2
     if array.shape == ():
         array = array * np.ones(2)
     if array.shape != (2,):
-        raise ValueError(f"{name} must be one number or a pair (x, y) in µm; got {values!r}")
+        msg = f"{name} must be one number or a pair (x, y) in µm; got {values!r}"
+        raise ValueError(msg)
     if is_concrete(array):
         if not np.all(np.isfinite(array)):
-            raise ValueError(f"{name} must be finite, in µm; got {values!r}")
+            msg = f"{name} must be finite, in µm; got {values!r}"
+            raise ValueError(msg)
         if positive and not np.all(array > 0):
-            raise ValueError(f"{name} must be positive, in µm; got {values!r}")
+            msg = f"{name} must be positive, in µm; got {values!r}"
+            raise ValueError(msg)
     return array
 
 
@@ -141,6 +147,7 @@ def _checked_shape(shape: ArrayLike) -> tuple[int, int]:
     """Check the shape of a grid and return it as two positive integers (ny, nx)."""
     numbers = np.asarray(float64_array(shape, name="shape"))
     if numbers.shape != (2,) or not np.all(np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1)):
-        raise ValueError(f"shape must be two positive integers (ny, nx); got {shape!r}")
+        msg = f"shape must be two positive integers (ny, nx); got {shape!r}"
+        raise ValueError(msg)
     rows, columns = (int(number) for number in numbers)
     return rows, columns

@@ -52,14 +52,17 @@ class Scan(eqx.Module):
         self.noise = None if noise is None else float64_array(noise, name="noise")
         if self.field.shape != grid.shape:
             hint = "; is the map transposed? rows are y" if self.field.shape == grid.shape[::-1] else ""
-            raise ValueError(f"the field has shape {self.field.shape}, the grid (ny, nx) = {grid.shape}{hint}")
+            msg = f"the field has shape {self.field.shape}, the grid (ny, nx) = {grid.shape}{hint}"
+            raise ValueError(msg)
         if self.mask.shape != grid.shape or self.mask.dtype != bool:
-            raise ValueError(
+            msg = (
                 f"the mask must be boolean, True = use this sensor, of shape {grid.shape}; "
                 f"got {self.mask.dtype} of shape {self.mask.shape}"
             )
+            raise ValueError(msg)
         if not self.mask.any():
-            raise ValueError("the mask leaves no sensor; True means use this sensor, so the mask may be inverted")
+            msg = "the mask leaves no sensor; True means use this sensor, so the mask may be inverted"
+            raise ValueError(msg)
         if is_concrete(self.field):
             _check_pixels(np.asarray(self.field), self.mask)
         if self.noise is not None:
@@ -87,10 +90,11 @@ class Scan(eqx.Module):
         columns = np.flatnonzero((np.asarray(grid.x) >= x[0]) & (np.asarray(grid.x) <= x[1]))
         rows = np.flatnonzero((np.asarray(grid.y) >= y[0]) & (np.asarray(grid.y) <= y[1]))
         if len(columns) == 0 or len(rows) == 0:
-            raise ValueError(
+            msg = (
                 f"no sensor lies in x {x}, y {y} µm; the scan covers x {grid.x[0]:g} to {grid.x[-1]:g}, "
                 f"y {grid.y[0]:g} to {grid.y[-1]:g}"
             )
+            raise ValueError(msg)
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         part = grid.window(*window)
         return Scan(self.field[window], part, self.mask[window], noise=_window_of_noise(self.noise, window))
@@ -113,16 +117,18 @@ class Scan(eqx.Module):
             If `factor` is not a positive integer or exceeds the map, or the sensors do not adjoin (side ≠ spacing).
         """
         if not isinstance(factor, (int, np.integer)) or factor < 1 or factor > min(self.grid.shape):
-            raise ValueError(f"the binning factor must be an integer from 1 to {min(self.grid.shape)}; got {factor!r}")
+            msg = f"the binning factor must be an integer from 1 to {min(self.grid.shape)}; got {factor!r}"
+            raise ValueError(msg)
         grid = self.grid
         if factor == 1:
             return self
         if not grid.sensors_adjoin:
-            raise ValueError(
+            msg = (
                 f"sensors of side {np.asarray(grid.side).tolist()} µm at spacing "
                 f"{np.asarray(grid.spacing).tolist()} µm do not adjoin, so their mean is not a sensor; bin only scans "
                 "whose side equals the spacing"
             )
+            raise ValueError(msg)
         rows, columns = (length // factor for length in grid.shape)
 
         def blocks(values: AnyArray) -> AnyArray:
@@ -180,12 +186,14 @@ class Scan(eqx.Module):
         if isinstance(data, xarray.DataArray):
             dataset.attrs.update(data.attrs)
         if "bz" not in dataset:
-            raise ValueError(f"the dataset has no variable 'bz'; it has {', '.join(map(str, dataset.data_vars))}")
+            msg = f"the dataset has no variable 'bz'; it has {', '.join(map(str, dataset.data_vars))}"
+            raise ValueError(msg)
         bz = dataset["bz"].transpose("y", "x")
         scale = field_in_nanotesla(_units_of(bz, "bz"))
         axes = [bz[name].to_numpy() * length_in_micrometres(_units_of(bz[name], name)) for name in ("x", "y")]
         if "sensor_height" not in dataset.attrs:
-            raise ValueError("the dataset has no attribute 'sensor_height': the z of the scanning plane, in µm")
+            msg = "the dataset has no attribute 'sensor_height': the z of the scanning plane, in µm"
+            raise ValueError(msg)
         unit = length_in_micrometres(dataset.attrs.get("sensor_units", "µm"))
         side = dataset.attrs.get("sensor_side")
         grid = SensorGrid(
@@ -218,7 +226,8 @@ def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
         If the shape is neither () nor that of the map, or a value is not positive and finite.
     """
     if noise.shape not in ((), shape):
-        raise ValueError(f"noise must be one number or a map of shape {shape}, in nT; got shape {noise.shape}")
+        msg = f"noise must be one number or a map of shape {shape}, in nT; got shape {noise.shape}"
+        raise ValueError(msg)
     if not is_concrete(noise):
         return
     values = np.asarray(noise)
@@ -226,7 +235,8 @@ def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
     if np.any(wrong):
         first = tuple(np.argwhere(wrong)[0].tolist())
         where = f" at [y, x] = {list(first)}" if values.ndim else ""
-        raise ValueError(f"noise must be positive and finite, in nT; got {values[first]:g}{where}")
+        msg = f"noise must be positive and finite, in nT; got {values[first]:g}{where}"
+        raise ValueError(msg)
 
 
 def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny nx"]) -> None:
@@ -234,10 +244,11 @@ def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny 
     wrong = mask & ~np.isfinite(field)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
-        raise ValueError(
+        msg = (
             f"{wrong.sum()} used pixels are not finite, the first is {field[row, column]} at [y, x] = "
             f"[{row}, {column}]; pass mask=np.isfinite(field) to leave them out"
         )
+        raise ValueError(msg)
 
 
 def _window_of_noise(noise: AnyArray | None, window: tuple[slice, slice]) -> AnyArray | None:
@@ -248,20 +259,19 @@ def _window_of_noise(noise: AnyArray | None, window: tuple[slice, slice]) -> Any
 def _units_of(array: xarray.DataArray, name: str) -> str:
     """Return the attribute ``units`` of an array."""
     if "units" not in array.attrs:
-        raise ValueError(
-            f"{name!r} has no attribute 'units'; set e.g. attrs['units'] = 'nT' for a field, 'µm' for a length"
-        )
+        msg = f"{name!r} has no attribute 'units'; set e.g. attrs['units'] = 'nT' for a field, 'µm' for a length"
+        raise ValueError(msg)
     return array.attrs["units"]
 
 
 def _regular_step(axis: Float[np.ndarray, " sensor"], name: str) -> float:
     """Return the step of an axis, µm, after a check that all steps are equal and positive."""
     if len(axis) < 2:
-        raise ValueError(f"axis {name} has {len(axis)} value; the spacing needs two")
+        msg = f"axis {name} has {len(axis)} value; the spacing needs two"
+        raise ValueError(msg)
     steps = np.diff(axis)
     step = (axis[-1] - axis[0]) / (len(axis) - 1)
     if step <= 0 or np.max(np.abs(steps - step)) > 1e-4 * abs(step):
-        raise ValueError(
-            f"axis {name} must rise in equal steps; its steps go from {steps.min():g} to {steps.max():g} µm"
-        )
+        msg = f"axis {name} must rise in equal steps; its steps go from {steps.min():g} to {steps.max():g} µm"
+        raise ValueError(msg)
     return float(step)

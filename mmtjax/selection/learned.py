@@ -130,10 +130,11 @@ def learn_formula(
     require_float64()
     resolved = jnp.concatenate([jnp.asarray(sample.resolved) for sample in samples])
     if not 0 < float(resolved.mean()) < 1:
-        raise ValueError(
+        msg = (
             f"{int(resolved.sum())} of {resolved.size} grains are resolved, but a formula is learned from grains of "
             "both kinds: choose another limit, or a model of other noise"
         )
+        raise ValueError(msg)
     start = _START if crowded else _START._replace(crowding=0.0)
     # At first half of the grains are selected, so that the loss depends on the threshold.
     threshold = jnp.median(decades_of(samples, start, crowded=crowded))

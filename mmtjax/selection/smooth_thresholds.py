@@ -185,15 +185,18 @@ def find_smooth_threshold(
     values, uncertainty = grain_arrays(statistic, ratio)
     if not np.all(values > 0):
         grain = int(np.argmin(values > 0))
-        raise ValueError(f"statistic[{grain}] is {values[grain]}; edges in decades need positive statistics")
+        msg = f"statistic[{grain}] is {values[grain]}; edges in decades need positive statistics"
+        raise ValueError(msg)
     check_limit(limit)
     check_purity(purity)
     if not 0 < smoothing < _FIRST:
-        raise ValueError(f"smoothing must be decades above 0 and below {_FIRST:g}, such as {_LAST:g}; got {smoothing}")
+        msg = f"smoothing must be decades above 0 and below {_FIRST:g}, such as {_LAST:g}; got {smoothing}"
+        raise ValueError(msg)
     sign = -1.0 if smaller_is_better else 1.0
     resolved = (uncertainty <= limit).astype(np.float64)
     if not resolved.any():
-        raise ValueError(f"none of the {len(values)} grains has an uncertainty ratio within {limit:g}; raise the limit")
+        msg = f"none of the {len(values)} grains has an uncertainty ratio within {limit:g}; raise the limit"
+        raise ValueError(msg)
     decades = sign * np.log10(values)
     known = np.isfinite(decades)
     threshold = _descend(decades[known], resolved[known], float(purity), smoothing)

@@ -250,7 +250,8 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
 def _volume(sources: AbstractSource) -> Float[AnyArray, " source"]:
     """Return the volumes of sources, µm³, or raise a ValueError if they have none."""
     if sources.volume is None:
-        raise ValueError(f"{sources.name} have no volume, on which a signal strength depends; pass Grains")
+        msg = f"{sources.name} have no volume, on which a signal strength depends; pass Grains"
+        raise ValueError(msg)
     return sources.volume
 
 
@@ -258,12 +259,14 @@ def _distance(grains: AbstractSource, height: ArrayLike) -> Float[AnyArray, " gr
     """Return the distances of the centroids below the scanning plane, µm, after a check that they are positive."""
     plane = float64_array(height, name="height")
     if plane.shape != ():
-        raise ValueError(f"height must be one number, the z of the scanning plane in µm; got {height!r}")
+        msg = f"height must be one number, the z of the scanning plane in µm; got {height!r}"
+        raise ValueError(msg)
     distance = plane - grains.position[:, 2]
     if is_concrete(distance) and not np.all(np.asarray(distance) > 0):
         grain = int(np.argmin(np.asarray(distance) > 0))
-        raise ValueError(
+        msg = (
             f"the centroid of grain {grains.ids[grain]} lies at z = {grains.position[grain, 2]:g} µm, not below the "
             f"scanning plane at {float(plane):g} µm; z points up and the surface of the sample is at z = 0"
         )
+        raise ValueError(msg)
     return distance

@@ -136,7 +136,8 @@ def check_limit(limit: float) -> None:
         Largest uncertainty ratio of a grain that counts as resolved.
     """
     if not 0 < limit < np.inf:
-        raise ValueError(f"limit must be an uncertainty ratio as a fraction, such as 0.10; got {limit!r}")
+        msg = f"limit must be an uncertainty ratio as a fraction, such as 0.10; got {limit!r}"
+        raise ValueError(msg)
 
 
 def check_purity(purity: float) -> None:
@@ -148,7 +149,8 @@ def check_purity(purity: float) -> None:
         Share of the selected grains that must be resolved.
     """
     if not 0 < purity <= 1:
-        raise ValueError(f"purity must be a share above 0 and up to 1, such as 0.99; got {purity!r}")
+        msg = f"purity must be a share above 0 and up to 1, such as 0.99; got {purity!r}"
+        raise ValueError(msg)
 
 
 def grain_arrays(
@@ -169,14 +171,17 @@ def grain_arrays(
         If the values are traced, are not one number for each grain, or a ratio is NaN or negative.
     """
     if not is_concrete(statistic, ratio):
-        raise ValueError("a count of grains cannot be traced; look for thresholds outside of jit and grad")
+        msg = "a count of grains cannot be traced; look for thresholds outside of jit and grad"
+        raise ValueError(msg)
     values = np.asarray(float64_array(statistic, name=name))
     uncertainty = np.asarray(float64_array(ratio, name="ratio"))
     if values.ndim != 1 or values.shape != uncertainty.shape or values.size == 0:
-        raise ValueError(f"{name} and ratio must both be (grain,); got shapes {values.shape} and {uncertainty.shape}")
+        msg = f"{name} and ratio must both be (grain,); got shapes {values.shape} and {uncertainty.shape}"
+        raise ValueError(msg)
     if not np.all(uncertainty >= 0):
         grain = int(np.argmin(uncertainty >= 0))
-        raise ValueError(f"ratio[{grain}] is {uncertainty[grain]}; leave out grains whose uncertainty is not known")
+        msg = f"ratio[{grain}] is {uncertainty[grain]}; leave out grains whose uncertainty is not known"
+        raise ValueError(msg)
     return values, uncertainty
 
 
@@ -193,7 +198,8 @@ def _threshold(
     known = np.isfinite(strength) | (smaller_is_better & (strength == np.inf))
     if not np.all(known):
         grain = int(np.argmin(known))
-        raise ValueError(f"{name}[{grain}] is {strength[grain]}; it must be finite")
+        msg = f"{name}[{grain}] is {strength[grain]}; it must be finite"
+        raise ValueError(msg)
     check_limit(limit)
     check_purity(purity)
     strength = -strength if smaller_is_better else strength

@@ -209,7 +209,8 @@ def sample_field(
 def _finest_grid(side: float, *, height: float) -> SensorGrid:
     steps = side / FINEST_SPACING
     if not (np.isfinite(steps) and steps >= 1 and steps == round(steps)):
-        raise ValueError(f"side must be a whole number of µm, for sensors from edge to edge; got {side!r}")
+        msg = f"side must be a whole number of µm, for sensors from edge to edge; got {side!r}"
+        raise ValueError(msg)
     return SensorGrid(origin=(0.0, 0.0), spacing=FINEST_SPACING, shape=(round(steps) + 1,) * 2, height=height)
 
 
@@ -217,9 +218,11 @@ def _check_sampling(grid: SensorGrid, *, spacing: float, noise: float) -> None:
     steps = spacing / FINEST_SPACING
     most = min(grid.shape) - 1
     if not (np.isfinite(steps) and 1 <= steps <= most and steps == round(steps)):
-        raise ValueError(
+        msg = (
             f"spacing must be a whole number of µm up to {most}, as a map takes every n-th sensor of 1 µm; got "
             f"{spacing!r}"
         )
+        raise ValueError(msg)
     if not (np.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise must be a standard deviation in nT, 0 or more; got {noise!r}")
+        msg = f"noise must be a standard deviation in nT, 0 or more; got {noise!r}"
+        raise ValueError(msg)

@@ -70,7 +70,8 @@ class SampleSpec:
     def __post_init__(self) -> None:
         """Check all values."""
         if not 0 <= self.height < np.inf:
-            raise ValueError(f"height must be a height in µm, 0 or more; got {self.height!r}")
+            msg = f"height must be a height in µm, 0 or more; got {self.height!r}"
+            raise ValueError(msg)
         check_directions(self.directions)
         count_grains(side=self.side, thickness=self.thickness, density=self.density, clearance=self.clearance)
 

@@ -36,5 +36,6 @@ def as_solver(method: str | AbstractSolver) -> AbstractSolver:
         return method
     if method not in SOLVERS:
         names = ", ".join(map(repr, SOLVERS))
-        raise ValueError(f"method must be one of {names}, or an AbstractSolver; got {method!r}")
+        msg = f"method must be one of {names}, or an AbstractSolver; got {method!r}"
+        raise ValueError(msg)
     return SOLVERS[method]

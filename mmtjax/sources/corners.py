@@ -61,7 +61,7 @@ def volume_and_centroid(corners: np.ndarray, weights: np.ndarray, owner: np.ndar
 
 
 def _snap(coordinate: np.ndarray, owner: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Number coordinates that are equal within `tolerance` in one grain alike; return numbers and common values."""
+    """Return a number and a common value for coordinates that are equal within `tolerance` in one grain."""
     order = np.lexsort((coordinate, owner))
     sorted_coordinate = coordinate[order]
     starts = np.r_[True, (np.diff(owner[order]) != 0) | (np.diff(sorted_coordinate) > tolerance)]

@@ -124,7 +124,8 @@ def lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane"
     indicator = mixed.cumsum(axis=0).cumsum(axis=1).cumsum(axis=2)
     whole = np.round(indicator).astype(np.int64)
     if np.any(np.abs(indicator - whole) > 1e-6) or whole.min() < 0:
-        raise ValueError(f"grain {grains.ids[index]} is not made of boxes: its indicator goes from {indicator.min():g}")
+        msg = f"grain {grains.ids[index]} is not made of boxes: its indicator goes from {indicator.min():g}"
+        raise ValueError(msg)
     return planes, whole[:-1, :-1, :-1]
 
 

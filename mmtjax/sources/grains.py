@@ -84,9 +84,8 @@ class Grains(AbstractSource):
         """
         table = float64_array(cuboids, name="cuboids")
         if not is_concrete(table):
-            raise ValueError(
-                "cuboids are being traced; build Grains outside of jit and grad and move them with Grains.translate"
-            )
+            msg = "cuboids are being traced; build Grains outside of jit and grad and move them with Grains.translate"
+            raise ValueError(msg)
         table = np.asarray(table, np.float64)
         _check_cuboids(table)
         ids, grain = _first_appearance(table[:, 6].astype(np.int64))
@@ -124,18 +123,22 @@ class Grains(AbstractSource):
         """
         stack = np.asarray(labels)
         if stack.ndim != 3 or stack.dtype.kind not in "iu":
-            raise ValueError(
+            msg = (
                 f"labels must be a three-dimensional array [z, y, x] of integers; got shape {stack.shape}, "
                 f"dtype {stack.dtype}"
             )
+            raise ValueError(msg)
         edge = np.broadcast_to(float64_array(spacing, name="spacing"), (3,))
         start = np.broadcast_to(float64_array(origin, name="origin"), (3,))
         if not (np.all(np.isfinite(edge)) and np.all(edge > 0)):
-            raise ValueError(f"spacing must be positive and finite, in µm; got {spacing!r}")
+            msg = f"spacing must be positive and finite, in µm; got {spacing!r}"
+            raise ValueError(msg)
         if not np.all(np.isfinite(start)):
-            raise ValueError(f"origin must be finite, in µm; got {origin!r}")
+            msg = f"origin must be finite, in µm; got {origin!r}"
+            raise ValueError(msg)
         if not stack.any():
-            raise ValueError(f"labels of shape {stack.shape} hold no grain: every voxel is 0, the background")
+            msg = f"labels of shape {stack.shape} hold no grain: every voxel is 0, the background"
+            raise ValueError(msg)
         ids, corners, weight, grain = corners_of_labels(stack)
         return cls.from_corners(start + (corners - 0.5) * edge, weight, grain, ids=ids)
 
@@ -167,12 +170,14 @@ class Grains(AbstractSource):
         size = np.atleast_1d(float64_array(volume, name="volume"))
         names = np.arange(1, len(size) + 1) if ids is None else np.atleast_1d(float64_array(ids, name="ids"))
         if centre.shape != (len(size), 3) or names.shape != size.shape:
-            raise ValueError(
+            msg = (
                 f"position, volume and ids must be (grain, 3), (grain,) and (grain,); got {centre.shape}, "
                 f"{size.shape} and {names.shape}"
             )
+            raise ValueError(msg)
         if not np.all(size > 0):
-            raise ValueError(f"volumes must be positive, in µm³; got {size[~(size > 0)][0]!r}")
+            msg = f"volumes must be positive, in µm³; got {size[~(size > 0)][0]!r}"
+            raise ValueError(msg)
         _refuse_repeats(names, centre)
         half = np.broadcast_to(np.cbrt(size)[:, None] / 2, centre.shape)
         return cls.from_cuboids(np.column_stack([centre, half, names]), allow_overlap=True)
@@ -237,10 +242,11 @@ class Grains(AbstractSource):
             If the corners are traced.
         """
         if not is_concrete(self.corner_offset, self.corner_weight, self.corner_grain):
-            raise ValueError(
+            msg = (
                 "the corners of grains are being traced; let jit close over the Grains, and pass it only what changes: "
                 "positions by Grains.translate, the standoff, the magnetization"
             )
+            raise ValueError(msg)
         corners = np.column_stack([self.corner_offset, self.corner_weight])
         first = np.searchsorted(np.asarray(self.corner_grain), np.arange(len(self) + 1))
         return body_parts(corners, first, progress=progress)
@@ -260,9 +266,11 @@ class Grains(AbstractSource):
         """Copy with the chosen grains only: a boolean array (grain,), or indices in ascending order."""
         index = np.arange(len(self))[np.asarray(keep)]
         if index.size == 0:
-            raise ValueError("the selection holds no grain; at least one is needed")
+            msg = "the selection holds no grain; at least one is needed"
+            raise ValueError(msg)
         if np.any(np.diff(index) <= 0):
-            raise ValueError("grains are selected by a boolean array or by ascending indices without repeats")
+            msg = "grains are selected by a boolean array or by ascending indices without repeats"
+            raise ValueError(msg)
         number = np.full(len(self), -1)
         number[index] = np.arange(len(index))
         corner = number[self.corner_grain] >= 0
@@ -283,16 +291,20 @@ def _check_cuboids(table: np.ndarray) -> None:
             "cuboids must be (N, 7): x, y, z, half-length x, y, z, grain id; got shape " + repr(table.shape)
         )
     if len(table) == 0:
-        raise ValueError("there are no cuboids; at least one is needed")
+        msg = "there are no cuboids; at least one is needed"
+        raise ValueError(msg)
     if not np.all(np.isfinite(table)):
         row = int(np.argwhere(~np.isfinite(table))[0, 0])
-        raise ValueError(f"cuboid {row} holds a value that is not finite: {table[row].tolist()}")
+        msg = f"cuboid {row} holds a value that is not finite: {table[row].tolist()}"
+        raise ValueError(msg)
     if np.any(table[:, 3:6] <= 0):
         row = int(np.argwhere(table[:, 3:6] <= 0)[0, 0])
-        raise ValueError(f"cuboid {row} has half-lengths {table[row, 3:6].tolist()}; all three must be positive, in µm")
+        msg = f"cuboid {row} has half-lengths {table[row, 3:6].tolist()}; all three must be positive, in µm"
+        raise ValueError(msg)
     if np.any(table[:, 6] != np.round(table[:, 6])):
         row = int(np.argwhere(table[:, 6] != np.round(table[:, 6]))[0, 0])
-        raise ValueError(f"cuboid {row} has the grain id {table[row, 6]:g}; ids must be integers")
+        msg = f"cuboid {row} has the grain id {table[row, 6]:g}; ids must be integers"
+        raise ValueError(msg)
 
 
 def _first_appearance(names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -311,10 +323,11 @@ def _check_overlaps(low: np.ndarray, high: np.ndarray, grain: np.ndarray, *, ids
     within = np.flatnonzero(owners[:, 0] == owners[:, 1])
     if len(within):
         one, other = pairs[within[0]]
-        raise ValueError(
+        msg = (
             f"cuboids {one} and {other} of grain {ids[grain[one]]}, centred at {(low + high)[one].tolist()} / 2 and "
             f"{(low + high)[other].tolist()} / 2 µm, overlap; remove the volume that is there twice"
         )
+        raise ValueError(msg)
     between, which = np.unique(owners, axis=0, return_inverse=True)
     if len(between) == 0:
         return
@@ -323,10 +336,11 @@ def _check_overlaps(low: np.ndarray, high: np.ndarray, grain: np.ndarray, *, ids
     worst = int(np.argmax(share))
     names = f"grains {ids[between[worst, 0]]} and {ids[between[worst, 1]]}"
     if share[worst] >= _MOSTLY_INSIDE:
-        raise ValueError(
+        msg = (
             f"{names} overlap: {share[worst]:.0%} of the smaller one lies in the other, so that the field cannot tell "
             "them apart; is the same grain there twice? Remove or merge one, or pass allow_overlap=True"
         )
+        raise ValueError(msg)
     warnings.warn(
         f"{len(between)} pairs of grains overlap, at worst {names}, which share {share[worst]:.0%} of the smaller one; "
         "their magnetizations add in the shared volume. Mend the segmentation, or pass allow_overlap=True",
@@ -339,7 +353,8 @@ def _refuse_repeats(names: np.ndarray, position: np.ndarray) -> None:
         distinct, first, count = np.unique(values, axis=0, return_index=True, return_counts=True)
         if np.any(count > 1):
             repeated = distinct[count > 1][0]
-            raise ValueError(
+            msg = (
                 f"the same grain twice: {count.max()} grains have the {what} {np.asarray(repeated).tolist()} "
                 f"(first in row {first[count > 1][0]}); keep one of them"
             )
+            raise ValueError(msg)

@@ -60,7 +60,8 @@ def magnetization_of_volume(
     4869 to 444053
     """
     if not 0 < quantile < 1:
-        raise ValueError(f"quantile must be a share between 0 and 1, such as 0.5 for the median; got {quantile!r}")
+        msg = f"quantile must be a share between 0 and 1, such as 0.5 for the median; got {quantile!r}"
+        raise ValueError(msg)
     scatter = 10 ** (MAGNETIZATION_SPREAD * ndtri(quantile))
     return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT * scatter
 
@@ -68,7 +69,8 @@ def magnetization_of_volume(
 def check_directions(directions: str) -> None:
     """Raise a ValueError unless a distribution of directions is one of `DIRECTIONS`."""
     if directions not in DIRECTIONS:
-        raise ValueError(f"directions must be {' or '.join(map(repr, DIRECTIONS))}; got {directions!r}")
+        msg = f"directions must be {' or '.join(map(repr, DIRECTIONS))}; got {directions!r}"
+        raise ValueError(msg)
 
 
 def draw_magnetization(
@@ -106,7 +108,8 @@ def draw_magnetization(
     require_float64()
     size = np.atleast_1d(np.asarray(float64_array(volume, name="volume")))
     if size.ndim != 1 or not np.all(size > 0):
-        raise ValueError(f"volume must be (grain,), positive, in µm³; got shape {size.shape}, smallest {size.min():g}")
+        msg = f"volume must be (grain,), positive, in µm³; got shape {size.shape}, smallest {size.min():g}"
+        raise ValueError(msg)
     check_directions(directions)
     for_size, for_azimuth, for_polar = jax.random.split(key, 3)
     scatter = MAGNETIZATION_SPREAD * jax.random.normal(for_size, size.shape, jnp.float64)

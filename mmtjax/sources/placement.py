@@ -87,10 +87,11 @@ def place_grains(
     fitting = np.flatnonzero(np.all(highest >= lowest, axis=1))
     if len(fitting) == 0:
         small = extent[np.argmin(extent.max(axis=1))]
-        raise ValueError(
+        msg = (
             f"none of the {len(library)} shapes fits into {size[0]:g} × {size[1]:g} × {size[2]:g} µm; a small one is "
             f"{small[0]:g} × {small[1]:g} × {small[2]:g} µm"
         )
+        raise ValueError(msg)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     sample = _PlacedGrains(library)
     given_up = 0
@@ -107,11 +108,12 @@ def place_grains(
             volume = float(np.prod(size))
             reached = len(sample.shapes) / volume * UM3_PER_MM3
             filled = float(np.sum(library.volume[sample.shapes])) / volume
-            raise ValueError(
+            msg = (
                 f"density of {density:g} grains per mm³ cannot be reached: {len(sample.shapes)} of {count} grains were "
                 f"placed, {reached:.4g} per mm³, which fill {filled:.0%} of the sample; then {_GIVEN_UP} grains in a "
                 f"row found no place in {_TRIES} tries each. Ask for a lower density or take smaller shapes"
             )
+            raise ValueError(msg)
     return sample.grains()
 
 
@@ -142,18 +144,21 @@ def count_grains(*, side: float | tuple[float, float], thickness: float, density
     """
     size = _size(side, thickness)
     if not (np.all(np.isfinite(size)) and np.all(size > 0)):
-        raise ValueError(f"side and thickness must be positive, in µm; got {size[:2].tolist()} and {float(size[2])!r}")
+        msg = f"side and thickness must be positive, in µm; got {size[:2].tolist()} and {float(size[2])!r}"
+        raise ValueError(msg)
     if not 0 <= clearance < size[2]:
-        raise ValueError(
+        msg = (
             f"clearance must be from 0 to less than the thickness of {size[2]:g} µm: the top side of a grain lies that "
             f"high above the bottom; got {clearance!r}"
         )
+        raise ValueError(msg)
     count = round(density * float(np.prod(size)) / UM3_PER_MM3) if np.isfinite(density) else 0
     if count < 1:
-        raise ValueError(
+        msg = (
             f"density of {density:g} grains per mm³ puts no grain into {size[0]:g} × {size[1]:g} × {size[2]:g} µm; "
             f"one grain is {UM3_PER_MM3 / float(np.prod(size)):.4g} per mm³"
         )
+        raise ValueError(msg)
     return count
 
 

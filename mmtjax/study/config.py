@@ -127,7 +127,8 @@ class StudyConfig:
         checked = {name: _of_type(name, value) for name, value in values.items()}
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in checked:
-                raise ValueError(f"{field.name!r} is missing")
+                msg = f"{field.name!r} is missing"
+                raise ValueError(msg)
         return cls(**checked)
 
     def __post_init__(self) -> None:
@@ -239,12 +240,14 @@ def read_config(path: str | Path) -> StudyConfig:
     """
     place = Path(path)
     if not place.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give the TOML file of a study")
+        msg = f"{path} does not exist; give the TOML file of a study"
+        raise FileNotFoundError(msg)
     try:
         content = tomllib.loads(place.read_text(encoding="utf-8"))
         return _from_tables(content)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
 
 
 def check_interval(interval: float, *, side: float) -> None:
@@ -258,29 +261,34 @@ def check_interval(interval: float, *, side: float) -> None:
         Edge of the square surface of the sample, µm.
     """
     if not (interval / FINEST_SPACING).is_integer():
-        raise ValueError(
+        msg = (
             f"interval of {interval:g} µm is no multiple of {FINEST_SPACING:g} µm: a coarse map takes every n-th "
             "sensor of the finest; give whole numbers"
         )
+        raise ValueError(msg)
     if not (side / interval).is_integer():
-        raise ValueError(
+        msg = (
             f"side of {side:g} µm is no whole number of sampling intervals of {interval:g} µm; the last sensors must "
             "lie above the edge of the sample"
         )
+        raise ValueError(msg)
 
 
 def _from_tables(content: Mapping[str, Any]) -> StudyConfig:
     fields = {field.name: field for field in dataclasses.fields(StudyConfig)}
     expected = {"study": [name for name in fields if name not in PARAMETERS], "parameters": list(PARAMETERS)}
     if unknown := sorted(set(content) - set(expected)):
-        raise ValueError(f"unknown table or key {unknown[0]!r}; a study has the tables [study] and [parameters]")
+        msg = f"unknown table or key {unknown[0]!r}; a study has the tables [study] and [parameters]"
+        raise ValueError(msg)
     values: dict[str, Any] = {}
     for table, names in expected.items():
         entries = content.get(table)
         if not isinstance(entries, Mapping):
-            raise ValueError(f"the table [{table}] is missing")
+            msg = f"the table [{table}] is missing"
+            raise ValueError(msg)
         if unknown := sorted(set(entries) - set(names)):
-            raise ValueError(f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(names)}")
+            msg = f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(names)}"
+            raise ValueError(msg)
         values |= entries
     return StudyConfig.from_dict(values)
 
@@ -288,7 +296,8 @@ def _from_tables(content: Mapping[str, Any]) -> StudyConfig:
 def _check(holds: bool, name: str, value: object) -> None:
     """Raise a ValueError with the expected and the given value unless a condition holds."""
     if not holds:
-        raise ValueError(f"{name} must be {_EXPECTED[name]}; got {value!r}")
+        msg = f"{name} must be {_EXPECTED[name]}; got {value!r}"
+        raise ValueError(msg)
 
 
 def _of_type(name: str, value: Any) -> Any:

@@ -128,9 +128,10 @@ def _require_covered(study: Study, case: ThresholdCase) -> None:
         grid = getattr(config, name)
         inside = grid[0] <= value <= grid[-1] if name in _AXES else value in grid
         if not inside:
-            raise NotCovered(
+            msg = (
                 f"the study {config.name} does not cover a {name} of {value:g} {PARAMETERS[name]}; {_coverage(config)}"
             )
+            raise NotCovered(msg)
     for name, ours, theirs in (
         ("height", config.height, case.sample.height),
         ("level", config.level, case.level),
@@ -138,10 +139,12 @@ def _require_covered(study: Study, case: ThresholdCase) -> None:
         ("clearance", SampleSpec().clearance, case.sample.clearance),
     ):
         if ours != theirs:
-            raise NotCovered(f"the study {config.name} does not cover {name}={theirs!r}; {_coverage(config)}")
+            msg = f"the study {config.name} does not cover {name}={theirs!r}; {_coverage(config)}"
+            raise NotCovered(msg)
     library = case.sample.library
     if library is not None and shapes_fingerprint(library) != shapes_fingerprint(study.library()):
-        raise NotCovered(f"the study {config.name} does not cover grains of other shapes than its own")
+        msg = f"the study {config.name} does not cover grains of other shapes than its own"
+        raise NotCovered(msg)
 
 
 def _coverage(config: StudyConfig) -> str:
@@ -195,11 +198,12 @@ class _Reader:
             members = {interval: self._cells(density, interval) for interval in intervals}
             common = set.intersection(*({cell.repeat for cell in cells} for cells in members.values()))
             if len(common) < 2:
-                raise NotCovered(
+                msg = (
                     f"the study {self.study.config.name} has {len(common)} complete repeats with {density:g} grains "
                     f"per mm³ and intervals of {', '.join(f'{interval:g}' for interval in intervals)} µm; a sampling "
                     "error needs 2 at least, so let it run on"
                 )
+                raise NotCovered(msg)
             self.samples[density] = len(common)
             complete = [cell for cells in members.values() for cell in cells if cell.repeat in common]
             for interval, pool in pooled(self.study, complete).items():

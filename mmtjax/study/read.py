@@ -205,13 +205,15 @@ class Study:
             return set(known)
         values = {float(value) for value in np.atleast_1d(np.asarray(choice))}
         if unknown := sorted(values - set(known)):
-            raise ValueError(f"{name} {unknown[0]:g} {PARAMETERS[name]} is not in the study; it has {list(known)}")
+            msg = f"{name} {unknown[0]:g} {PARAMETERS[name]} is not in the study; it has {list(known)}"
+            raise ValueError(msg)
         return values
 
     def _attributes(self, cell: Cell) -> dict[str, Any]:
         metadata = self.path / str(cell) / "zarr.json"
         if not metadata.is_file():
-            raise FileNotFoundError(f"{cell.description}, is not in {self.path}, or not complete")
+            msg = f"{cell.description}, is not in {self.path}, or not complete"
+            raise FileNotFoundError(msg)
         return json.loads(metadata.read_text(encoding="utf-8"))["attributes"]
 
 

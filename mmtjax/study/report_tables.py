@@ -87,7 +87,8 @@ def study_tables(
         if progress is not None:
             progress("tables", done, total)
     if not parts:
-        raise ValueError("the study has no finished cells yet; run it first")
+        msg = "the study has no finished cells yet; run it first"
+        raise ValueError(msg)
     joined = {thickness: np.concatenate(values) for thickness, values in strengths.items()}
     tables = {name: _joined(tables, _UNITS[name]) for name, tables in parts.items()}
     tables["distribution"] = distribution_table(joined)

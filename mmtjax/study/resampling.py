@@ -106,7 +106,8 @@ def sampling_error(decades: Float[np.ndarray, "draw purity"], samples: int) -> F
         If there are fewer than two samples.
     """
     if samples < 2:
-        raise ValueError(f"the spread of samples cannot be estimated from {samples}; at least 2 are needed")
+        msg = f"the spread of samples cannot be estimated from {samples}; at least 2 are needed"
+        raise ValueError(msg)
     low, high = np.quantile(decades, [_LOW, _HIGH], axis=0, method="inverted_cdf")
     width = np.subtract(high, low, out=np.zeros(high.shape), where=low != high)
     return width / 2 * np.sqrt(samples / (samples - 1))

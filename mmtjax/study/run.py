@@ -248,10 +248,11 @@ def _naming_sample(batch: Batch) -> Iterator[None]:
     except Exception as error:
         reason = describe_worker_failure(error) or f"{error or type(error).__name__}"
         more = len(batch.geometries) - 1
-        raise StudyError(
+        msg = (
             f"the sample of {batch.geometries[0].description}{f', and {more} beside it,' if more else ''} could not be "
             f"computed: {reason}. Complete cells are kept; the same command continues"
-        ) from error
+        )
+        raise StudyError(msg) from error
 
 
 def _computed_by(

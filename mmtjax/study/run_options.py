@@ -60,6 +60,8 @@ class RunOptions:
         """Check all values."""
         check_helpers(self.workers, self.scheduler)
         if self.batch is not None and self.batch < 1:
-            raise ValueError(f"batch must be a number of samples, 1 or more; got {self.batch}")
+            msg = f"batch must be a number of samples, 1 or more; got {self.batch}"
+            raise ValueError(msg)
         if checked_limit(self.memory_limit) is not None and self.scheduler is not None:
-            raise ValueError("memory_limit is for local workers; those of a cluster have limits of their own")
+            msg = "memory_limit is for local workers; those of a cluster have limits of their own"
+            raise ValueError(msg)

@@ -90,10 +90,11 @@ def scan_table(pools: Mapping[float, Pool]) -> pandas.DataFrame:
         both = np.intersect1d(pools[finest].repeats, pools[interval].repeats)
         fine, coarse = (pool.select(np.isin(pool.repeat, both)) for pool in (pools[finest], pools[interval]))
         if not np.array_equal(fine.signal_strength_ratio, coarse.signal_strength_ratio):
-            raise ValueError(
+            msg = (
                 f"the grains at {interval:g} µm are not those at {finest:g} µm, for a sample of {fine.side:g} µm, "
                 f"{fine.thickness:g} µm thick, with {fine.density:g} grains per mm³; were the repeats run separately?"
             )
+            raise ValueError(msg)
         radii = coarse.confidence_radius[0] / coarse.noise[0], fine.confidence_radius[0] / fine.noise[0]
         known = np.isfinite(radii).all(axis=0)
         factor, depth = radii[0][known] / radii[1][known] * finest / interval, fine.depth[known]

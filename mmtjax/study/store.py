@@ -77,7 +77,8 @@ def writing(
     """
     place, shapes = Path(store), shapes_fingerprint(library)
     if place.exists() and not (place / _ROOT).exists() and not _is_fresh(place):
-        raise FileExistsError(f"{store} exists and is no store of a study; give another name")
+        msg = f"{store} exists and is no store of a study; give another name"
+        raise FileExistsError(msg)
     if (place / _ROOT).exists():
         _check_same(config, attributes_of(place), shapes=shapes, store=store)
     place.mkdir(parents=True, exist_ok=True)
@@ -152,10 +153,12 @@ def attributes_of(store: str | Path) -> dict[str, Any]:
     """
     root = Path(store) / _ROOT
     if not root.is_file():
-        raise FileNotFoundError(f"{store} holds no study; `mmtjax study run CONFIG --out {store}` makes one")
+        msg = f"{store} holds no study; `mmtjax study run CONFIG --out {store}` makes one"
+        raise FileNotFoundError(msg)
     attributes = json.loads(root.read_text(encoding="utf-8")).get("attributes", {})
     if attributes.get("kind") != _KIND:
-        raise ValueError(f"{store} is a Zarr store, but not one of a study; give another name")
+        msg = f"{store} is a Zarr store, but not one of a study; give another name"
+        raise ValueError(msg)
     # Stores made before the state of the code was recorded have cells of an unknown state.
     return {"code": ["unknown"]} | attributes
 
@@ -228,24 +231,27 @@ def _check_same(config: StudyConfig, attributes: Mapping[str, Any], *, shapes: s
     """Raise a ValueError unless a store is of this version, configuration and shapes."""
     version = importlib.metadata.version("mmtjax")
     if attributes["version"] != version:
-        raise ValueError(
+        msg = (
             f"{store} was computed by mmtjax {attributes['version']}, this is {version}: cells of two versions may not "
             "be mixed; give another name, or use that version"
         )
+        raise ValueError(msg)
     stored, given = attributes["config"], config.to_dict()
     if attributes["fingerprint"] != config.fingerprint:
         for name in given:
             if name not in FREE and stored.get(name) != given[name]:
-                raise ValueError(
+                msg = (
                     f"{store} holds a study with {name} = {stored.get(name)}, this one has {given[name]}; give another "
                     "name, or the configuration of the store"
                 )
+                raise ValueError(msg)
     if attributes.get("shapes", SYNTHETIC) != shapes:
-        raise ValueError(
+        msg = (
             f"{store} holds samples of other grains than this study: their library is {stored['library']!r}, this one "
             f"is {config.library!r} (the name may differ; the shapes and their order may not); give another name, or "
             "the shapes of the store"
         )
+        raise ValueError(msg)
 
 
 def _write_root(place: Path, config: StudyConfig, *, shapes: str, provenance: dict[str, Any]) -> None:

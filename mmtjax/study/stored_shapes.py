@@ -31,15 +31,17 @@ _DIMENSIONS = {
 def check_shapes(config: StudyConfig, library: ShapeLibrary | None) -> None:
     """Raise a ValueError unless shapes were passed exactly if a configuration names a file of grains."""
     if library is None and config.library != SYNTHETIC:
-        raise ValueError(
+        msg = (
             f"the study draws its grains from {config.library!r}, but no shapes were passed; pass library=, such as "
             "ShapeLibrary.from_grains(read_grains(...))"
         )
+        raise ValueError(msg)
     if library is not None and config.library == SYNTHETIC:
-        raise ValueError(
+        msg = (
             f"shapes were passed, but the study has library = {SYNTHETIC!r}; write where they come from there, such as "
             "the name of their file"
         )
+        raise ValueError(msg)
 
 
 def shapes_fingerprint(library: ShapeLibrary | None) -> str:

@@ -97,5 +97,6 @@ def share_above(distribution: pandas.DataFrame, *, thickness: float, ssr: float)
     rows = distribution[distribution["thickness"] == thickness]
     if rows.empty:
         known = sorted(set(distribution["thickness"]))
-        raise ValueError(f"the distribution has no thickness of {thickness:g} µm; it has {known}")
+        msg = f"the distribution has no thickness of {thickness:g} µm; it has {known}"
+        raise ValueError(msg)
     return float(np.interp(np.log(ssr), np.log(rows["ssr"]), rows["share"]))

@@ -157,7 +157,8 @@ def find_threshold(
     case = value_or_fields(case, ThresholdCase.from_fields, fields=fields)
     check_interval(case.interval, side=case.sample.side)
     if not 2 <= minimum <= maximum:
-        raise ValueError(f"minimum and maximum of samples must be 2 or more, in order; got {minimum} and {maximum}")
+        msg = f"minimum and maximum of samples must be 2 or more, in order; got {minimum} and {maximum}"
+        raise ValueError(msg)
     solve = partial(run_model, case=case) if model is None else model
     found: list[ModelGrains] = []
     record = Stability(purity=case.purity, limit=case.limit, stable=case.stable, minimum=minimum)

@@ -72,17 +72,22 @@ class ThresholdCase:
     def __post_init__(self) -> None:
         """Check all values."""
         if not 0 < self.interval < np.inf:
-            raise ValueError(f"interval must be a sampling interval in µm, above 0; got {self.interval!r}")
+            msg = f"interval must be a sampling interval in µm, above 0; got {self.interval!r}"
+            raise ValueError(msg)
         if not 0 < self.noise < np.inf:
-            raise ValueError(f"noise must be a standard deviation in nT, above 0; got {self.noise!r}")
+            msg = f"noise must be a standard deviation in nT, above 0; got {self.noise!r}"
+            raise ValueError(msg)
         if not 0 < self.level < 1:
-            raise ValueError(f"level must be a probability, such as 0.95; got {self.level!r}")
+            msg = f"level must be a probability, such as 0.95; got {self.level!r}"
+            raise ValueError(msg)
         check_limit(self.limit)
         purities = [*self.purities, self.purity]
         if not self.purities or not all(0 < share <= 1 for share in purities):
-            raise ValueError(f"purities must be shares above 0 and up to 1, such as 0.99; got {purities}")
+            msg = f"purities must be shares above 0 and up to 1, such as 0.99; got {purities}"
+            raise ValueError(msg)
         if not 0 < self.stable < np.inf:
-            raise ValueError(f"stable must be a number of decades above 0, such as 0.25; got {self.stable!r}")
+            msg = f"stable must be a number of decades above 0, such as 0.25; got {self.stable!r}"
+            raise ValueError(msg)
 
     @classmethod
     def from_fields(cls, **fields: Unpack[ThresholdFields]) -> "ThresholdCase":
@@ -101,7 +106,8 @@ class ThresholdCase:
         """
         values: dict[str, Any] = dict(fields)
         if missing := [name for name in PARAMETERS if name not in values]:
-            raise TypeError(f"a threshold needs values for {', '.join(PARAMETERS)}; {', '.join(missing)} is missing")
+            msg = f"a threshold needs values for {', '.join(PARAMETERS)}; {', '.join(missing)} is missing"
+            raise TypeError(msg)
         of_sample = [field.name for field in dataclasses.fields(SampleSpec) if field.name in values]
         sample = SampleSpec(**{name: values.pop(name) for name in of_sample})
         return cls(sample=sample, **values)

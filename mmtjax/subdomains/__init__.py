@@ -1,3 +1,3 @@
-"""Samples too large to factor whole: windows that are solved one by one and iterated to agreement."""
+"""Inversion of samples too large for one factorization: overlapping windows, solved in turn until they converge."""
 
 from mmtjax.subdomains.invert import invert_subdomains as invert_subdomains

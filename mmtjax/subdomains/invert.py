@@ -1,4 +1,4 @@
-"""Inversion of samples too large to factor whole, by overlapping windows."""
+"""Inversion of samples too large for one factorization, by overlapping windows."""
 
 import contextlib
 import tempfile
@@ -39,9 +39,9 @@ from mmtjax.subdomains.work import factor_window
 from mmtjax.uncertainty.confidence import confidence_radius
 from mmtjax.unknowns import Unknowns
 
-#: Sizes in depths of the deepest grain. Buffer and core where none are given: no more than four windows share a grain,
-#: for rounds grow with their number. Sensors beyond the buffer: all that grains of the window are seen by, or the
-#: correction would be of another matrix.
+#: Default sizes in units of the depth of the deepest grain. With these buffers and cores at most four windows share a
+#: grain; more windows would need more rounds. The margin of sensors beyond the buffer includes all sensors that see
+#: grains of the window noticeably; otherwise the matrix of the window would differ from its part of the whole matrix.
 BUFFER = 3.5
 CORE = 7.0
 MARGIN = 6.0
@@ -63,34 +63,35 @@ def invert_subdomains(
     throw: bool = True,
     **fields: Unpack[InversionFields],
 ) -> Solution:
-    """Invert a sample too large to factor whole: the answer of `mmtjax.invert`, window by window.
+    """Invert a sample too large for one factorization; the result is that of `mmtjax.invert`.
 
-    Each window solves for the grains of its core and of a buffer about it, with all others taken as known. Rounds of
-    corrections, from the misfit of the whole map, bring the windows to agreement. What a window cannot know, how far
-    the uncertainty of the grains beyond it reaches into its core, is the scatter of its correction over maps of noise
-    alone that are solved beside the measured one (Rao–Blackwellized Monte Carlo).
+    Each window solves for the grains of its core and of a buffer around it, while all other grains are kept fixed.
+    Rounds of corrections, computed from the misfit of the whole map, repeat this until the windows agree. A window
+    alone does not know how the uncertainty of the grains outside affects its core. This part is the scatter of its
+    correction over maps of pure noise, which are solved together with the measured map (Rao–Blackwellized Monte Carlo).
 
     Parameters
     ----------
     key
         Random key of JAX for the maps of noise.
     scan, grains, noise, throw
-        As for `mmtjax.invert`; a prior needs the noise as a number or a map.
+        As for `mmtjax.invert`; with a prior, the noise must be a number or a map.
     core, buffer
-        Edge of the cores, about, and width of the buffer, µm. By default 7 and 3.5 times the depth of the deepest
-        grain. A smaller buffer gives a coarser correction, cores narrower than two buffers take more rounds; larger
-        windows take more memory.
+        Approximate edge of the cores, and width of the buffer, µm. By default 7 and 3.5 times the depth of the deepest
+        grain. A smaller buffer gives a coarser correction, cores narrower than two buffers need more rounds, and larger
+        windows need more memory.
     draws
-        Maps of noise. The error of a radius shrinks with the square root of their number, see
+        Number of maps of noise. The error of a radius decreases with the square root of this number, see
         ``Solution.radius_error``.
     store
-        Directory in which work is kept; a run that was ended goes on from there. By default a temporary one.
+        Directory in which the work is stored; a run that was interrupted continues from it. By default a temporary
+        directory.
     executor
-        What runs the work, as `concurrent.futures.ProcessPoolExecutor` or ``client.get_executor()`` of a Dask cluster
-        that sees the same `store`; by default this process.
+        Executor of the work, such as `concurrent.futures.ProcessPoolExecutor` or ``client.get_executor()`` of a Dask
+        cluster with access to the same `store`; by default this process.
     options
-        As for `mmtjax.invert`; the memory limit is that of each process that works, by default what is free where that
-        is this process.
+        As for `mmtjax.invert`; the memory limit applies to each working process. By default it is the free memory if
+        this process does the work.
     progress
         Called as ``progress(stage, done, total)``, counted in windows and in blocks of sensors.
     **fields
@@ -104,11 +105,11 @@ def invert_subdomains(
     Raises
     ------
     ValueError
-        As `mmtjax.invert`; for sizes that are not positive, fewer than 2 draws, and a store of another problem.
+        As `mmtjax.invert`; also for sizes that are not positive, fewer than 2 draws, or a store of another problem.
     MemoryError
         If a window would not fit.
     RuntimeError, InversionError
-        As `mmtjax.invert`; `InversionError` also where the windows do not come to agree.
+        As `mmtjax.invert`; `InversionError` also if the windows do not converge.
     WorkerError
         If workers of the executor die.
     BlockingIOError
@@ -132,7 +133,8 @@ def invert_subdomains(
     """
     require_float64()
     if not is_concrete(scan, grains, noise):
-        raise ValueError("windows cannot be traced; use `mmtjax.invert` for derivatives")
+        msg = "windows cannot be traced; use `mmtjax.invert` for derivatives"
+        raise ValueError(msg)
     chosen = value_or_fields(options, InversionOptions, fields=fields)
     known = as_noise(noise, scan)
     problem = _problem(key, scan, grains, known, chosen, sizes=(core, buffer, draws))
@@ -146,7 +148,7 @@ def invert_subdomains(
         limit = min(solver.limit, largest_condition(chosen.tolerance))
         failure = condition_failure(windows.condition, solver, limit=limit)
         if failure is not None and throw:
-            # Rounds would not come to an end, or mean nothing.
+            # Rounds would not converge, or their result would be meaningless.
             raise InversionError(failure)
         freedom = scan.used - problem.unknowns
         state = agree(
@@ -169,20 +171,25 @@ def _problem(
     *,
     sizes: tuple[float | None, float | None, int],
 ) -> WindowProblem:
-    """Return the problem, once options that windows do not take are refused."""
+    """Return the problem; raise ValueError for options that windows do not have."""
     stack = as_stack(grains, options.pattern)
     precision, (weight, variance) = stack.precision(options.priors), noise.weights(scan)
     if precision is not None and not noise.is_known:
-        raise ValueError('noise="residual" with a prior is not solved by windows; pass the noise in nT')
+        msg = 'noise="residual" with a prior is not solved by windows; pass the noise in nT'
+        raise ValueError(msg)
     if noise.patterns(scan) is not None:
-        raise ValueError("noise with patterns that sensors share is not solved by windows; use `mmtjax.invert`")
+        msg = "noise with patterns that sensors share is not solved by windows; use `mmtjax.invert`"
+        raise ValueError(msg)
     if not isinstance(options.estimator, LeastSquares):
-        raise ValueError(f"windows are solved by LeastSquares(); got estimator={options.estimator!r}")
+        msg = f"windows are solved by LeastSquares(); got estimator={options.estimator!r}"
+        raise ValueError(msg)
     if options.solver.name not in SOLVERS or options.green != "auto":
-        raise ValueError("windows take a method by its name, and no green=; leave them out")
+        msg = "windows take a method by its name, and no green=; leave them out"
+        raise ValueError(msg)
     background = options.pattern
     if not (background is None or isinstance(background, Background)):
-        raise ValueError(f"windows take a Background beside the grains; got {background!r}")
+        msg = f"windows take a Background beside the grains; got {background!r}"
+        raise ValueError(msg)
     group_by_sensors([scan], [noise], stack)[0].check_counts(options.priors)
     depth = float(scan.grid.height) - float(np.min(np.asarray(grains.position)[:, 2]))
     core, buffer, draws = sizes
@@ -259,6 +266,7 @@ class _Answers(NamedTuple):
 
 
 def _answers(problem: WindowProblem, runner: TaskRunner) -> _Answers:
+    """Factor all windows; return the blocks of each core, and the condition number and solver of the worst window."""
     components = len(problem.grains.components)
     blocks = np.zeros((len(problem.grains), components, components))
     worst, condition, method = 0.0, 0.0, "cholesky"
@@ -274,16 +282,17 @@ def _answers(problem: WindowProblem, runner: TaskRunner) -> _Answers:
 def _corrections(state: RoundState, unknowns: Unknowns) -> list[Float[np.ndarray, "_source _component _component"]]:
     """Return the scatter of the change by the rounds over the maps of noise, for each set of unknowns.
 
-    Given what lies beyond a window, its grains are normal about a mean that depends on it. The covariance is that of a
-    window alone plus that of the mean, which is what the windows by themselves got wrong.
+    For given grains outside a window, the grains inside have a normal distribution with a mean that depends on those
+    outside. Their covariance is that of the window alone plus that of this mean, which a window alone leaves out.
     """
     moved = (state.magnetization - state.alone)[1:]
     return [np.einsum("dgi,dgj->gij", own, own) / len(moved) for own in unknowns.split(moved)]
 
 
 def _disagreement(state: RoundState) -> str:
+    """Return the message for windows that have not converged."""
     return (
-        f"the windows do not come to agree: after {state.rounds} rounds grains may still be "
+        f"the windows did not converge: after {state.rounds} rounds, grains may still be "
         f"{np.max(state.moves[-1]):.2g} standard deviations from their solution; pass a larger buffer"
     )
 
@@ -302,12 +311,16 @@ def _directory(store: str | Path | None) -> Iterator[Path]:
 
 
 def _checked_size(name: str, value: float) -> float:
+    """Return a length; raise ValueError unless it is positive and finite."""
     if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive length in µm; got {value!r}")
+        msg = f"{name} must be a positive length in µm; got {value!r}"
+        raise ValueError(msg)
     return float(value)
 
 
 def _checked_draws(draws: int) -> int:
+    """Return the number of maps of noise; raise ValueError unless it is 2 or more."""
     if draws < 2:
-        raise ValueError(f"draws must be 2 or more, for their scatter; got {draws!r}")
+        msg = f"draws must be 2 or more, because their scatter is needed; got {draws!r}"
+        raise ValueError(msg)
     return int(draws)

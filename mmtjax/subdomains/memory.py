@@ -1,4 +1,4 @@
-"""The memory that windows need, checked before they are worked on."""
+"""The memory that windows need, checked before any computation."""
 
 import jax
 import numpy as np
@@ -6,22 +6,29 @@ import numpy as np
 from mmtjax.inversion.memory import checked_limit, estimate_memory, require_bytes, usual_bytes
 from mmtjax.subdomains.problem import WindowProblem
 
-#: Vectors of all unknowns that live at once for each map: what rounds have come to, directions and images that are
-#: remembered, and those that are being made.
+#: Vectors of all unknowns that are in memory at once for each map: the state of the rounds, stored directions with
+#: their images, and those that are being computed.
 _VECTORS = 16
 
 
 def require_window_memory(problem: WindowProblem, *, limit: int | None, alone: bool) -> None:
-    """Raise unless the largest window, and the rounds, and the largest block of sensors fit in `limit` bytes.
+    """Raise MemoryError unless the largest window with the rounds, and the largest block of sensors, fit into memory.
 
-    By default that is what is free, where this process works alone; of other processes it is not known.
+    Parameters
+    ----------
+    problem
+        The problem with its windows.
+    limit
+        Largest number of bytes; by default the free memory if this process works alone, which is not known of others.
+    alone
+        Whether this process does all the work.
 
     Raises
     ------
     ValueError
         For a limit that is not valid.
     MemoryError
-        With what is needed, what there is, and what would make it fit.
+        With the memory that is needed, the memory that may be used, and a remedy.
     """
     limit, options = checked_limit(limit), problem.options
     if limit is None and not alone:
@@ -31,7 +38,7 @@ def require_window_memory(problem: WindowProblem, *, limit: int | None, alone: b
     grains, rows, columns = len(largest.grains), largest.rows, largest.columns
     sensors = (rows.stop - rows.start) * (columns.stop - columns.start)
     rounds = _VECTORS * 8 * (1 + options.draws) * problem.unknowns
-    # Compressed columns and factors of windows are held there, wherever JAX computes.
+    # Compressed columns and factors of windows are in main memory, on any device of JAX.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         require_bytes(
             estimate_memory(grains, sensors, method=options.method) + rounds,

@@ -1,4 +1,4 @@
-"""A large inversion by windows: its data and options, saved on the disk for all processes that work on it."""
+"""The data and options of an inversion by windows, saved in a directory for all processes that work on it."""
 
 import dataclasses
 import hashlib
@@ -28,14 +28,15 @@ _Description = dict[str, str | dict[str, str | int | float | None]]
 
 @dataclasses.dataclass(frozen=True)
 class WindowOptions:
-    """How a problem is divided and solved.
+    """Options of the division and solution of a problem.
 
     Attributes
     ----------
     core, buffer, margin
-        Edge of the cores, width of the frame of unknown grains about them, and of the frame of sensors about these, µm.
+        Edge of the cores, width of the frame of unknown grains around them, and of the frame of sensors around both,
+        µm.
     draws
-        Perturbed maps that are solved for the correction of the covariance.
+        Number of maps of noise that are solved for the correction of the covariance.
     variance
         Variance of a sensor of weight one, nT².
     method, tolerance
@@ -56,7 +57,7 @@ class WindowOptions:
 
 @dataclasses.dataclass(frozen=True)
 class WindowProblem:
-    """Grains, sensors, the map with the weights of its sensors, priors, and how they are to be worked on.
+    """The grains, the map with the weights of its sensors, the priors, and the options of the solution.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class WindowProblem:
     key
         Data of the random key of the maps of noise.
     options
-        How the problem is divided and solved.
+        Options of the division and solution.
     """
 
     grains: Grains
@@ -131,7 +132,7 @@ class WindowProblem:
 
     @cached_property
     def used(self) -> SensorGrid:
-        """The smallest part of the grid that holds all sensors in use."""
+        """The smallest part of the grid that includes all sensors in use."""
         rows, columns = (np.flatnonzero(np.any(self.weight > 0, axis=across)).tolist() for across in (1, 0))
         return self.grid.window(slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
 
@@ -152,14 +153,21 @@ class WindowProblem:
 
 
 def save_problem(problem: WindowProblem, place: Path) -> None:
-    """Write a problem into a directory, or check that it is the one that is there.
+    """Write a problem to a directory, or check that the directory already contains the same problem.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    place
+        The directory.
 
     Raises
     ------
     ValueError
-        If the work in the directory is on another problem, or by another version of mmtjax.
+        If the directory contains another problem, or one of another version of mmtjax.
     """
-    arrays, description = _taken_apart(problem)
+    arrays, description = _arrays_and_description(problem)
     there = place / _DESCRIPTION
     if there.exists():
         _check_same(json.loads(there.read_text(encoding="utf-8")), description, place)
@@ -172,13 +180,14 @@ def save_problem(problem: WindowProblem, place: Path) -> None:
 
 
 def load_problem(place: Path) -> WindowProblem:
-    """Return the problem of a directory; arrays are read from the disk as they are used."""
-    # A directory may have been removed and made anew for another problem.
+    """Return the problem of a directory; its arrays are read from the disk when they are used."""
+    # The time distinguishes a directory that was removed and created again for another problem.
     return _read(place, (place / _DESCRIPTION).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
 def _read(place: Path, _: int) -> WindowProblem:
+    """Return the problem of a directory that was written at some time."""
     description = json.loads((place / _DESCRIPTION).read_text(encoding="utf-8"))
     check_worker(description["version"])
     arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in description["arrays"]}
@@ -199,7 +208,8 @@ def _read(place: Path, _: int) -> WindowProblem:
     )
 
 
-def _taken_apart(problem: WindowProblem) -> tuple[dict[str, np.ndarray], _Description]:
+def _arrays_and_description(problem: WindowProblem) -> tuple[dict[str, np.ndarray], _Description]:
+    """Return the arrays of a problem by name, and the contents of the file that describes it."""
     grains, grid = problem.grains, problem.grid
     arrays = {f"grains-{field.name}": np.asarray(getattr(grains, field.name)) for field in dataclasses.fields(Grains)}
     arrays |= {f"grid-{name}": np.asarray(getattr(grid, name)) for name in ("origin", "spacing", "height", "side")}
@@ -207,7 +217,7 @@ def _taken_apart(problem: WindowProblem) -> tuple[dict[str, np.ndarray], _Descri
     sums = {
         name: hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16] for name, values in arrays.items()
     }
-    # The first block is as large as any other, and determines them all.
+    # The first block is at least as large as all others, and determines their sizes.
     rows, columns = problem.blocks[0]
     description = {
         "kind": "mmtjax subdomains",
@@ -220,6 +230,7 @@ def _taken_apart(problem: WindowProblem) -> tuple[dict[str, np.ndarray], _Descri
 
 
 def _check_same(stored: _Description, given: _Description, place: Path) -> None:
+    """Raise ValueError for the first difference of the description in a directory from that of a problem."""
     for name, now in given.items():
         was = stored.get(name)
         if was == now:
@@ -228,7 +239,8 @@ def _check_same(stored: _Description, given: _Description, place: Path) -> None:
             old = was if isinstance(was, dict) else {}
             name = next(key for key in now if old.get(key) != now[key])
             was, now = old.get(name), now[name]
-        raise ValueError(
-            f"{place} holds work on another problem: its {name} is {was!r}, not {now!r}; give another directory, or "
-            "remove this one to begin anew"
+        msg = (
+            f"{place} contains the work on another problem: its {name} is {was!r}, not {now!r}; pass another "
+            "directory, or remove this one to start again"
         )
+        raise ValueError(msg)

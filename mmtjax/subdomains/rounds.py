@@ -1,4 +1,4 @@
-"""Rounds that bring windows to agreement: conjugate gradients for all maps at once, preconditioned by windows."""
+"""Rounds until the windows agree: conjugate gradients for all maps at once, with the windows as preconditioner."""
 
 import functools
 from collections.abc import Callable
@@ -20,17 +20,18 @@ from mmtjax.subdomains.work import (
     solve_window,
 )
 
-#: How far a round may still move the measured map and maps of noise when they count as settled: the root of the energy
-#: of the move, in units of the noise. No grain is then further from its solution than this many of its standard
-#: deviations, 1.96 of which or more are a confidence radius of 95 %.
+#: Largest change by a round at which the measured map and the maps of noise have converged: the root of the energy of
+#: the change, in units of the noise. No grain is then further from its solution than this number of its standard
+#: deviations; a confidence radius of 95 % is at least 1.96 of them.
 SETTLED = 2e-2
 SETTLED_DRAW = 1e-1
 
-#: Rounds at most, and how many of them a new direction is made conjugate to; in exact arithmetic one would do.
+#: Largest number of rounds, and the number of previous rounds that new directions are made conjugate to; in exact
+#: arithmetic one would be sufficient.
 _ROUNDS = 200
 _REMEMBERED = 2
 
-#: Directions whose energy is below this share of that of the largest are not new.
+#: Directions whose energy is below this share of the largest energy depend on the others.
 _DEPENDENT = 1e-13
 
 
@@ -40,17 +41,17 @@ class RoundState(NamedTuple):
     Attributes
     ----------
     magnetization
-        Values of the unknowns so far; of maps of noise in units of it.
+        Current values of the unknowns; those of maps of noise are in units of the noise.
     alone
-        Values by the windows alone, each for the grains of its core.
+        Values from the windows alone, each for the grains of its core.
     residual
         Residual of the normal equations.
     directions, images
-        Directions of the last rounds, conjugate and of energy one, and QᵀW²Q times them.
+        Directions of the last rounds, conjugate and with an energy of one, and their products with QᵀW²Q.
     moves
-        The root of the energy of the move of each round, in units of the noise.
+        The root of the energy of the change by each round, in units of the noise.
     forward
-        The field of the solution, nT, once all maps have settled; empty before.
+        The field of the solution, nT, if all maps have converged; empty otherwise.
     """
 
     magnetization: Float[np.ndarray, "map unknown"]
@@ -68,12 +69,12 @@ class RoundState(NamedTuple):
 
     @property
     def settled(self) -> bool:
-        """Whether all maps have settled, so that the field is known."""
+        """Whether all maps have converged, so that the field is known."""
         return self.forward.size > 0
 
 
 def right_sides(problem: WindowProblem, place: Path, runner: TaskRunner) -> Float[np.ndarray, "map unknown"]:
-    """Return QᵀW²φ of the measured map, and of maps of noise with the part of a prior; make the columns of blocks."""
+    """Compute the columns of all blocks; return QᵀW²φ of all maps, with the part of the prior in maps of noise."""
     done = place / "rights.npy"
     if done.exists():
         return np.load(done)
@@ -94,17 +95,17 @@ def agree(
     *,
     noise: Callable[[float], float],
 ) -> RoundState:
-    """Run rounds until all maps have settled; return the last state, without a field if they do not settle.
+    """Run rounds until all maps have converged; return the last state, without a field if they do not converge.
 
-    Each round, windows turn the residuals into corrections, which are made conjugate to those before. All maps are
-    then moved along all of these directions to where the misfit is least, for the equations differ in their right
-    sides only. Additive Schwarz: corrections of overlapping windows are added, whole, for a smooth pattern that many
-    grains share and the map hardly sees must not be cut.
+    In each round, the windows compute corrections from the residuals, and these are made conjugate to those of previous
+    rounds. All maps are then changed along all of these directions to the least misfit, because their equations differ
+    only in the right sides. The full corrections of overlapping windows are added (additive Schwarz): a smooth pattern
+    that many grains share and that hardly affects the map must not be cut off at the edge of a core.
 
     Parameters
     ----------
     problem, place, runner
-        The problem, the directory of its work, and who does it.
+        The problem, the directory of its work, and the runner of its tasks.
     rights
         The `right_sides`.
     noise
@@ -120,7 +121,7 @@ def agree(
         settled = moved.moves[-1] <= allowed
         runner.report("maps that agree", int(np.sum(settled)), len(settled))
         if np.all(settled) and state.settled:
-            # The move is not made: it has shown how right the solution before it is, whose field is known.
+            # The last change is not applied: it only shows the error of the previous solution, whose field is known.
             break
         state = _compared(problem, place, runner, moved) if np.all(settled) else moved
         _save(place, state)
@@ -130,7 +131,7 @@ def agree(
 def _corrections(
     problem: WindowProblem, place: Path, runner: TaskRunner, state: RoundState
 ) -> tuple[Float[np.ndarray, "map unknown"], Float[np.ndarray, "map unknown"]]:
-    """Return corrections of all windows together, and those of each window for its core alone."""
+    """Return the sums of the corrections of all windows, and the corrections of each window for its core only."""
     np.save(residual_file(place), state.residual)
     together, alone = np.zeros_like(state.residual), np.zeros_like(state.residual)
     results = runner.results("corrections", solve_window, len(problem.windows))
@@ -138,20 +139,20 @@ def _corrections(
     for window, found in zip(problem.windows, results, strict=True):
         together[:, grains.of(window.grains)] += found
         alone[:, grains.of(window.grains[window.core])] = found[:, np.repeat(window.core, len(grains.components))]
-    # The background is corrected with all grains as they are, as each window is with all else as it is.
+    # The background is corrected while all grains are fixed, as each window is while all other unknowns are fixed.
     together[:, grains.size :] = state.residual[:, grains.size :] @ problem.background_inverse
     alone[:, grains.size :] = together[:, grains.size :]
     return together, alone
 
 
 def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: RoundState) -> RoundState:
-    """Move all maps to the least misfit along the corrections of all maps."""
+    """Return the state with all maps changed to the least misfit along the corrections of all maps."""
     corrections, alone = _corrections(problem, place, runner, state)
-    # Conjugate in exact arithmetic before the new images are known, so that these lose no digits.
+    # Make directions conjugate before their images are computed, so that these lose no digits.
     lengths = np.linalg.norm(corrections, axis=1)
     new = corrections[lengths > 0] / lengths[lengths > 0, None]
     new -= (new @ state.images.T) @ state.directions
-    # Of one unknown all directions beside each other, as products want them.
+    # The products need the directions of one unknown next to each other in memory.
     np.save(directions_file(place), np.asfortranarray(new))
     images = functools.reduce(np.add, runner.results("directions", apply_block, len(problem.blocks)))
     if problem.ridge is not None:
@@ -174,9 +175,9 @@ def _moved(problem: WindowProblem, place: Path, runner: TaskRunner, state: Round
 
 
 def _compared(problem: WindowProblem, place: Path, runner: TaskRunner, state: RoundState) -> RoundState:
-    """Return the state with the field of its solution, and with the residual of the map itself.
+    """Return the state with the field of its solution, and with the residual computed anew from the map.
 
-    Rounding has built up in the one that was carried along.
+    The residual that is updated in every round has accumulated rounding errors.
     """
     np.save(directions_file(place), state.magnetization[:1])
     forward, gradient = np.zeros(problem.grid.shape), np.zeros(problem.unknowns)
@@ -192,6 +193,7 @@ def _compared(problem: WindowProblem, place: Path, runner: TaskRunner, state: Ro
 
 
 def _beginning(rights: Float[np.ndarray, "map unknown"]) -> RoundState:
+    """Return the state before the first round."""
     nothing = np.zeros((0, rights.shape[1]))
     return RoundState(
         magnetization=np.zeros_like(rights),
@@ -205,7 +207,7 @@ def _beginning(rights: Float[np.ndarray, "map unknown"]) -> RoundState:
 
 
 def _load(place: Path) -> RoundState | None:
-    """Return the state after the last complete round, if there is one."""
+    """Return the state after the last complete round, or None."""
     file = place / "state.npz"
     if not file.exists():
         return None
@@ -214,5 +216,6 @@ def _load(place: Path) -> RoundState | None:
 
 
 def _save(place: Path, state: RoundState) -> None:
+    """Write the state after a round."""
     with replace_when_complete(place / "state.npz") as partial, partial.open("wb") as file:
         np.savez(file, **state._asdict())

@@ -1,4 +1,4 @@
-"""Overlapping windows that cover a sample, and blocks that part its sensors."""
+"""Overlapping windows that cover a sample, and blocks that divide its sensors."""
 
 import itertools
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from mmtjax.greens.compressed.tree import LEAF, spanning_level
 from mmtjax.scan.grid import SensorGrid
 
-#: Blocks of sensors that are enough to keep several workers busy, though some are narrow.
+#: Number of blocks of sensors that is sufficient for several workers, although some blocks are narrow.
 _SHARED = 16
 
 
@@ -21,9 +21,9 @@ class Window(NamedTuple):
     grains
         Indices of the grains that are unknown, ascending.
     core
-        Which of them this window answers for; the others are its buffer.
+        Whether each of them belongs to the core, whose results come from this window; the others are its buffer.
     rows, columns
-        The sensors that it looks at, at least.
+        The sensors that it uses, at least.
     """
 
     grains: Int[np.ndarray, " own"]
@@ -32,7 +32,13 @@ class Window(NamedTuple):
     columns: slice
 
     def sees(self, blocks: list[tuple[slice, slice]]) -> list[int]:
-        """Numbers of the blocks of sensors that hold some of those that it looks at."""
+        """Return the numbers of the blocks that include some of its sensors.
+
+        Parameters
+        ----------
+        blocks
+            Rows and columns of all blocks.
+        """
         own = self.rows, self.columns
         return [
             number
@@ -44,7 +50,7 @@ class Window(NamedTuple):
 def divide_sample(
     position: Float[np.ndarray, "grain 3"], grid: SensorGrid, *, core: float, buffer: float, margin: float
 ) -> list[Window]:
-    """Windows whose cores hold every grain once.
+    """Return windows; every grain is in the core of exactly one of them.
 
     Parameters
     ----------
@@ -53,16 +59,16 @@ def divide_sample(
     grid
         The sensors.
     core
-        Edge of the cores, about, µm: what divides the sample evenly and is next to it.
+        Approximate edge of the cores, µm; the nearest value that divides the sample evenly is used.
     buffer
-        Width of the frame about a core in which grains are unknown too, µm.
+        Width of the frame around a core in which grains are unknown too, µm.
     margin
-        Width of the frame about that in which sensors are looked at, µm.
+        Width of the frame around core and buffer in which sensors are used, µm.
 
     Raises
     ------
     ValueError
-        If there is no sensor near some grains.
+        If some grains have no sensor near them.
 
     Examples
     --------
@@ -90,26 +96,27 @@ def divide_sample(
             for axis, begin, end in zip((np.asarray(grid.x), np.asarray(grid.y)), first, last, strict=True)
         )
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            raise ValueError(
-                f"no sensor lies within {reach:g} µm of {int(own.sum())} grains about x = {(first + last)[0] / 2:g}, "
-                f"y = {(first + last)[1] / 2:g} µm; leave out grains that lie beside the map"
+            msg = (
+                f"no sensor lies within {reach:g} µm of {int(own.sum())} grains near x = {(first + last)[0] / 2:g}, "
+                f"y = {(first + last)[1] / 2:g} µm; leave out grains that are not below the map"
             )
+            raise ValueError(msg)
         windows.append(Window(index, own[index], rows, columns))
     return windows
 
 
 def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]]:
-    """Rows and columns of blocks that hold every sensor once, as wide as the squares that the columns' tree is made of.
+    """Return rows and columns of blocks that include every sensor once, with the edges of squares of the compression.
 
-    Where squares begin and end with a block, none hangs over its edge, and the largest are far from most grains.
+    No square of the compressed columns then extends beyond its block, and the largest squares are far from most grains.
 
     Parameters
     ----------
     grid
         The sensors.
     edge
-        What blocks should be as wide as, µm. They are up to twice as wide where that leaves sixteen of them or more,
-        and down to half as wide where it does not.
+        Desired edge of the blocks, µm. They are up to twice as wide if there are then at least sixteen of them, and
+        at least half as wide if not.
 
     Examples
     --------
@@ -124,7 +131,7 @@ def divide_sensors(grid: SensorGrid, *, edge: float) -> list[tuple[slice, slice]
 
 
 def _squares(grid: SensorGrid, level: int) -> list[tuple[slice, slice]]:
-    """Rows and columns of the squares of a level that cover a grid, as far as it goes."""
+    """Return rows and columns of the squares of a level that cover a grid, cut off at its edges."""
     size = LEAF << level
     rows, columns = (
         [slice(start, min(start + size, length)) for start in range(0, length, size)] for length in grid.shape

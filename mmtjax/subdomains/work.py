@@ -1,4 +1,4 @@
-"""The pieces of work of an inversion by windows; what takes long is read from the disk where it is there already."""
+"""The tasks of an inversion by windows; results that take long are stored in files, and read from them again."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from mmtjax.solvers import SOLVERS
 from mmtjax.subdomains.problem import load_problem
 from mmtjax.unknowns import Unknowns
 
-#: Condition number up to which a factor is kept in single precision: what it gives is improved by rounds anyway.
+#: Condition number up to which a factor is stored in single precision; the rounds correct the solutions that it gives.
 _SINGLE = 1e6
 
 
@@ -70,10 +70,11 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         del state
         if not np.isfinite(factor.condition) or factor.triangle is None:
             middle = np.asarray(grains.position)[window.core].mean(axis=0)
-            raise InversionError(
-                f"the {used.name} factorization failed for the {int(window.core.sum())} grains about x = "
+            msg = (
+                f"the {used.name} factorization failed for the {int(window.core.sum())} grains near x = "
                 f"{middle[0]:.4g}, y = {middle[1]:.4g} µm: {used.remedies()}"
             )
+            raise InversionError(msg)
         triangle, scale = factor.triangle
         covariances = np.asarray(factor.covariances(green.unknowns.blocks)[0])[window.core]
         precision = np.float32 if factor.condition < _SINGLE else np.float64
@@ -87,7 +88,7 @@ def factor_window(place: Path, number: int) -> WindowSummary:
 
 
 def solve_window(place: Path, number: int) -> Float[np.ndarray, "map own_unknown"]:
-    """Return the change of the grains of a window when all others stay, from the residuals of the normal equations."""
+    """Return the correction of the grains of a window while all others are fixed, from the residuals of all maps."""
     problem = load_problem(place)
     own = problem.grains.unknowns.of(problem.windows[number].grains)
     with np.load(_of_window(place, number)) as arrays:
@@ -98,7 +99,7 @@ def solve_window(place: Path, number: int) -> Float[np.ndarray, "map own_unknown
 
 
 def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
-    """Make the columns of a block of sensors and save them; return its part of the right sides QᵀW²φ of all maps."""
+    """Compute and save the columns of a block of sensors; return its part of the right sides QᵀW²φ of all maps."""
     problem, done = load_problem(place), block_file(place, number)
     rows, columns = problem.blocks[number]
     if not done.exists():
@@ -113,7 +114,7 @@ def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
 
 
 def apply_block(place: Path, number: int) -> Float[np.ndarray, "direction unknown"]:
-    """Return the part of a block of sensors in QᵀW²Q times directions."""
+    """Return the part of a block of sensors in the products of QᵀW²Q with the directions."""
     problem, green = load_problem(place), _green(place, number)
     weight = np.asarray(problem.weight[problem.blocks[number]])
     return np.asarray(green.normal(np.load(directions_file(place), mmap_mode="r"), weight))
@@ -139,7 +140,8 @@ def _grains_green(place: Path, number: int) -> CompressedGreen:
     """Return the operator of all grains over a block of sensors."""
     green = load_arrays(block_file(place, number))
     if not isinstance(green, CompressedGreen):
-        raise TypeError(f"{block_file(place, number)} must hold a CompressedGreen; it holds a {type(green).__name__}")
+        msg = f"{block_file(place, number)} must hold a CompressedGreen; it holds a {type(green).__name__}"
+        raise TypeError(msg)
     return green
 
 
@@ -169,8 +171,10 @@ def block_file(place: Path, number: int) -> Path:
 
 
 def _of_window(place: Path, number: int) -> Path:
+    """Return the file of the summary of a window."""
     return place / f"window-{number:05d}.npz"
 
 
 def _factor_of_window(place: Path, number: int) -> Path:
+    """Return the file of the packed factor of a window."""
     return place / f"window-{number:05d}.factor.npy"

@@ -67,10 +67,12 @@ def confidence_radius(covariance: ArrayLike, level: ArrayLike = 0.95) -> Float[A
     require_float64()
     blocks = float64_array(covariance, name="covariance")
     if (_VECTOR, _VECTOR) not in (blocks.shape, blocks.shape[1:]):
-        raise ValueError(f"covariance must be (grain, 3, 3), or (3, 3) for one grain; got shape {blocks.shape}")
+        msg = f"covariance must be (grain, 3, 3), or (3, 3) for one grain; got shape {blocks.shape}"
+        raise ValueError(msg)
     share = float64_array(level, name="level")
     if share.shape != () or (is_concrete(share) and not _LEAST_LEVEL <= share < 1):
-        raise ValueError(f"level must be one probability, from {_LEAST_LEVEL:g} to 1 (exclusive); got {level!r}")
+        msg = f"level must be one probability, from {_LEAST_LEVEL:g} to 1 (exclusive); got {level!r}"
+        raise ValueError(msg)
     if is_concrete(blocks):
         _refuse_improper(np.asarray(blocks))
         _refuse_negative(np.linalg.eigvalsh(blocks))
@@ -118,9 +120,10 @@ def bootstrap_radius(
     size = matrix.shape[-1] if matrix.ndim else 0
     blocks = matrix.shape[1:] == (_VECTOR, _VECTOR)
     if not blocks and (matrix.shape != (size, size) or size == 0 or size % _VECTOR):
-        raise ValueError(
+        msg = (
             f"covariance must be (grain, 3, 3), (3, 3), or (3 grain, 3 grain) for joint draws; got shape {matrix.shape}"
         )
+        raise ValueError(msg)
     rank = _rank(draws, level)
     if is_concrete(matrix):
         _refuse_improper(np.asarray(matrix))
@@ -209,9 +212,8 @@ def uncertainty_ratio(
     [0.1, inf]
     """
     if magnetization.shape != (*radius.shape, _VECTOR):
-        raise ValueError(
-            f"magnetization and radius must be (grain, 3) and (grain,); got {magnetization.shape} and {radius.shape}"
-        )
+        msg = f"magnetization and radius must be (grain, 3) and (grain,); got {magnetization.shape} and {radius.shape}"
+        raise ValueError(msg)
     square = jnp.sum(magnetization**2, axis=-1)
     known = square != 0
     return jnp.where(known, radius / jnp.sqrt(jnp.where(known, square, 1.0)), jnp.inf)
@@ -268,12 +270,15 @@ def _ranked_norm(squares: Float[Array, "*grain draw"], rank: int) -> Float[Array
 def _rank(draws: int, level: float) -> int:
     """Return the rank of the norm that is the radius, after a check of the number of draws and the level."""
     if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
-        raise ValueError(f"the number of draws must be a positive integer; got {draws!r}")
+        msg = f"the number of draws must be a positive integer; got {draws!r}"
+        raise ValueError(msg)
     if not 0 < level < 1:
-        raise ValueError(f"level must be one probability, between 0 and 1; got {level!r}")
+        msg = f"level must be one probability, between 0 and 1; got {level!r}"
+        raise ValueError(msg)
     rank = round(float(level) * int(draws))
     if rank == 0:
-        raise ValueError(f"{draws} draws are too few for the level {level!r}; take {math.ceil(1 / level)} or more")
+        msg = f"{draws} draws are too few for the level {level!r}; take {math.ceil(1 / level)} or more"
+        raise ValueError(msg)
     return rank
 
 
@@ -281,16 +286,18 @@ def _refuse_improper(covariance: np.ndarray) -> None:
     """Raise a ValueError for covariances that are not finite or not symmetric."""
     if not np.all(np.isfinite(covariance)):
         place = np.argwhere(~np.isfinite(covariance))[0].tolist()
-        raise ValueError(f"covariance{place} is {covariance[tuple(place)]}; covariances must be finite")
+        msg = f"covariance{place} is {covariance[tuple(place)]}; covariances must be finite"
+        raise ValueError(msg)
     asymmetry = np.abs(covariance - np.swapaxes(covariance, -1, -2))
     excess = asymmetry - _ROUNDING * np.max(np.abs(covariance), axis=(-2, -1), keepdims=True)
     if np.any(excess > 0):
         *grain, row, column = np.unravel_index(np.argmax(excess), excess.shape)
         one, other = covariance[(*grain, row, column)], covariance[(*grain, column, row)]
-        raise ValueError(
+        msg = (
             f"covariance{[int(i) for i in (*grain, row, column)]} is {one} and its transpose {other}; "
             "covariances must be symmetric: pass (C + Cᵀ)/2 if the difference is only rounding"
         )
+        raise ValueError(msg)
 
 
 def _refuse_negative(eigenvalues: np.ndarray) -> None:
@@ -299,8 +306,9 @@ def _refuse_negative(eigenvalues: np.ndarray) -> None:
     negative = lowest < -_ROUNDING * np.max(np.abs(eigenvalues), axis=-1)
     if np.any(negative):
         grain = np.unravel_index(np.argmax(negative), negative.shape)
-        raise ValueError(
+        msg = (
             f"covariance{[int(i) for i in grain] or ''} has an eigenvalue of {lowest[grain]} beside one of "
             f"{eigenvalues[(*grain, -1)]}: it is not positive semidefinite, as the inverse of a nearly singular matrix "
             "often is not"
         )
+        raise ValueError(msg)

@@ -226,7 +226,8 @@ def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[Arra
     """
     grains, rest = divmod(correlation.shape[0], len(AXES))
     if rest:
-        raise ValueError(f"a correlation matrix has three rows per grain; got shape {correlation.shape}")
+        msg = f"a correlation matrix has three rows per grain; got shape {correlation.shape}"
+        raise ValueError(msg)
     between = jnp.abs(correlation).reshape(grains, len(AXES), grains, len(AXES))
     largest = between.max(axis=-1).max(axis=1)
     return jnp.where(jnp.eye(grains, dtype=bool), 1.0, largest)
@@ -262,27 +263,31 @@ def checked_factor(
     shapes_fit = triangle.shape == (size, size) and columns.shape == (size,) and power.shape == ()
     if not shapes_fit or size == 0 or (of_grains and size % len(AXES)):
         length = f"{len(AXES)} grain" if of_grains else "unknown"
-        raise ValueError(
+        msg = (
             f"factor must be ({length}, {length}), scale ({length},) and variance one number; "
             f"got shapes {triangle.shape}, {columns.shape} and {power.shape}"
         )
+        raise ValueError(msg)
     if is_concrete(triangle):
         # Only the diagonal of a factor is copied from a device.
         diagonal = np.asarray(triangle.diagonal())
         if not np.all(np.isfinite(diagonal) & (diagonal != 0)):
             row = int(np.argmin(np.isfinite(diagonal) & (diagonal != 0)))
             which = f"the magnetization of grain {row // len(AXES)}" if of_grains else f"unknown {row}"
-            raise ValueError(
+            msg = (
                 f"factor[{row}, {row}] is {diagonal[row]}: {which} is not determined; leave the source out, or invert "
                 "with a prior"
             )
+            raise ValueError(msg)
     if is_concrete(columns):
         positive = np.isfinite(columns) & (np.asarray(columns) > 0)
         if not np.all(positive):
             row = int(np.argmin(positive))
-            raise ValueError(f"scale[{row}] is {columns[row]}; the norm of a column must be positive and finite")
+            msg = f"scale[{row}] is {columns[row]}; the norm of a column must be positive and finite"
+            raise ValueError(msg)
     if is_concrete(power) and not 0 <= power < np.inf:
-        raise ValueError(f"the variance of the noise must be finite and not negative, in nT²; got {variance!r}")
+        msg = f"the variance of the noise must be finite and not negative, in nT²; got {variance!r}"
+        raise ValueError(msg)
     return triangle, columns, power
 
 
@@ -297,7 +302,6 @@ def _matrix(
 def _deviation(variance: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return the square root of a variance, with a derivative of zero at zero."""
     if is_concrete(variance) and np.any(np.asarray(variance) < 0):
-        raise ValueError(
-            f"a variance is negative: {np.min(np.asarray(variance))}; the matrix is not a covariance matrix"
-        )
+        msg = f"a variance is negative: {np.min(np.asarray(variance))}; the matrix is not a covariance matrix"
+        raise ValueError(msg)
     return jnp.where(variance == 0, 0.0, jnp.sqrt(jnp.where(variance == 0, 1.0, variance)))

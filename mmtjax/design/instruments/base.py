@@ -58,4 +58,5 @@ def require_amounts(instrument: AbstractInstrument, *, positive: tuple[str, ...]
             continue
         if not np.isfinite(value) or value < 0 or (name in positive and value == 0):
             expected = "positive" if name in positive else "0 or more"
-            raise ValueError(f"{name} of a {type(instrument).__name__} must be finite and {expected}; got {value!r}")
+            msg = f"{name} of a {type(instrument).__name__} must be finite and {expected}; got {value!r}"
+            raise ValueError(msg)

@@ -54,7 +54,8 @@ class QuantumDiamondMicroscope(AbstractInstrument):
         """Check all values."""
         require_amounts(self, positive=("noise", "pixel", "field_area"), others=("floor", "overhead"))
         if not self.binning or min(self.binning) < 1:
-            raise ValueError(f"binning must be numbers of pixels, 1 or more, as (1, 2, 4, 8); got {self.binning!r}")
+            msg = f"binning must be numbers of pixels, 1 or more, as (1, 2, 4, 8); got {self.binning!r}"
+            raise ValueError(msg)
 
     def noise_variance(self, setting: Setting) -> Scalar:
         """Return the variance of the noise of one value of the map, nT²."""

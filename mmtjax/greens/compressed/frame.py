@@ -87,9 +87,10 @@ class TreeFrame(AbstractFrame):
             For traced weights.
         """
         if not is_concrete(weight):
-            raise ValueError(
+            msg = (
                 "the weights of sensors are traced by JAX, but the rotation of rows needs their numbers; use TiledGreen"
             )
+            raise ValueError(msg)
         padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         weights = [padded[sensor] for sensor in leaf_sensors(self.grid, columns.levels[0])]
         rotation = _Rotation(columns, weights, bases(columns.levels, weights))
