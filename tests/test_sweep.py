@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmtjax.linalg.pieces import Piece
 from mmtjax.linalg.qr import triangularize
+from mmtjax.linalg.root import root_of_pieces
 from mmtjax.linalg.sweep import staircase_of, swept, triangular
 
 SIZE = 60
@@ -48,6 +50,14 @@ def test_rows_are_swept(as_array, count, reach):
     np.testing.assert_array_equal(factor, np.triu(factor))
     inverse = np.argsort(order)
     np.testing.assert_allclose(factor.T @ factor, gram[np.ix_(inverse, inverse)], atol=1e-12)
+
+
+def test_columns_of_pieces_are_not_changed():
+    columns = np.random.default_rng(2).normal(size=(5, 40))
+    before = columns.copy()
+    factor = np.asarray(root_of_pieces([Piece(columns)], np.arange(5)))
+    np.testing.assert_array_equal(columns, before)
+    np.testing.assert_allclose(factor.T @ factor, before @ before.T, atol=1e-12)
 
 
 def test_the_work_stays_within_reach():

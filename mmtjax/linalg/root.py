@@ -55,7 +55,9 @@ def _whole_root(pieces: Iterable[Piece], size: int) -> Float[Array, "size size"]
     factor: AnyArray = np.zeros((0, size))
     waiting: list[AnyArray] = []
     for piece in pieces:
-        waiting.append(piece.weighted_rows())
+        rows = piece.weighted_rows()
+        # Rows are overwritten; without weights, they are still the columns of the operator.
+        waiting.append(rows.copy() if piece.weight is None else rows)
         # Each update reduces the factor again, together with the new rows: it should have many of them.
         if sum(len(rows) for rows in waiting) >= _ROWS_PER_UNKNOWN * size:
             factor, waiting = _updated(factor, waiting), []
