@@ -353,7 +353,7 @@ def test_a_store_of_another_problem_is_refused(tmp_path: Path) -> None:
     scan, grains = sample()
     store = tmp_path / "store"
     by_windows(scan, grains, store=store)
-    with pytest.raises(ValueError, match=r"its draws is 16, not 17; give another directory"):
+    with pytest.raises(ValueError, match=r"its draws is 16, not 17; pass another directory"):
         by_windows(scan, grains, store=store, draws=17)
     with pytest.raises(ValueError, match="contains the work on another problem: its field"):
         by_windows(mmtjax.Scan(2 * scan.field, scan.grid), grains, store=store)
@@ -362,7 +362,7 @@ def test_a_store_of_another_problem_is_refused(tmp_path: Path) -> None:
 def test_a_store_of_other_blocks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_windows(*sample(), store=tmp_path / "store")
     monkeypatch.setattr("mmtjax.subdomains.windows._SHARED", 0)
-    with pytest.raises(ValueError, match="its block is '64 × 64 sensors', not '101 × 101 sensors'; give another"):
+    with pytest.raises(ValueError, match="its block is '64 × 64 sensors', not '101 × 101 sensors'; pass another"):
         by_windows(*sample(), store=tmp_path / "store")
 
 
@@ -379,7 +379,7 @@ def test_a_store_that_was_removed_and_made_anew_is_of_the_new_problem(tmp_path: 
 def test_windows_that_do_not_agree_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "_ROUNDS", 3)
     scan, grains = sample()
-    with pytest.raises(InversionError, match=r"did not converge: after 3 rounds .* pass a larger buffer"):
+    with pytest.raises(InversionError, match=r"did not converge: after 3 rounds, .* pass a larger buffer"):
         by_windows(scan, grains)
     with pytest.warns(InversionWarning, match="did not converge") as caught:
         solution = by_windows(scan, grains, throw=False)
