@@ -107,7 +107,7 @@ def test_columns_are_held_where_they_fit():
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "device_memory", lambda: 2**28)
-    with pytest.raises(MemoryError, match="and 0.25 GiB are what JAX may take of this accelerator; crop the scan"):
+    with pytest.raises(MemoryError, match="and 0.25 GiB are available to JAX on this accelerator; crop the scan"):
         invert(SAMPLE.scan, GRAINS)
 
 

@@ -100,7 +100,7 @@ def invert_subdomains(
     Returns
     -------
     Solution
-        Without ``factor`` and ``scale``, and with ``radius_error``.
+        Without ``factor``, and with ``radius_error``.
 
     Raises
     ------
@@ -181,14 +181,14 @@ def _problem(
         msg = "noise with patterns that sensors share is not solved by windows; use `mmtjax.invert`"
         raise ValueError(msg)
     if not isinstance(options.estimator, LeastSquares):
-        msg = f"windows are solved by LeastSquares(); got estimator={options.estimator!r}"
+        msg = f"windows have no {type(options.estimator).__name__}; leave out estimator=, or use `mmtjax.invert`"
         raise ValueError(msg)
     if options.solver.name not in SOLVERS or options.green != "auto":
         msg = "windows take a method by its name, and no green=; leave them out"
         raise ValueError(msg)
     background = options.pattern
     if not (background is None or isinstance(background, Background)):
-        msg = f"windows take a Background beside the grains; got {background!r}"
+        msg = f"windows take a Background beside the grains, but got {type(background).__name__}; use `mmtjax.invert`"
         raise ValueError(msg)
     group_by_sensors([scan], [noise], stack)[0].check_counts(options.priors)
     depth = float(scan.grid.height) - float(np.min(np.asarray(grains.position)[:, 2]))
