@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -86,7 +86,7 @@ def run(
         {"workers": workers, "scheduler": scheduler, "batch": batch, "memory_limit": memory_limit},
     )
     shape_input = ShapeInput(
-        grains=shapes, grains_z=study_config.library_z, voxel_spacing=study_config.library_voxel_spacing
+        grains=shapes, grains_z=_direction(study_config.library_z), voxel_spacing=study_config.library_voxel_spacing
     )
     library = shape_input.library(option_names=_LIBRARY_KEYS)
     try:
@@ -134,6 +134,13 @@ def _report(store: Path) -> None:
     for cell, reason in list(found.failures.items())[:5]:
         rows[cell.description] = reason
     Console().print(listing(rows, title=f"Study in {store}"))
+
+
+def _direction(name: str | None) -> Literal["up", "down"] | None:
+    """Return the direction of z of a configuration, which has been checked when it was read."""
+    if name is None:
+        return None
+    return "up" if name == "up" else "down"
 
 
 def _duration(seconds: float | None) -> str:

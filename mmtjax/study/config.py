@@ -7,7 +7,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.simulation import FINEST_SPACING, SampleSpec
@@ -107,7 +107,7 @@ class StudyConfig:
     directions: str = "printed"
     tolerance: float = DEFAULT_TOLERANCE
     library: str = SYNTHETIC
-    library_z: Literal["up", "down"] | None = None
+    library_z: str | None = None
     library_voxel_spacing: float | None = None
 
     @classmethod
