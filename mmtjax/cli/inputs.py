@@ -4,7 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 from cyclopts import Group, Parameter
@@ -260,6 +260,7 @@ class ResultInput:
             raise ValueError(msg)
 
 
+@runtime_checkable
 class OptionGroup(Protocol):
     """A dataclass whose fields are options."""
 

@@ -89,7 +89,7 @@ def mask_weights(scan: Scan) -> Float[Array, "ny nx"]:
     --------
     >>> from mmtjax.scan.grid import SensorGrid
     >>> grid = SensorGrid(origin=(0, 0), spacing=1, shape=(1, 2))
-    >>> mask_weights(Scan(np.ones((1, 2)), grid, mask=[[True, False]])).tolist()
+    >>> mask_weights(Scan([[1.0, 1.0]], grid, mask=[[True, False]])).tolist()
     [[1.0, 0.0]]
     """
     return jnp.asarray(scan.mask, jnp.float64)

@@ -23,7 +23,7 @@ class NoiseMap(AbstractNoise):
 
     Examples
     --------
-    >>> NoiseMap(np.full((2, 3), 5.0)).sigma.shape
+    >>> NoiseMap([[5.0, 6.0, 5.0], [4.0, 5.0, 6.0]]).sigma.shape
     (2, 3)
     """
 
