@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmtjax import cli
-from mmtjax.cli.grain_inputs import GrainInput
+from mmtjax.cli.grain_inputs import GrainInput, ShapeInput
 from mmtjax.cli.inputs import MapInput
 from mmtjax.io import read_results
 from mmtjax.selection import LEARNED_FORMULA
@@ -155,8 +155,9 @@ def test_errors_of_grains_name_the_options_that_the_caller_has(tmp_path: Path) -
     voxels = GrainInput(grains=tmp_path / "voxels.txt", voxel_origin=(0, 0, 0))
     with pytest.raises(ValueError, match="Pass --voxel-spacing, the edge of a voxel"):
         voxels.read()
+    shapes = ShapeInput(grains=tmp_path / "voxels.txt")
     with pytest.raises(ValueError, match="Pass library_voxel_spacing =, the edge of a voxel"):
-        voxels.read(option_names={"spacing": "library_voxel_spacing ="})
+        shapes.library(option_names={"spacing": "library_voxel_spacing ="})
 
 
 def test_real_data_warn_of_misfit_and_of_grains_beyond_saturation(
