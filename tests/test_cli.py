@@ -197,7 +197,7 @@ def test_real_data_warn_of_misfit_and_of_grains_beyond_saturation(
         ({"bound": 4e5, "subdomains": "work"}, "--bound is not solved by windows; leave out --subdomains or --bound"),
         ({"green": "dense", "subdomains": "work"}, "--green is not used by windows; leave out --subdomains or --green"),
         ({"surface": "zmax"}, r"got --surface zmax\); it has --grains-z, --lengths"),
-        ({"unit": "furlong"}, "'furlong' is not a magnetic field"),
+        ({"unit": "furlong"}, "'furlong' is not a known unit of magnetic field"),
         ({"bounds-frame": "map"}, "--bounds-frame map says how to read bounds"),
     ],
 )
