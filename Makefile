@@ -50,6 +50,7 @@ bench-large: venv
 lint: venv
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pyright --project pyproject.toml
 
 docs: venv
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
