@@ -271,7 +271,7 @@ def test_grains_above_the_sensors_are_refused():
 
 def test_compiled_once_for_every_shape_of_grain():
     """Grains of other shapes and grids of other sizes use the kernels that are compiled already."""
-    from mmtjax.field.kernels import _compiled, near_kernel, series_kernel
+    from mmtjax.field.kernels import compiled, near_kernel, series_kernel
     from mmtjax.physics.series import ORDERS
 
     for seed, voxels, size in ((1, 5, 40), (2, 30, 64), (3, 17, 25)):
@@ -279,7 +279,7 @@ def test_compiled_once_for_every_shape_of_grain():
         grid = SensorGrid(origin=(-20, -20), spacing=1, shape=(size, size), height=1)
         greens_matrix(grains, grid)
         kernels = near_kernel(plan_field(grains, grid).parts.near_form), *map(series_kernel, ORDERS)
-        counts = [_compiled(kernel)._cache_size() for kernel in kernels]
+        counts = [compiled(kernel)._cache_size() for kernel in kernels]
         if seed == 1:
             first = counts
     assert counts == first

@@ -195,8 +195,8 @@ def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[For
     """
     if not plan.geometry_is_known:
         several = _uncut(plan, pairs)
-        both = {Form(ORDERS.index(TRACED_ORDER), TILE): several, Form(NEAR, TILE): several}
-        return both if plan.parts.near_form is not None else {Form(ORDERS.index(TRACED_ORDER), TILE): several}
+        numbers = [ORDERS.index(TRACED_ORDER)] + ([] if plan.parts.near_form is None else [NEAR])
+        return {Form(number, TILE): several for number in numbers}
     found: dict[Form, list[np.ndarray]] = {}
     edge, smallest = TILE, near_edge(plan)
     while len(pairs):

@@ -176,10 +176,10 @@ class Step(eqx.Module, Generic[Positions, Tables]):
         if len(work) == 0:
             return buffer
         if is_concrete(frame, inputs):
-            gather, kernel, scatter = self.gather, _compiled(self.kernel), _in_place(self.scatter)
+            gather, kernel, scatter = self.gather, compiled(self.kernel), _in_place(self.scatter)
             if not in_main_memory(buffer):
                 # The tables are copied to the device once; for each chunk only its indices are sent there.
-                gather, (frame, inputs) = _compiled(gather), jax.tree.map(on_device, (frame, inputs))
+                gather, (frame, inputs) = compiled(gather), jax.tree.map(on_device, (frame, inputs))
             for chunk in work:
                 buffer = scatter(buffer, chunk, kernel(*gather(frame, inputs, chunk)))
             return buffer
@@ -195,7 +195,8 @@ class Step(eqx.Module, Generic[Positions, Tables]):
         return jax.lax.scan(store, buffer, jnp.asarray(work))[0]
 
 
-_compiled = cache(jax.jit)
+#: From a function to its compiled form: the same object each time, so that it is compiled once.
+compiled = cache(jax.jit)
 _in_place = cache(partial(jax.jit, donate_argnums=0))
 
 

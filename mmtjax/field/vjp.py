@@ -1,6 +1,5 @@
 """Derivatives of sums over columns of the Green's matrix with respect to the positions of grains and sensors."""
 
-from functools import cache
 from math import isqrt
 
 import equinox as eqx
@@ -22,7 +21,7 @@ from mmtjax.field.gather import (
     gather_series,
     order_of,
 )
-from mmtjax.field.kernels import CornerInputs, SeriesInputs
+from mmtjax.field.kernels import CornerInputs, SeriesInputs, compiled
 from mmtjax.field.plan import TILE, FieldPlan, tile_corners
 from mmtjax.field.slopes import corner_vjp_kernel, require_uniform_bodies, series_vjp_kernel
 from mmtjax.physics.harmonics import derivative_matrices
@@ -159,11 +158,11 @@ class _Sums:
         coefficients = np.zeros((len(factor), _INDEPENDENT + axes, *by_x.shape[2:]))
         coefficients[:, :axes], coefficients[:, axes:_INDEPENDENT] = by_x, by_y[:, 1:]
         coefficients[:, _INDEPENDENT:, :, :terms] = self.coefficients_by_side[chunk[PART], ..., :terms]
-        self._append(chunk, _compiled(series_vjp_kernel(order + 1))(points, coefficients, factor))
+        self._append(chunk, compiled(series_vjp_kernel(order + 1))(points, coefficients, factor))
 
     def add_corners(self, chunk: np.ndarray, inputs: CornerInputs, factor: np.ndarray) -> None:
         """Add the derivatives of a chunk of the closed form."""
-        self._append(chunk, _compiled(corner_vjp_kernel)(*gather_corners(self.frame, inputs, chunk), factor))
+        self._append(chunk, compiled(corner_vjp_kernel)(*gather_corners(self.frame, inputs, chunk), factor))
 
     def finish(self) -> None:
         """Add the results of all chunks that JAX still computes."""
@@ -192,6 +191,3 @@ class _Sums:
         self.height += up.sum()
         np.add.at(self.position[:, 2], source, -up)
         self.side += by_side.sum()
-
-
-_compiled = cache(jax.jit)
