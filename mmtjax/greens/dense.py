@@ -13,6 +13,7 @@ from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.frames import AbstractFrame, WholeFrame
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.linalg.pieces import Piece
+from mmtjax.patterns.base import AbstractPattern
 from mmtjax.precision import AnyArray, in_main_memory
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
@@ -75,6 +76,20 @@ class DenseGreen(AbstractGreen):
                 device = jnp.zeros((size, sensors)) if device is None else device
                 device = _placed(device, block.columns, block.sensor)
         return cls(jnp.asarray(host) if device is None else device, WholeFrame(green.grid), green.unknowns)
+
+    @classmethod
+    def from_pattern(cls, pattern: AbstractPattern, frame: AbstractFrame) -> "DenseGreen":
+        """Return the operator of a pattern, such as a background, to be stacked with others that have the same frame.
+
+        Parameters
+        ----------
+        pattern
+            The pattern.
+        frame
+            The frame of the other operators.
+        """
+        columns = pattern.columns(frame.grid).reshape(-1, frame.grid.size)
+        return cls(columns, frame, Unknowns((pattern.unknowns,)))
 
     @property
     def grid(self) -> SensorGrid:

@@ -26,7 +26,6 @@ from mmtjax.scan.grid import SensorGrid
 from mmtjax.solvers.auto import AutoSolver
 from mmtjax.solvers.base import AbstractFactor, AbstractSolver
 from mmtjax.sources.base import AbstractSource
-from mmtjax.unknowns import Unknowns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,7 +286,5 @@ def green_operator(
     for sources, plan in zip(stack.sources, plans or (None,) * len(stack.sources), strict=True):
         request = _Request(sources, grid, tolerance, plan, progress)
         parts.append(_BUILDERS[form](request, parts[0].frame if parts else None))
-    for pattern in stack.patterns:
-        columns = pattern.columns(grid).reshape(-1, grid.size)
-        parts.append(DenseGreen(columns, parts[0].frame, Unknowns((pattern.unknowns,))))
+    parts += [DenseGreen.from_pattern(pattern, parts[0].frame) for pattern in stack.patterns]
     return parts[0] if len(parts) == 1 else StackedGreen(tuple(parts))

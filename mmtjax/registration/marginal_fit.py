@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import FieldPlan, plan_field
-from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.dense import DenseGreen
 from mmtjax.greens.stacked import StackedGreen
 from mmtjax.greens.tiled import TiledGreen
@@ -127,12 +126,9 @@ class Survey(eqx.Module):
     def root(self, change: Float[np.ndarray, "4"]) -> Float[np.ndarray, "column column"]:
         """Return the triangular factor of the weighted columns and, last, the weighted map, at a changed geometry."""
         green = self.green(change)
-        parts: list[AbstractGreen] = [green]
-        columns = self._background_columns()
-        if self.background is not None and columns is not None:
-            parts.append(DenseGreen(columns, green.frame, Unknowns((self.background.unknowns,))))
-        parts.append(DenseGreen(self.field.reshape(1, -1), green.frame, _MAP))
-        return np.asarray(StackedGreen(tuple(parts)).root(self.weight))
+        patterns = [] if self.background is None else [DenseGreen.from_pattern(self.background, green.frame)]
+        field = DenseGreen(self.field.reshape(1, -1), green.frame, _MAP)
+        return np.asarray(StackedGreen((green, *patterns, field)).root(self.weight))
 
     def misfit_without_grains(self, precision: Float[np.ndarray, " unknown"], *, variance: float) -> float:
         """Return the misfit of a fit of the background alone; without a background, the weighted square of the map.
