@@ -191,10 +191,7 @@ class Solution(eqx.Module):
 
         It does not depend on the map, unless the noise was estimated from the residual.
         """
-        if self.sources.volume is None:
-            msg = f"{self.sources.name} have no volume, on which the expected magnetization depends"
-            raise ValueError(msg)
-        return expected_uncertainty_ratio(self.sources.volume, self.confidence_radius)
+        return expected_uncertainty_ratio(self.sources.known_volume, self.confidence_radius)
 
     @property
     def standard_deviation(self) -> Float[Array, "source 3"]:
@@ -305,7 +302,7 @@ class Solution(eqx.Module):
         columns["depth"] = (np.asarray(self.scan.grid.height) - position[:, -1], "µm")
         if volume is not None:
             columns["volume"] = (volume, "µm³")
-            columns["diameter"] = ((6 / np.pi * volume) ** (1 / 3), "µm")
+            columns["diameter"] = (sources.equivalent_diameter, "µm")
         values = np.asarray(first.values)
         own = list(enumerate(first.unknowns.components))
         columns |= {one.name: (values[:, number], one.unit) for number, one in own}

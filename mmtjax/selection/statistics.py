@@ -75,8 +75,7 @@ def signal_strength_ratio(grains: AbstractSource, height: ArrayLike) -> Float[An
     >>> round(signal_strength_ratio(grain, 0.0)[0].item(), 6)
     0.000239
     """
-    volume = _volume(grains)
-    return volume / (_distance(grains, height) ** 3 * (6 / np.pi * volume) ** (1 / 3))
+    return grains.known_volume / (_distance(grains, height) ** 3 * grains.equivalent_diameter)
 
 
 @jax.jit
@@ -185,7 +184,7 @@ def crowded_signal_strength(
     True
     """
     require_float64()
-    volume, depth = _volume(grains), _distance(grains, height)
+    volume, depth = grains.known_volume, _distance(grains, height)
     neighbours = crowding(grains.position, depth, reach=formula.reach)
     return jnp.exp(log_crowded_strength(volume, depth, neighbours=neighbours, formula=formula))
 
@@ -245,14 +244,6 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
     """
     check_limit(limit)
     return ndtr((jnp.log10(limit) - jnp.log10(expected_ratio)) / MAGNETIZATION_SPREAD)
-
-
-def _volume(sources: AbstractSource) -> Float[AnyArray, " source"]:
-    """Return the volumes of sources, µm³, or raise a ValueError if they have none."""
-    if sources.volume is None:
-        msg = f"{sources.name} have no volume, on which a signal strength depends; pass Grains"
-        raise ValueError(msg)
-    return sources.volume
 
 
 def _distance(grains: AbstractSource, height: ArrayLike) -> Float[AnyArray, " grain"]:

@@ -141,6 +141,19 @@ class AbstractSource(eqx.Module):
         return self.position.shape[0]
 
     @property
+    def known_volume(self) -> Float[AnyArray, " source"]:
+        """The volumes, µm³; raises a ValueError for sources that have none."""
+        if self.volume is None:
+            msg = f"{self.name} have no volume, on which signal strengths and expected ratios depend; pass Grains"
+            raise ValueError(msg)
+        return self.volume
+
+    @property
+    def equivalent_diameter(self) -> Float[AnyArray, " source"]:
+        """Diameter of the sphere with the volume of each source, µm; raises a ValueError as `known_volume`."""
+        return (6 / np.pi * self.known_volume) ** (1 / 3)
+
+    @property
     def unknowns(self) -> UnknownSet:
         """The unknowns of these sources, source after source."""
         return UnknownSet(self.name, len(self), self.components)

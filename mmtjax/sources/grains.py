@@ -213,11 +213,6 @@ class Grains(AbstractSource):
         return MAGNETIZATION
 
     @property
-    def equivalent_diameter(self) -> Float[AnyArray, " grain"]:
-        """Diameter of the sphere with the volume of the grain, µm."""
-        return (6 / np.pi * self.volume) ** (1 / 3)
-
-    @property
     def corners(self) -> Float[AnyArray, "corner 3"]:
         """Corners in the frame of the sample, µm."""
         return self.position[self.corner_grain] + self.corner_offset
