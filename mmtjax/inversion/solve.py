@@ -14,6 +14,7 @@ from mmtjax.inversion.solution import SetEstimate, Solution
 from mmtjax.inversion.stack import SourceStack
 from mmtjax.inversion.strategy import Reduction, SolveStrategy, reduce_problem, strategy_for
 from mmtjax.noise.base import AbstractNoise
+from mmtjax.precision import is_concrete
 from mmtjax.progress import StageProgress, stage
 from mmtjax.scan.scan import Scan
 from mmtjax.solvers.base import AbstractFactor, AbstractSolver
@@ -96,15 +97,17 @@ def solve_group(
         memory_limit=options.memory_limit,
         progress=progress,
     )
-    shared = _problem(group, reduction, None, reduction.factor) if precision is None else None
+    latest: tuple[Float[Array, ""], FactoredProblem] | None = None
 
     def problem_of(variance: Float[Array, ""]) -> FactoredProblem:
-        if shared is not None:
-            return shared
-        if variance is least:
-            return _problem(group, reduction, least_ridge, reduction.factor)
-        ridge = ridge_of(variance)
-        return _problem(group, reduction, ridge, reduction.solver.compute(reduction.state, ridge))
+        """Return the factored problem for a variance: the latest one if that has the same ridge."""
+        nonlocal latest
+        if latest is None or not (precision is None or _equal(variance, latest[0])):
+            has_factor = precision is None or _equal(variance, least)
+            ridge = least_ridge if has_factor else ridge_of(variance)
+            factor = reduction.factor if has_factor else reduction.solver.compute(reduction.state, ridge)
+            latest = variance, _problem(group, reduction, ridge, factor)
+        return latest[1]
 
     solutions = []
     for scan, noise, variance in zip(group.scans, group.noises, variances, strict=True):
@@ -128,6 +131,11 @@ def solve_group(
             solution = diagnose(solution, reduction.used, tolerance=reduction.strategy.tolerance, throw=throw)
         solutions.append(solution)
     return solutions, reduction.strategy
+
+
+def _equal(one: Float[Array, ""], other: Float[Array, ""]) -> bool:
+    """Return whether two variances are known to be equal."""
+    return one is other or (is_concrete(one, other) and float(one) == float(other))
 
 
 def _problem(
