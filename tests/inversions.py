@@ -23,6 +23,12 @@ def deep_sample():
     return Grains.from_cuboids(rows), SensorGrid(origin=(-4, -4), spacing=1.0, shape=(41, 41), height=1.0)
 
 
+def largest_difference(one, other):
+    """Largest difference of two magnetizations of a grain, as a share of its radius in the other solution."""
+    away = np.linalg.norm(np.asarray(one.magnetization) - np.asarray(other.magnetization), axis=1)
+    return float(np.max(away / np.asarray(other.confidence_radius)))
+
+
 def with_magnetization(solution, values):
     """The same solution, as if the grains were magnetized otherwise."""
     first, *others = solution.estimates

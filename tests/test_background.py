@@ -1,11 +1,13 @@
 """A background of the map is solved for with the grains: it is told apart from them and has its own uncertainty."""
 
+import functools
 import re
 
 import numpy as np
 import pytest
 
-from mmtjax import Background, InversionWarning, Prior, Scan, SensorGrid, forward, invert, invert_series
+from mmtjax import Background, InversionWarning, Prior, Scan, SensorGrid, invert, invert_series
+from tests.inversions import largest_difference, noisy_scan
 from tests.samples import small_sample
 from tests.subdomains_process import NOISE, by_windows, sample
 
@@ -17,9 +19,10 @@ X, Y = GRID.x[None, :] - 50.0, GRID.y[:, None] - 50.0
 PLANE = 250.0 + 8.0 * X - 6.0 * Y
 
 
-def noise_free(scale: float = 5e3) -> tuple[np.ndarray, np.ndarray]:
-    truth = np.random.default_rng(2).normal(scale=scale, size=(len(GRAINS), 3))
-    return truth, np.asarray(forward(GRAINS, truth, GRID))
+@functools.cache
+def noise_free():
+    """Magnetizations, and the map that they give, as a scan without noise."""
+    return noisy_scan(GRAINS, GRID, noise=0.0, seed=2)
 
 
 @pytest.mark.parametrize("method", ["cholesky", "orthogonal"])
@@ -29,15 +32,15 @@ def test_a_plane_of_a_microtesla_moves_no_magnetization(method, green):
     the grains alone, where there is none; a fit of the grains alone is far off where there is one.
     """
     rng = np.random.default_rng(5)
-    field = noise_free()[1] + NOISE * rng.normal(size=GRID.shape)
+    field = noise_free()[1].field + NOISE * rng.normal(size=GRID.shape)
     level, tilted = Scan(field, GRID), Scan(field + PLANE, GRID)
     options = {"method": method, "green": green}
     found = invert(tilted, GRAINS, NOISE, background=1, **options)
-    assert moved(invert(level, GRAINS, NOISE, background=1, **options), found) < 1e-6
+    assert largest_difference(found, invert(level, GRAINS, NOISE, background=1, **options)) < 1e-6
     alone = invert(level, GRAINS, NOISE, **options)
-    assert moved(alone, found) < 0.1
+    assert largest_difference(found, alone) < 0.1
     with pytest.warns(InversionWarning, match="cannot explain the residual"):
-        assert moved(alone, invert(tilted, GRAINS, NOISE, **options)) > 1
+        assert largest_difference(invert(tilted, GRAINS, NOISE, **options), alone) > 1
     own = found.estimate_of("background")
     assert [(one.name, one.unit) for one in own.unknowns.components] == [
         ("constant", "nT"),
@@ -48,11 +51,6 @@ def test_a_plane_of_a_microtesla_moves_no_magnetization(method, green):
     assert np.all(np.asarray(own.standard_deviation)[0] < [0.1, 0.003, 0.003])
 
 
-def moved(one, other):
-    """Largest difference of two magnetizations of a grain, as a share of its confidence radius."""
-    return np.max(np.linalg.norm(one.magnetization - other.magnetization, axis=1) / one.confidence_radius)
-
-
 def test_windows_solve_for_the_background_of_the_whole():
     """Magnetizations, radii, coefficients and their deviations; the noise of the draws is 1/√(2·64) at most."""
     scan, grains = sample()
@@ -61,8 +59,7 @@ def test_windows_solve_for_the_background_of_the_whole():
     tilted = Scan(np.asarray(scan.field) + plane, grid)
     whole = invert(tilted, grains, NOISE, background="plane", method="orthogonal")
     found = by_windows(tilted, grains, background="plane", draws=64)
-    away = np.linalg.norm(found.magnetization - whole.magnetization, axis=1)
-    assert np.all(away < 1e-2 * whole.confidence_radius)
+    assert largest_difference(found, whole) < 1e-2
     np.testing.assert_allclose(found.confidence_radius, whole.confidence_radius, rtol=0.05)
     ours, exact = found.estimate_of("background"), whole.estimate_of("background")
     assert np.all(np.abs(ours.values - exact.values) < 1e-2 * exact.standard_deviation)
@@ -72,10 +69,10 @@ def test_windows_solve_for_the_background_of_the_whole():
 
 def test_spheres_and_the_background_hold_the_truth_as_often_as_they_say():
     """3,600 spheres (0.36 % standard error) and 720 coefficients (0.81 %), at 95 %."""
-    truth, field = noise_free()
+    truth, quiet = noise_free()
     rng = np.random.default_rng(11)
     curved = PLANE + 0.01 * X**2 - 0.02 * X * Y + 0.005 * Y**2
-    scans = [Scan(field + curved + NOISE * rng.normal(size=GRID.shape), GRID) for _ in range(120)]
+    scans = [Scan(quiet.field + curved + NOISE * rng.normal(size=GRID.shape), GRID) for _ in range(120)]
     inside, within = [], []
     for one in invert_series(scans, GRAINS, NOISE, background=2):
         inside.append(np.linalg.norm(one.magnetization - truth, axis=1) < one.confidence_radius)
@@ -88,7 +85,7 @@ def test_spheres_and_the_background_hold_the_truth_as_often_as_they_say():
 
 def test_a_prior_of_the_background_holds_it_back():
     """A slope that is known to be zero to 1e-6 nT/µm stays there; one without a prior takes what the map shows."""
-    field = noise_free()[1] + PLANE + NOISE * np.random.default_rng(3).normal(size=GRID.shape)
+    field = noise_free()[1].field + PLANE + NOISE * np.random.default_rng(3).normal(size=GRID.shape)
     known = Background(1, prior=Prior([np.inf, 1e-6, np.inf]))
     with pytest.warns(InversionWarning, match="cannot explain the residual"):
         own = invert(Scan(field, GRID), GRAINS, NOISE, background=known).estimate_of("background")

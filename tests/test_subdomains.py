@@ -30,6 +30,7 @@ from mmtjax.subdomains import rounds, work
 from mmtjax.subdomains.windows import divide_sample, divide_sensors
 from mmtjax.unknowns import Unknowns
 from tests import subdomains_process
+from tests.inversions import largest_difference
 from tests.subdomains_process import NOISE, by_windows, sample
 
 
@@ -37,12 +38,6 @@ from tests.subdomains_process import NOISE, by_windows, sample
 def whole() -> mmtjax.Solution:
     scan, grains = sample()
     return mmtjax.invert(scan, grains, NOISE, method="orthogonal")
-
-
-def worst(one: mmtjax.Solution, other: mmtjax.Solution) -> float:
-    """Largest difference of two magnetizations of a grain, as a share of its confidence radius."""
-    away = jnp.linalg.norm(one.magnetization - other.magnetization, axis=1)
-    return float(jnp.max(away / other.confidence_radius))
 
 
 def test_a_module_that_is_read_from_the_disk_is_forgotten_again(tmp_path: Path) -> None:
@@ -112,7 +107,7 @@ def test_the_operator_of_a_window_is_that_of_its_grains(weighted: bool) -> None:
 
 def test_magnetizations_and_radii_are_those_of_the_whole() -> None:
     solution = by_windows(*sample(), draws=64)
-    assert worst(solution, whole()) < 1e-2
+    assert largest_difference(solution, whole()) < 1e-2
     ratio = np.asarray(solution.confidence_radius / whole().confidence_radius)
     # Draws are random: deviations are held against the standard deviations that are stated.
     deviation = (ratio - 1) / np.maximum(solution.radius_error, 1e-4)
@@ -157,7 +152,7 @@ def test_one_window_is_the_whole() -> None:
     scan, grains = sample()
     solution = by_windows(scan, grains, core=1e3, buffer=1.0)
     np.testing.assert_allclose(solution.confidence_radius, whole().confidence_radius, rtol=1e-6)
-    assert worst(solution, whole()) < 1e-2
+    assert largest_difference(solution, whole()) < 1e-2
 
 
 @pytest.mark.parametrize("case", ["mask", "noise map", "residual", "prior", "orthogonal"])
@@ -177,7 +172,7 @@ def test_options_mean_what_they_mean_for_the_whole(case: str) -> None:
         prior = 3e3
     exact = mmtjax.invert(scan, grains, noise, prior=prior, method="orthogonal")
     solution = by_windows(scan, grains, noise, prior=prior, draws=64, method=method)
-    assert worst(solution, exact) < 1e-2
+    assert largest_difference(solution, exact) < 1e-2
     ratio = np.asarray(solution.confidence_radius / exact.confidence_radius)
     assert np.abs(ratio - 1).max() < 0.05
     assert float(solution.effective_unknowns) == pytest.approx(float(exact.effective_unknowns), rel=5e-3)
@@ -274,7 +269,7 @@ def test_dask_workers_give_the_same(tmp_path: Path) -> None:
     alone = by_windows(scan, grains)
     with connected(2, None) as client:
         other = by_windows(scan, grains, executor=client.get_executor(), store=tmp_path / "store")
-    assert worst(alone, other) < 1e-6
+    assert largest_difference(alone, other) < 1e-6
     np.testing.assert_allclose(alone.confidence_radius, other.confidence_radius, rtol=1e-6)
 
 
