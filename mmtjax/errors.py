@@ -1,7 +1,71 @@
-"""Errors and warnings of an inversion."""
+"""Errors that mmtjax raises on purpose, and the warning of an inversion.
+
+Each is also the error of Python that fits, so that ``except ValueError`` and the like keep their meaning; any other
+error that leaves the package is a bug in it.
+"""
 
 
-class InversionError(RuntimeError):
+class MmtjaxError(Exception):
+    """An error whose message says what is wrong, where, and what to do.
+
+    Parameters
+    ----------
+    what
+        What is wrong, with the value that is, and what to do where `remedy` is not given.
+    where
+        The file, line or key that it is about; the message begins with it.
+    remedy
+        What to do; the message ends with it.
+
+    Examples
+    --------
+    >>> print(MmtjaxError("got 2 columns, expected 6", where="grains.txt, line 3", remedy="add the edges of the grain"))
+    grains.txt, line 3: got 2 columns, expected 6; add the edges of the grain
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what)
+        self.what, self.where, self.remedy = what, where, remedy
+
+    def __str__(self) -> str:
+        """Return the message."""
+        begin = f"{self.where}: " if self.where else ""
+        return begin + self.what + (f"; {self.remedy}" if self.remedy else "")
+
+
+class InputError(MmtjaxError, ValueError):
+    """A value, an option or a file that cannot be used."""
+
+
+class InputTypeError(InputError, TypeError):
+    """A value of a type that cannot be used."""
+
+
+class UnknownNameError(InputError, KeyError):
+    """A name that nothing has."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file that does not exist."""
+
+
+class ExistingFileError(InputError, FileExistsError):
+    """A file or directory that would be replaced or is in the way."""
+
+
+class MemoryLimitError(MmtjaxError, MemoryError):
+    """A computation that does not fit into memory, or into the limit that was set."""
+
+
+class NotFiniteError(MmtjaxError, FloatingPointError):
+    """A computation that ended in numbers that are not finite."""
+
+
+class SetupError(MmtjaxError, RuntimeError):
+    """A process in which mmtjax cannot compute, because of settings of JAX or of the system."""
+
+
+class InversionError(MmtjaxError, RuntimeError):
     """An inversion that failed, or whose uncertainties are not reliable; the message says what to do."""
 
 

@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from mmtjax.errors import InputTypeError
+
 T = TypeVar("T")
 
 
@@ -35,12 +37,12 @@ def value_or_fields(value: T | None, make: Callable[..., T], *, fields: Mapping[
     """
     if value is not None and fields:
         msg = f"give either {type(value).__name__} or its fields, not both; got {', '.join(fields)} too"
-        raise TypeError(msg)
+        raise InputTypeError(msg)
     if value is not None:
         return value
     if inspect.isclass(make) and dataclasses.is_dataclass(make):
         known = [field.name for field in dataclasses.fields(make) if field.init]
         if unknown := [name for name in fields if name not in known]:
             msg = f"there is no option {unknown[0]!r}; the options are {', '.join(known)}"
-            raise TypeError(msg)
+            raise InputTypeError(msg)
     return make(**fields)

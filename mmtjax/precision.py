@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing
 from jax.core import Tracer
 
+from mmtjax.errors import InputError, InputTypeError, SetupError
+
 #: A number, a nested sequence of numbers or an array, which may be traced. `Sequence` is there because a check of types
 #: at run time by `numpy.typing.ArrayLike` alone refuses tuples.
 ArrayLike = numpy.typing.ArrayLike | Sequence
@@ -31,7 +33,7 @@ def require_float64() -> None:
             "mmtjax computes in double precision and JAX is set to single; type this before any JAX computation:\n"
             '    import jax; jax.config.update("jax_enable_x64", True)'
         )
-        raise RuntimeError(msg)
+        raise SetupError(msg)
 
 
 def is_concrete(*values: object) -> bool:
@@ -115,8 +117,8 @@ def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
             msg = f"dtype {array.dtype}"
-            raise TypeError(msg)
+            raise InputTypeError(msg)
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         msg = f"{name} must be an array of real numbers; got {values!r:.200} ({error})"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error

@@ -4,6 +4,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.precision import ArrayLike, float64_array, is_concrete
 from mmtjax.unknowns import UnknownSet
 
@@ -35,22 +36,22 @@ class Prior(eqx.Module):
     def __init__(self, standard_deviation: ArrayLike) -> None:
         if not is_concrete(standard_deviation):
             msg = "a prior is being traced; pass known numbers: it has no derivative"
-            raise ValueError(msg)
+            raise InputError(msg)
         if standard_deviation is None or isinstance(standard_deviation, str | bool):
             msg = f"prior must be a positive standard deviation in A/m, or None; got {standard_deviation!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         values = np.asarray(float64_array(standard_deviation, name="prior"))
         if values.ndim > 2:
             msg = (
                 "prior must be one number, or an array (source, 1), (component,) or (source, component); got shape "
                 f"{values.shape}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         proper = (values > 0) & ((values.ndim > 0) | np.isfinite(values))
         if not np.all(proper):
             worst = values[~proper][0] if values.ndim else values[()]
             msg = f"prior must be a positive standard deviation in A/m, or None; got {float(worst)!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         self.standard_deviation = values
 
     @property
@@ -84,7 +85,7 @@ class Prior(eqx.Module):
                 f"a prior of {unknowns.name} needs one standard deviation per component, for their units are "
                 f"{', '.join(units)}; got shape {self.standard_deviation.shape}, pass ({len(unknowns.components)},)"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         try:
             spread = np.broadcast_to(self.standard_deviation, shape)
         except ValueError as error:
@@ -92,7 +93,7 @@ class Prior(eqx.Module):
                 f"a prior of {unknowns.name} must be one number, ({shape[0]}, 1) for one per source, ({shape[1]},) for "
                 f"one per component, or {shape}; got shape {self.standard_deviation.shape}"
             )
-            raise ValueError(msg) from error
+            raise InputError(msg) from error
         return (1 / spread**2).ravel()
 
     def __str__(self) -> str:

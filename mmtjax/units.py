@@ -4,6 +4,8 @@ Everywhere else lengths are in µm, fields in nT and magnetizations in A/m. In t
 dimensionless: ``Bz[nT] = NT_PER_A_PER_M * N * M[A/m]``.
 """
 
+from mmtjax.errors import InputError
+
 #: Axes of a vector: right-handed, z up.
 AXES = ("x", "y", "z")
 
@@ -88,5 +90,5 @@ def field_in_nanotesla(unit: str) -> float:
 def _look_up(unit: str, table: dict[str, float], *, quantity: str) -> float:
     if unit not in table:
         msg = f"{unit!r} is not a known unit of {quantity}; use one of {', '.join(table)}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return table[unit]

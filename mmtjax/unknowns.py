@@ -6,6 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.errors import UnknownNameError
 from mmtjax.precision import AnyArray
 
 
@@ -108,7 +109,7 @@ class Unknowns(eqx.Module):
             if one.name == name:
                 return slice(first, first + one.size)
         msg = f"no set of unknowns is named {name!r}; the sets are {', '.join(one.name for one in self.sets)}"
-        raise KeyError(msg)
+        raise UnknownNameError(msg)
 
     def split(self, values: Float[AnyArray, "*map unknown"]) -> list[Float[AnyArray, "*map _source _component"]]:
         """Return the values of each set as an array (..., source, component).

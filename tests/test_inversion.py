@@ -228,8 +228,7 @@ def test_maps_of_moved_sensors_share_the_shapes_of_grains():
     assert stages.count(("Green's matrix", GRID.size)) == 3
 
 
-@pytest.mark.parametrize("quantity", ["magnetization", "uncertainty_ratio"])
-def test_gradients_of_the_answer(quantity):
+def test_gradients_of_the_answer():
     """With respect to positions, standoff, noise and field, against fourth-order differences, to 1e-6."""
     grains = small_sample(grains=4)
     _, scan = noisy_scan(grains)
@@ -240,7 +239,7 @@ def test_gradients_of_the_answer(quantity):
         grid = SensorGrid(origin=GRID.origin, spacing=GRID.spacing, shape=GRID.shape, height=knobs["height"])
         measured = Scan(scan.field + knobs["field"], grid)
         solution = invert(measured, grains.translate(knobs["shift"]), noise=knobs["noise"], tolerance=1e-11)
-        return getattr(solution, quantity)
+        return solution.magnetization, solution.uncertainty_ratio
 
     knobs = {
         "height": jnp.array(1.0),
@@ -248,19 +247,18 @@ def test_gradients_of_the_answer(quantity):
         "noise": jnp.array(5.0),
         "field": jnp.zeros(GRID.shape),
     }
+    slopes_along = jax.jit(lambda direction: jax.jvp(answer, (knobs,), (direction,))[1])
     scale = {"height": 1.0, "shift": 1.0, "noise": 1.0, "field": 10.0}
     for name in knobs:
         direction = {key: jnp.zeros_like(value) for key, value in knobs.items()}
         direction[name] = scale[name] * jnp.asarray(rng.normal(size=knobs[name].shape))
-        _, tangent = jax.jit(lambda d: jax.jvp(answer, (knobs,), (d,)))(direction)
-
         step = 2e-3
         steps = [
             jax.tree.map(lambda v, d, a=a: v + a * d, knobs, direction) for a in (step, -step, 2 * step, -2 * step)
         ]
-        up, down, far_up, far_down = (answer(moved) for moved in steps)
-        slope = (8 * (up - down) - (far_up - far_down)) / (12 * step)
-        assert np.abs(tangent - slope).max() <= 1e-6 * max(np.abs(slope).max(), 1e-12), name
+        for tangent, up, down, far_up, far_down in zip(slopes_along(direction), *map(answer, steps), strict=True):
+            slope = (8 * (up - down) - (far_up - far_down)) / (12 * step)
+            assert np.abs(tangent - slope).max() <= 1e-6 * max(np.abs(slope).max(), 1e-12), name
 
 
 def test_reverse_mode_is_the_transpose():

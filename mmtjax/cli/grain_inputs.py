@@ -9,6 +9,7 @@ import numpy as np
 from cyclopts import Group, Parameter
 
 from mmtjax.cli.terminal import GRAIN_OPTIONS, translate_errors
+from mmtjax.errors import InputError
 from mmtjax.io.grains import read_grains
 from mmtjax.io.recognize import recognize
 from mmtjax.scan.scan import Scan
@@ -161,5 +162,5 @@ def _grains_near_map(grains: Grains, scan: Scan, *, margin: float) -> Grains:
             f"{low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} µm, the map in x {scan.grid.x[0]:g} to "
             f"{scan.grid.x[-1]:g}, y {scan.grid.y[0]:g} to {scan.grid.y[-1]:g} µm"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return grains.select(keep)

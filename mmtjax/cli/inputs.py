@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 
 from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.terminal import OPTIONS, translate_errors
+from mmtjax.errors import InputError
 from mmtjax.estimators.bounded import BoundedLeastSquares
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
@@ -164,7 +165,7 @@ class SolveInput:
         for name in self.fitted_parameters:
             if name not in PARAMETERS:
                 msg = f"--fit takes {', '.join(PARAMETERS)}, with commas between them; got {name!r}"
-                raise ValueError(msg)
+                raise InputError(msg)
 
     @property
     def fitted_parameters(self) -> tuple[str, ...]:
@@ -227,7 +228,7 @@ class SubdomainInput:
         given = [f"--{name}" for name in names if getattr(self, name) is not None]
         if self.subdomains is None and given:
             msg = f"{', '.join(given)} belong to --subdomains DIR, which is not given"
-            raise ValueError(msg)
+            raise InputError(msg)
         check_helpers(self.workers, self.scheduler)
 
 
@@ -257,7 +258,7 @@ class ResultInput:
         """Raise ValueError for a limit that is not positive and finite."""
         if not 0 < self.limit < math.inf:
             msg = f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {self.limit!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput, SubdomainInput,
 from mmtjax.cli.registration import fitted_geometry
 from mmtjax.cli.subdomains import invert_by_windows
 from mmtjax.cli.terminal import OPTIONS, Stages, collect_warnings, translate_errors, with_option_names
+from mmtjax.errors import InputError
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import Solution
 from mmtjax.io.output import output_directory
@@ -107,10 +108,10 @@ def _check_windows(solve: SolveInput, subdomains: SubdomainInput) -> None:
         return
     if solve.bound is not None:
         msg = "--bound is not solved by windows; leave out --subdomains or --bound"
-        raise ValueError(msg)
+        raise InputError(msg)
     if solve.green != "auto":
         msg = "--green is not used by windows; leave out --subdomains or --green"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _solve(

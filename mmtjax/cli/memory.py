@@ -2,6 +2,8 @@
 
 import math
 
+from mmtjax.errors import InputError
+
 _GIB = 2**30
 
 
@@ -22,5 +24,5 @@ def bytes_of(memory_limit: float | None) -> int | None:
         return None
     if not 0 < memory_limit < math.inf:
         msg = f"--memory-limit must be a positive number of GiB; got {memory_limit!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return int(memory_limit * _GIB)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from mmtjax.errors import InputError, MemoryLimitError
+
 #: Options of the command line by the argument of the library that they set, except for files of grains.
 OPTIONS: Mapping[str, str] = {
     "allow_overlap": "--allow-overlap",
@@ -91,13 +93,13 @@ def with_option_names(message: str, options: Mapping[str, str] = OPTIONS) -> str
 
 @contextlib.contextmanager
 def translate_errors(options: Mapping[str, str]) -> Iterator[None]:
-    """Context in which ValueError and MemoryError name the options of the command line."""
+    """Context in which errors about inputs and about memory name the options of the command line."""
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except (ValueError, MemoryError) as error:
-        raise type(error)(with_option_names(str(error), options)) from error
+    except InputError as error:
+        raise InputError(with_option_names(str(error), options)) from error
+    except MemoryLimitError as error:
+        raise MemoryLimitError(with_option_names(str(error), options)) from error
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from mmtjax.design.outcome import OutcomeConstants, outcome_of
 from mmtjax.design.population import Population
 from mmtjax.design.problem import DesignProblem
 from mmtjax.design.setting import KNOBS, Setting, as_arrays, as_numbers
+from mmtjax.errors import NotFiniteError
 from mmtjax.greens.gram_vjp import vjp_gram
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.scan.grid import SensorGrid
@@ -349,12 +350,12 @@ def _checked(value: Value, problem: DesignProblem, chosen: Mapping[str, float]) 
             f"the objective {problem.criterion.name!r} is {bad} at {where}: is it defined there? A smaller prior= "
             "keeps what the scan does not determine from spoiling the rest"
         )
-        raise FloatingPointError(msg)
+        raise NotFiniteError(msg)
     for name, slopes in value.slopes.items():
         if not np.all(np.isfinite(slopes)):
             msg = (
                 f"the derivative of the objective {problem.criterion.name!r} with respect to {name} is not finite at "
                 f"{where}: an objective has to be differentiable, without steps and roots of zero"
             )
-            raise FloatingPointError(msg)
+            raise NotFiniteError(msg)
     return value

@@ -9,6 +9,7 @@ from typing import Any
 from mmtjax.design.instruments import INSTRUMENTS, AbstractInstrument
 from mmtjax.design.problem import DesignProblem
 from mmtjax.design.setting import SECONDS_PER_HOUR
+from mmtjax.errors import InputError, MissingFileError
 
 #: A table of a TOML file, whose values may be anything until they are checked.
 Table = Mapping[str, Any]
@@ -83,19 +84,19 @@ def read_design(path: str | Path) -> DesignConfig:
     place = Path(path)
     if not place.is_file():
         msg = f"{path} does not exist; give the TOML file of a scan to be planned"
-        raise FileNotFoundError(msg)
+        raise MissingFileError(msg)
     try:
         return _from_tables(tomllib.loads(place.read_text(encoding="utf-8")), place.stem)
     except (ValueError, TypeError) as error:
         msg = f"{path}: {error}"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
 
 
 def _from_tables(content: Table, stem: str) -> DesignConfig:
     tables = ("scan", "instrument", "knobs", "search")
     if unknown := sorted(set(content) - {*tables, "name"}):
         msg = f"unknown table or key {unknown[0]!r}; expected name and [{'], ['.join(tables)}]"
-        raise ValueError(msg)
+        raise InputError(msg)
     scan, instrument, knobs = (_table(content, name) for name in tables[:3])
     search = _table(content, "search") if "search" in content else {}
     _refuse_unknown(scan, (*_SCAN, "hours"), "scan")
@@ -105,14 +106,14 @@ def _from_tables(content: Table, stem: str) -> DesignConfig:
     for needed in ("density", "area"):
         if needed not in scan:
             msg = f"{needed} is missing in [scan]"
-            raise ValueError(msg)
+            raise InputError(msg)
     ends = {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
     problem = DesignProblem(instrument=_instrument(instrument), knobs=ends, **budget, **scan)
     if "pareto" in search:
         search["pareto"] = tuple(float(factor) for factor in search["pareto"])
     if search.get("pareto") and problem.budget is None:
         msg = "pareto takes factors of the budget; give hours in [scan]"
-        raise ValueError(msg)
+        raise InputError(msg)
     return DesignConfig(str(content.get("name", stem)), problem, **search)
 
 
@@ -120,7 +121,7 @@ def _instrument(values: dict[str, Any]) -> AbstractInstrument:
     kind = values.pop("kind", None)
     if kind not in INSTRUMENTS:
         msg = f"kind in [instrument] must be one of {', '.join(INSTRUMENTS)}; got {kind!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     instrument = INSTRUMENTS[kind]
     _refuse_unknown(values, [field.name for field in dataclasses.fields(instrument)], "instrument")
     return instrument(**values)
@@ -131,11 +132,11 @@ def _table(content: Table, name: str) -> dict[str, Any]:
     entries = content.get(name)
     if not isinstance(entries, Mapping):
         msg = f"the table [{name}] is missing"
-        raise ValueError(msg)
+        raise InputError(msg)
     return dict(entries)
 
 
 def _refuse_unknown(entries: Table, known: Sequence[str], table: str) -> None:
     if unknown := sorted(set(entries) - set(known)):
         msg = f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(known)}"
-        raise ValueError(msg)
+        raise InputError(msg)

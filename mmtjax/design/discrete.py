@@ -11,6 +11,7 @@ from jaxtyping import Float
 from mmtjax.design.chain import objective_on
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.problem import DesignProblem, require_whole
+from mmtjax.errors import InputError
 from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
 
@@ -87,7 +88,7 @@ def try_setting(
     interval = float(setting.interval)
     if side < 2 * interval:
         msg = f"side must be two or more intervals of {interval:g} µm long; got {side!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     require_whole(repeats, name="repeats")
     count = int(np.ceil(side / interval - 1e-9)) + 1
     grid = SensorGrid(
@@ -140,7 +141,7 @@ def nearest_trials(
             f"the instrument can make no sampling interval from {low:.4g} to {high:.4g} µm; widen the bounds of "
             "interval"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     below, above = possible[possible <= chosen["interval"]][-1:], possible[possible > chosen["interval"]][:1]
     trials = [attempt(chosen | {"interval": float(interval)}) for interval in np.concatenate([below, above])]
     return sorted(trials, key=lambda trial: trial.mean, reverse=problem.criterion.maximize)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from mmtjax.design.outcome import Outcome
 from mmtjax.design.setting import SECONDS_PER_HOUR
+from mmtjax.errors import InputError, InputTypeError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ def c_criterion(contrast: Float[Array, " unknown"]) -> Objective:
                 f"contrast must hold a weight for each of three components of {unknowns // 3} grains, ({unknowns},); "
                 f"got the shape {jnp.shape(contrast)}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         return contrast @ jnp.linalg.solve(outcome.information, contrast)
 
     return Objective(
@@ -117,7 +118,7 @@ def value_of(objective: Objective, outcome: Outcome) -> Float[Array, ""]:
             f"the objective {name!r} needs the value of a number, as NumPy, float() and if do, while JAX takes "
             f"derivatives: write it with jax.numpy and jax.numpy.where throughout ({type(error).__name__})"
         )
-        raise TypeError(msg) from error
+        raise InputTypeError(msg) from error
     try:
         number = jnp.asarray(found)
     except (TypeError, ValueError) as error:
@@ -125,19 +126,19 @@ def value_of(objective: Objective, outcome: Outcome) -> Float[Array, ""]:
             f"the objective {name!r} must return one real number, as an array of jax.numpy; got a "
             f"{type(found).__name__}"
         )
-        raise TypeError(msg) from error
+        raise InputTypeError(msg) from error
     if not jnp.issubdtype(number.dtype, jnp.floating):
         msg = (
             f"the objective {name!r} must return a real number, which has a derivative; got {number.dtype}. A count "
             "has steps: make it smooth, as Outcome.share_within_limit is"
         )
-        raise TypeError(msg)
+        raise InputTypeError(msg)
     if number.shape != ():
         msg = (
             f"the objective {name!r} must return one number; got an array of shape {number.shape}. Take its mean, its "
             "sum or its median"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return number
 
 
@@ -250,5 +251,5 @@ def objective_of(objective: AnyObjective) -> Objective:
         return Objective(name, objective, maximize=True, meaning="objective of the user")
     if objective not in OBJECTIVES:
         msg = f"objective must be one of {', '.join(OBJECTIVES)}, or a function of an Outcome; got {objective!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return OBJECTIVES[objective]

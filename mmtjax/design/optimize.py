@@ -14,6 +14,7 @@ from scipy.stats import qmc
 from mmtjax.design.chain import Value, evaluate_with_gradient, path_between
 from mmtjax.design.problem import DesignProblem, require_whole
 from mmtjax.design.setting import SECONDS_PER_HOUR
+from mmtjax.errors import InputError
 from mmtjax.progress import StageProgress
 
 #: Size of the first steps of Adam, as a share of the range of a knob, and decay of its averages of gradients and of
@@ -281,7 +282,7 @@ def _check_influence(problem: DesignProblem, slopes: list[dict[str, float]]) -> 
             f"the objective {problem.criterion.name!r} does not change with {', '.join(idle)}: its derivative is zero "
             "everywhere. A function with steps has no derivative that leads anywhere; make it smooth"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if idle:
         warnings.warn(
             f"the objective {problem.criterion.name!r} does not depend on {', '.join(idle)}{_within_budget(problem)}; "

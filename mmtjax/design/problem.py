@@ -11,6 +11,7 @@ from mmtjax.design.instruments import AbstractInstrument
 from mmtjax.design.objectives import AnyObjective, Objective, objective_of
 from mmtjax.design.population import Population, cell_edge, draw_population
 from mmtjax.design.setting import KNOBS, Scalar, Setting
+from mmtjax.errors import InputError
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.precision import require_float64
 from mmtjax.simulation import SampleSpec
@@ -107,12 +108,12 @@ class DesignProblem:
         for name in ("density", "area", "limit", "prior"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 msg = f"{name} must be positive; got {getattr(self, name)!r}"
-                raise ValueError(msg)
+                raise InputError(msg)
         for name in ("samples", "grains"):
             require_whole(getattr(self, name), name=name)
         if not 0 < self.level < 1:
             msg = f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         self._check_knobs()
         if self.budget is not None:
             self._check_budget(self.budget)
@@ -166,10 +167,10 @@ class DesignProblem:
             msg = (
                 f"a value for {', '.join(unknown)} would change nothing: give values for the free knobs, {free}, alone"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         if missing := [name for name in self.free if name not in chosen]:
             msg = f"values must be given for all free knobs, {free}; {', '.join(missing)} has none"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def sample(self, *, side: float, thickness: float) -> SampleSpec:
         """Return the description of a sample of the rock.
@@ -198,7 +199,7 @@ class DesignProblem:
         unknown = set(self.knobs) - set(KNOBS)
         if unknown:
             msg = f"knobs must be among {', '.join(KNOBS)}; got {', '.join(sorted(unknown))}"
-            raise ValueError(msg)
+            raise InputError(msg)
         needed = {"interval", "standoff", "thickness"}
         if not self.instrument.averages_over_interval:
             needed |= {"sensor_side"}
@@ -207,25 +208,25 @@ class DesignProblem:
                 "sensor_side changes nothing: each value of this instrument is the mean over the sampling interval; "
                 "leave it out"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         if self.budget is None:
             needed |= {"dwell"}
         elif "dwell" in self.knobs:
             msg = "dwell follows from the budget and the interval; give one of budget and dwell, not both"
-            raise ValueError(msg)
+            raise InputError(msg)
         if lacking := sorted(needed - set(self.knobs)):
-            raise ValueError(
+            raise InputError(
                 f"knobs lack {', '.join(lacking)}: give a number, or two ends to choose between"
                 + ("; without a budget the dwell has to be known" if "dwell" in lacking else "")
             )
         if not self.free:
             msg = "nothing may be chosen: give two ends, as interval = [1, 5], for at least one knob"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def _check_budget(self, budget: float) -> None:
         if not (np.isfinite(budget) and budget > 0):
             msg = f"budget must be a positive time in s; got {budget!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         longest = float(np.max(self.knobs["interval"]))
         dwell = self.instrument.dwell_within(budget, interval=longest, area=self.area)
         if dwell < _LEAST_DWELL:
@@ -240,7 +241,7 @@ class DesignProblem:
                 f"a budget of {budget:g} s is infeasible: {where}it leaves a dwell of {float(dwell):.3g} s after "
                 f"the overhead; allow {' or '.join(remedy for remedy, does in helps.items() if does)}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def _check_thickness(self) -> None:
         thinnest = float(np.min(self.knobs["thickness"]))
@@ -251,7 +252,7 @@ class DesignProblem:
                 f"a thickness of {thinnest:g} µm leaves no room for grains up to {extent:.3g} µm high and a clearance "
                 f"of {self.clearance:g} µm; make it {room:.3g} µm or more, or take a library of smaller shapes"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def _affordable(self, budget: float, low: float, high: float) -> tuple[float, float]:
         """Return the part of the intervals for which a budget leaves a dwell, by bisection."""
@@ -272,7 +273,7 @@ def require_whole(number: float | str, *, name: str) -> None:
     """Raise a ValueError unless a count is a whole number, 1 or more."""
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         msg = f"{name} must be a whole number, 1 or more; got {number!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _checked_knob(name: str, value: float | Sequence[float]) -> Knob:
@@ -281,14 +282,14 @@ def _checked_knob(name: str, value: float | Sequence[float]) -> Knob:
     for end in ends:
         if not np.isfinite(end) or end < 0 or (end == 0 and name != "standoff"):
             msg = f"{name} must be positive; got {end!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
     if np.ndim(value) == 0:
         return ends[0]
     if len(ends) != 2:
         msg = f"{name} must be a number or two ends, as (1, 5); got {value!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     low, high = ends
     if low >= high:
         msg = f"the ends of {name} are the wrong way round or equal: {value!r}; give the lower one first"
-        raise ValueError(msg)
+        raise InputError(msg)
     return low, high

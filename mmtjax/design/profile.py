@@ -7,6 +7,7 @@ from jaxtyping import Float
 from mmtjax.design.chain import evaluate
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.setting import UNITS
+from mmtjax.errors import InputError
 from mmtjax.progress import StageProgress
 
 
@@ -63,7 +64,7 @@ def surface(optimum: Optimum, *, points: int = 7, progress: StageProgress | None
     free = optimum.problem.free
     if len(free) < 2:
         msg = f"a surface needs two free knobs; there is only {', '.join(free)}"
-        raise ValueError(msg)
+        raise InputError(msg)
     first, second = free[:2]
     rows = []
     for one in steps_between(optimum, first, points):

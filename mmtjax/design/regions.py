@@ -14,6 +14,7 @@ from mmtjax.design.chain import ProblemConstants, constants_of, median_magnetiza
 from mmtjax.design.optimize import DesignWarning
 from mmtjax.design.problem import DesignProblem, require_whole
 from mmtjax.design.setting import Setting, as_arrays, as_numbers
+from mmtjax.errors import InputError
 from mmtjax.greens.tiled import TiledGreen
 from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
@@ -112,12 +113,12 @@ def divide_dwell(
             f"a {problem.instrument.kind} sees all regions at once, so that its dwell cannot be divided; plan a scan "
             "with a sensor that moves from point to point"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     require_whole(steps, name="steps")
     for name, count, sensors in zip("yx", regions, grid.shape, strict=True):
         if not 1 <= count <= sensors:
             msg = f"regions along {name} must be between 1 and the {sensors} sensors there; got {count!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
     ends = [np.arange(count + 1) * sensors // count for count, sensors in zip(regions, grid.shape, strict=True)]
     size = np.outer(*(np.diff(end) for end in ends)).ravel()
     share, grams = size / grid.size, []
@@ -142,7 +143,7 @@ def divide_dwell(
                 f"the objective {problem.criterion.name!r} gains nothing from a longer dwell in any region, so that no "
                 "division is better: is it smooth, and maximize= the right way round?"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         gap = float(worth.max() / used - 1)
         if progress is not None:
             progress("dividing the dwell", step + 1, steps + 1)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from mmtjax.errors import InversionError
+from mmtjax.errors import InputError, InversionError
 from mmtjax.estimators.base import AbstractEstimator, Estimate, FactoredProblem, Uncertainty
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.linalg.ball_projection import project_on_balls
@@ -67,10 +67,10 @@ class BoundedLeastSquares(AbstractEstimator):
     def __check_init__(self) -> None:
         if isinstance(self.limit, bool | str) or not (np.isfinite(self.limit) and self.limit > 0):
             msg = f"the bound must be a positive magnetization in A/m, such as 480e3; got {self.limit!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if self.draws < 20:
             msg = f"draws must be 20 or more, for a radius of 95 %; got {self.draws!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def estimate(
         self,
@@ -150,7 +150,7 @@ def _check_traced(numbers: PyTree[Array]) -> None:
     """Raise a ValueError if numbers are traced."""
     if not is_concrete(numbers):
         msg = "a bounded solution is a search, which cannot be traced; use LeastSquares for derivatives"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 class _Bounds:
@@ -222,7 +222,7 @@ def _vectors(unknowns: UnknownSet) -> Int[np.ndarray, "source axis"]:
     count = len(unknowns.components)
     if count < len(AXES):
         msg = f"{unknowns.name} have {count} components, and a bound is one on the length of a vector; use LeastSquares"
-        raise ValueError(msg)
+        raise InputError(msg)
     return count * np.arange(unknowns.sources)[:, None] + np.arange(len(AXES))
 
 

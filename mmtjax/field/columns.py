@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.field.forms import NEAR
 from mmtjax.field.gather import (
     PART,
@@ -179,7 +180,7 @@ def _near_form_of(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> NearForm
             f"does not reach a tolerance of {plan.tolerance:g} at the nearest sensors, and they have no closed form: "
             "raise the tolerance, move the sensors away, or give the sources a near form"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return form
 
 

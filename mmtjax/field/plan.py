@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.field.forms import Bodies, Surroundings, cheapest_forms, distance_to_all, sensors_of
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import degree_bounds, truncation_radius
@@ -89,7 +90,7 @@ class FieldPlan(eqx.Module):
                 "sources or the grid are traced by JAX, so that their distances are unknown; pass reuse_plan=, a plan "
                 "that plan_field made of concrete geometry, or use TiledGreen"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         return self.reference, self.grid, self.whole
 
     def moved(self, sources: AbstractSource, grid: SensorGrid) -> "FieldPlan":
@@ -200,7 +201,7 @@ def plan_field(
     require_float64()
     if not 0 < tolerance <= 1e-2:
         msg = f"tolerance must lie in (0, 0.01], as a share of each grain's peak; got {tolerance!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     refuse_sources_above(sources, grid)
     parts = sources.parts(progress=progress) if reuse_plan is None else reuse_plan.parts
     known = is_concrete(sources.position, grid)
@@ -284,7 +285,7 @@ def refuse_sources_above(sources: AbstractSource, grid: SensorGrid) -> None:
             f"sensors at z = {grid.height:g} µm ({int(np.sum(top > grid.height + slack))} of them do); z points up: is "
             "the depth given as positive?"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def tile_count(grid: SensorGrid) -> int:

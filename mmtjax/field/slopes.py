@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.field.kernels import CornerInputs, SensorLines, SensorPoints, between, edges_of, sum_of_corners
 from mmtjax.field.plan import FieldPlan
 from mmtjax.physics.corner import corner_function
@@ -27,7 +28,7 @@ def require_uniform_bodies(plan: FieldPlan) -> None:
             "derivatives with respect to geometry are implemented for uniform bodies (Grains) only; for other sources, "
             "trace their geometry with jax.grad or jax.jvp instead"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 @cache

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
@@ -55,7 +56,7 @@ def forward(
     if known.shape != shape:
         units = ", ".join(dict.fromkeys(one.unit for one in sources.components))
         msg = f"values of {sources.name} must be (source, component) = {shape}, in {units}; got shape {known.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     vector = jnp.asarray(known).ravel()
     # An accelerator computes all rows faster than compressed columns can be copied from it.
     streamed = on_accelerator() and vector.nbytes * grid.size <= _STREAMED

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import TILE
 from mmtjax.field.vjp import GeometryGradient, slopes_by_side, vjp_columns
@@ -57,5 +58,5 @@ def vjp_gram(
         by_geometry = part if by_geometry is None else by_geometry + part
     if by_geometry is None:
         msg = "every sensor has a precision of zero, so that there is no map to differentiate"
-        raise ValueError(msg)
+        raise InputError(msg)
     return by_geometry, by_precision[:-1].reshape(grid.shape)

@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.field.columns import columns_on_tiles
 from mmtjax.field.plan import DEFAULT_TOLERANCE, TILE, FieldPlan, plan_field, tile_count
 from mmtjax.greens.base import AbstractGreen
@@ -206,7 +207,7 @@ def require_known(*values: object) -> None:
             "values are traced by JAX, but an operator on several devices needs their numbers; use TiledGreen for "
             "derivatives"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _add_field(sums: Array, columns: Array, sensor: Array, values: Array | None) -> Array:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.frames import AbstractFrame
 from mmtjax.linalg.arrays import array_namespace
@@ -48,7 +49,7 @@ class StackedGreen(AbstractGreen):
     def __init__(self, parts: tuple[AbstractGreen, ...]) -> None:
         if not parts:
             msg = "there are no operators to stack; pass at least one"
-            raise ValueError(msg)
+            raise InputError(msg)
         first = parts[0].frame
         for number, part in enumerate(parts[1:], 1):
             if not first.matches(part.frame):
@@ -56,7 +57,7 @@ class StackedGreen(AbstractGreen):
                     f"operator {number} orders its rows by a {type(part.frame).__name__}, the first one by another "
                     f"{type(first).__name__}; make all operators in one form and for one grid"
                 )
-                raise ValueError(msg)
+                raise InputError(msg)
         self.parts = parts
 
     @property

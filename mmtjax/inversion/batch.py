@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from mmtjax.errors import InputError
 from mmtjax.estimators.base import Estimate, FactoredProblem
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
@@ -206,26 +207,26 @@ def _groups(scans: Sequence[Sequence[Scan]], grains: Sequence[Grains], noise: Se
             f"scans and grains must have one entry for each sample, and at least one; got {len(scans)} and "
             f"{len(grains)} entries"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if (most := max(map(len, grains))) > MOST_UNKNOWNS // len(MAGNETIZATION):
         msg = (
             f"samples of up to {MOST_UNKNOWNS // len(MAGNETIZATION)} grains are solved at once; got {most}: use "
             "invert_series"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if len(counts := sorted({len(sources) for sources in grains})) > 1:
         msg = f"samples that are solved at once must have equal numbers of grains; got {counts}"
-        raise ValueError(msg)
+        raise InputError(msg)
     noises, groups = [WhiteNoise(sigma) for sigma in noise], []
     for maps, sources in zip(scans, grains, strict=True):
         if len(maps) != len(noises):
             msg = f"each sample needs one map for each of {len(noises)} levels of noise; got {len(maps)} maps"
-            raise ValueError(msg)
+            raise InputError(msg)
         own = group_by_sensors(maps, noises, as_stack(sources))
         own[0].check_counts(None)
         if len(own) > 1 or not same_sensors(scans[0][0].grid, maps[0].grid):
             msg = "samples that are solved at once must have the same sensors, and their maps the same mask"
-            raise ValueError(msg)
+            raise InputError(msg)
         groups += own
     return groups
 

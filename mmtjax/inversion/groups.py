@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.inversion.stack import PriorLike, SourceStack, with_noise_patterns
 from mmtjax.noise.base import AbstractNoise, SensorWeights
 from mmtjax.precision import is_concrete
@@ -71,7 +72,7 @@ class Group(NamedTuple):
                 f"{used} sensors cannot determine {free} unknowns ({len(primary)} {primary.name}); use a larger or "
                 "finer scan, fewer grains, or a prior"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
 
 
 def group_by_sensors(scans: Sequence[Scan], noises: Sequence[AbstractNoise], stack: SourceStack) -> list[Group]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Unpack
 
+from mmtjax.errors import InputError
 from mmtjax.inversion.groups import group_by_sensors
 from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.solution import Solution
@@ -133,14 +134,14 @@ def invert_series(
     given = list(noise) if isinstance(noise, list | tuple) else [noise] * len(scans)
     if len(given) != len(scans):
         msg = f"noise has {len(given)} entries for {len(scans)} scans; give one for each, or one for all"
-        raise ValueError(msg)
+        raise InputError(msg)
     noises = [as_noise(value, scan) for scan, value in zip(scans, given, strict=True)]
     if not scans:
         msg = "scans is empty; pass at least one Scan"
-        raise ValueError(msg)
+        raise InputError(msg)
     if len(scans) > 1 and not is_concrete(scans, noises):
         msg = "a series of scans cannot be traced; trace one `invert` at a time"
-        raise ValueError(msg)
+        raise InputError(msg)
     groups = group_by_sensors(scans, noises, stack)
     for group in groups:
         group.check_counts(chosen.priors)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmtjax.errors import InputError, MemoryLimitError
 from mmtjax.greens.tiled import block_bytes_for
 from mmtjax.precision import default_device, on_accelerator
 from mmtjax.solvers import as_solver
@@ -187,7 +188,7 @@ def require_bytes(needed: int, *, limit: int | None, work: str, remedy: str) -> 
         else:
             kind = "free on this machine"
         msg = f"{work} takes about {needed / _GIB:.3g} GiB, and {available / _GIB:.3g} GiB are {kind}; {remedy}"
-        raise MemoryError(msg)
+        raise MemoryLimitError(msg)
 
 
 def checked_limit(limit: int | None) -> int | None:
@@ -207,11 +208,11 @@ def checked_limit(limit: int | None) -> int | None:
         return None
     if isinstance(limit, bool | str) or not np.isfinite(limit) or limit <= 0:
         msg = f"memory_limit must be a positive number of bytes, as 8 * 2**30, or None; got {limit!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if limit < _LEAST_LIMIT:
         msg = (
             f"memory_limit is in bytes, and {limit!r} bytes are too few for any inversion; if you mean {limit!r} GiB, "
             f"pass {limit!r} * 2**30"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return int(limit)

@@ -6,6 +6,7 @@ from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
+from mmtjax.errors import InputError
 from mmtjax.estimators.base import AbstractEstimator
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
@@ -88,16 +89,16 @@ class InversionOptions:
         as_solver(self.method)
         if not (np.ndim(self.level) == 0 and not isinstance(self.level, str) and 0 < self.level < 1):
             msg = f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if self.green not in get_args(GreenForm):
             msg = f"green must be one of {', '.join(map(repr, get_args(GreenForm)))}; got {self.green!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not isinstance(self.estimator, AbstractEstimator):
             msg = (
                 f"estimator must be LeastSquares(), BoundedLeastSquares(...) or another AbstractEstimator; got "
                 f"{self.estimator!r}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         object.__setattr__(self, "prior", _as_priors(self.prior))
         object.__setattr__(self, "memory_limit", checked_limit(self.memory_limit))
         if not (self.background is None or isinstance(self.background, AbstractPattern)):

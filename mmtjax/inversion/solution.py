@@ -9,7 +9,7 @@ import pandas
 import xarray
 from jaxtyping import Array, Bool, Float
 
-from mmtjax.errors import InversionError
+from mmtjax.errors import InputError, InversionError, UnknownNameError
 from mmtjax.inversion.stack import PriorLike, SourceStack
 from mmtjax.precision import AnyArray
 from mmtjax.scan.scan import Scan
@@ -137,7 +137,7 @@ class Solution(eqx.Module):
         """
         if not isinstance(self.sources, Grains):
             msg = f"the solution is one of {self.sources.name}, not of grains; use its attribute sources"
-            raise ValueError(msg)
+            raise InputError(msg)
         return self.sources
 
     def estimate_of(self, name: str) -> SetEstimate:
@@ -158,7 +158,7 @@ class Solution(eqx.Module):
                 return estimate
         known = ", ".join(one.unknowns.name for one in self.estimates)
         msg = f"no set of unknowns is named {name!r}; the sets are {known}"
-        raise KeyError(msg)
+        raise UnknownNameError(msg)
 
     @property
     def magnetization(self) -> Float[AnyArray, "source 3"]:
@@ -272,7 +272,7 @@ class Solution(eqx.Module):
                 "correlations between grains are not known: the sample was solved by subdomains, which give only the "
                 "covariance of the components of each grain; crop the scan and the grains and use `mmtjax.invert`"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         return self.factor
 
     def check(self) -> "Solution":

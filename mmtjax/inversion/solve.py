@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.estimators.base import Estimate, FactoredProblem, Uncertainty, factored
 from mmtjax.inversion.diagnostics import diagnose
 from mmtjax.inversion.groups import Group, masked_field
@@ -54,7 +55,7 @@ def first_strategy(groups: list[Group], options: InversionOptions) -> SolveStrat
             return SolveStrategy(strategy.solver, strategy.tolerance, options.green)
     elif unknown_ridge:
         msg = 'noise="residual" with a prior needs numbers, not traced values; pass the noise in nT'
-        raise ValueError(msg)
+        raise InputError(msg)
     # The condition number is not known of traced numbers, nor before the noise, and with it the ridge, is known.
     return SolveStrategy(solver.beginning_with(None), options.tolerance, options.green)
 
@@ -194,7 +195,7 @@ def solution_of(
             f"{stack.primary.name} have {len(stack.primary.components)} components, but the first three components of "
             "the first set of sources must be a vector"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return Solution(
         stack=stack,
         scan=scan,

@@ -6,6 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.patterns.base import AbstractPattern
 from mmtjax.patterns.fixed import FixedColumns
@@ -65,7 +66,7 @@ class SourceStack(eqx.Module):
                 f"a prior is given for {strangers[0]!r}, but no set of unknowns has that name; the sets are "
                 f"{', '.join(one.name for one in sets)}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         for one, pattern in zip(sets[len(self.sources) :], self.patterns, strict=True):
             if pattern.prior is not None:
                 chosen.setdefault(one.name, pattern.prior)
@@ -105,18 +106,18 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
             "sources must be Grains, Multipoles or another AbstractSource, or a list that begins with one; got "
             f"{_described(parts)}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     for part in parts:
         if not isinstance(part, AbstractSource | AbstractPattern):
             msg = (
                 f"sources holds {part!r:.60}, which is neither a set of sources (AbstractSource) nor a pattern "
                 "(AbstractPattern, such as Background)"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
     patterns = tuple(part for part in parts if isinstance(part, AbstractPattern))
     if background is not None and background.name in (pattern.name for pattern in patterns):
         msg = f"sources already hold a {background.name}, and another one is given by background=; keep one of them"
-        raise ValueError(msg)
+        raise InputError(msg)
     return SourceStack(
         tuple(part for part in parts if isinstance(part, AbstractSource)),
         patterns if background is None else (*patterns, background),

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_choice, check_grain_size, unit_remedy
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
@@ -56,7 +57,7 @@ def read_cuboids(
             f"{path}, line {table.lines[wrong[0]]}: lengths {table.values[wrong[0], 3:6].tolist()}; all three must be "
             "positive"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     cuboids = table.values.copy()
     cuboids[:, :6] *= length_in_micrometres(unit)
     cuboids[:, 2] *= sign_of_z(cuboids[:, 2], z=z, path=path)
@@ -70,7 +71,7 @@ def read_cuboids(
         if lengths == "half" and _are_valid(cuboids * [1, 1, 1, 0.5, 0.5, 0.5, 1]):
             hint = "; with lengths half as long nothing overlaps: if the file holds whole edges, pass lengths='full'"
         msg = f"{path}: {error}{hint}"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
 
 
 def write_cuboids(path: AnyPath, grains: Grains) -> None:

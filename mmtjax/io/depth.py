@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath
 
@@ -39,5 +40,5 @@ def sign_of_z(values: Float[np.ndarray, " position"], *, z: str | None, path: An
             f"{values.max():g} µm) and would lie above the surface of the sample, z = 0; the file does not say where "
             "its z points. Pass z='down' if z is a depth, z='up' if it is a height"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return 1.0

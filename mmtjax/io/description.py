@@ -6,6 +6,7 @@ import numpy as np
 import xarray
 from jaxtyping import Float, Num
 
+from mmtjax.errors import InputError
 from mmtjax.io.domainbounds import read_domainbounds
 from mmtjax.io.dragonfly import read_dragonfly_table
 from mmtjax.io.mask import meaning_of_true
@@ -45,7 +46,7 @@ def describe(path: AnyPath) -> dict[str, str]:
             f"{path} is of no known kind; known are grains ({', '.join(_GRAINS)}), maps ({', '.join(_MAPS)}) and "
             f"{', '.join(kind for kind in _DESCRIBERS if kind not in _GRAINS and kind not in _MAPS)}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     described = {"file": str(path)} | _DESCRIBERS[kinds[0]](path)
     return described | ({"also": " or ".join(kinds[1:])} if len(kinds) > 1 else {})
 

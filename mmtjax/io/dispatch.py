@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from mmtjax.errors import InputError
 from mmtjax.io.text import AnyPath
 from mmtjax.precision import ArrayLike
 from mmtjax.sources.grains import Grains
@@ -47,15 +48,15 @@ def choose_format(
     if format is not None:
         if format not in formats:
             msg = f"format={format!r} is not known for {what}; use one of {listed}"
-            raise ValueError(msg)
+            raise InputError(msg)
         return format
     looks = " or ".join(map(repr, candidates)) or "no known format"
     if len(candidates) > 1:
         msg = f"{path} may be {looks}; if it holds {what}, pass format=, one of {listed}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not candidates or candidates[0] not in formats:
         msg = f"{path} looks like {looks}, not like {what}; if it holds {what}, pass format=, one of {listed}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return candidates[0]
 
 
@@ -86,5 +87,5 @@ def call_reader(
     for name, value in given.items():
         if name not in known:
             msg = f"{path}: format {format!r} has no option {name} (got {name}={value!r}); it has {', '.join(known)}"
-            raise ValueError(msg)
+            raise InputError(msg)
     return reader(path, **given)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath, read_numbers
 from mmtjax.precision import ArrayLike
@@ -63,13 +64,13 @@ def read_domainbounds(path: AnyPath) -> DomainBounds:
     values = read_numbers(path).values.ravel()
     if len(values) != 4:
         msg = f"{path}: {len(values)} numbers; domain bounds are four: y_ini, x_ini (µm), y_pix, x_pix (pixels)"
-        raise ValueError(msg)
+        raise InputError(msg)
     if np.any(values < 0) or np.any(values[2:] != np.round(values[2:])) or np.any(values[2:] < 1):
         msg = (
             f"{path}: {values.tolist()} are not domain bounds y_ini, x_ini (µm), y_pix, x_pix (pixels): none may be "
             "negative, and the last two are positive whole numbers"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return DomainBounds(float(values[0]), float(values[1]), int(values[2]), int(values[3]))
 
 
@@ -107,7 +108,7 @@ def crop_to_bounds(scan: Scan, bounds: DomainBounds, *, frame: str = "map") -> S
             f"shape {grid.shape}; they are y_ini, x_ini (µm), y_pix, x_pix (pixels), y first: are x and y swapped, or "
             "does the map have another spacing?"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     corner = np.asarray(grid.origin) + spacing * [columns.start, rows.start]
     part = SensorGrid(
         origin=(0.0, 0.0) if frame == "crop" else corner,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_grain_size
 from mmtjax.io.text import AnyPath, is_number, read_text
 from mmtjax.sources.grains import Grains
@@ -80,7 +81,7 @@ def read_dragonfly(
             f"{path}: none of the {len(keep)} grains has min_voxels={min_voxels} and lies in x={x}, y={y} µm; they lie "
             f"in x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     position = np.column_stack([table.position[:, :2] - np.asarray(origin, np.float64), height])
     return Grains.from_volumes(position[keep], table.volume[keep], ids=table.ids[keep])
 
@@ -108,17 +109,17 @@ def read_dragonfly_table(path: AnyPath) -> DragonflyTable:
                 f"{path}, line {number}: {len(cells)} cells where the headings have {len(headings)}; is the file cut "
                 "short?"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         for index in needed:
             if not is_number(cells[index]):
                 msg = (
                     f"{path}, line {number}: {headings[index]} is {cells[index]!r}, not a number (with a decimal point)"
                 )
-                raise ValueError(msg)
+                raise InputError(msg)
         numbers.append([float(cells[index]) for index in column.values()])
     if not numbers:
         msg = f"{path} has headings and no grains; was the export cut short?"
-        raise ValueError(msg)
+        raise InputError(msg)
     table = dict(zip(column, np.array(numbers).T, strict=True))
     scale = {name: length_in_micrometres(unit[name]) for name in ("x", "y", "z", "volume")}
     volume = table["volume"] * scale["volume"] ** 3
@@ -143,7 +144,7 @@ def _find_columns(headings: list[str], *, path: AnyPath) -> tuple[dict[str, int]
                 f"{path} has no column {pattern!r} among its headings {headings}; export the label index, the voxel "
                 "count, the volume and the centre of mass from Dragonfly"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         column[name], match = matches[0]
         if "unit" in match.groupdict():
             unit[name] = _unit_of_length(match["unit"])
@@ -178,11 +179,11 @@ def _height(
             f"{path}: grains lie on both sides of surface={surface} µm, their z goes from {z.min():g} to {z.max():g} "
             "µm; pass a z beyond either end"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     msg = (
         f"{path}: z goes from {z.min():g} to {z.max():g} µm, and the file says neither where z points nor where the "
         f"surface of the sample is; got surface={surface!r}. Pass surface='zmax' if the grain with the largest z is "
         "nearest to the sensor (a bottom sample), surface='zmin' if that with the smallest is (a top sample), or the z "
         "of the surface in µm"
     )
-    raise ValueError(msg)
+    raise InputError(msg)

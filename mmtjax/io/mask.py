@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from mmtjax.errors import InputError
 from mmtjax.io.npy import load_npy
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath
@@ -38,10 +39,10 @@ def read_mask(
     content = load_npy(path)
     if content.ndim != 2 or not (content.dtype == bool or np.all((content == 0) | (content == 1))):
         msg = f"{path}: a mask is two-dimensional, of booleans; got shape {content.shape}, dtype {content.dtype}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if shape is not None and content.shape != shape:
         msg = f"{path}: the mask has shape {content.shape}, the whole map (before any crop) {shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     mask = content.astype(bool)
     return ~mask if meaning == "bad" else mask
 
@@ -74,12 +75,12 @@ def meaning_of_true(path: AnyPath, mask_true_is: str | None) -> str:
                 f"{path} does not say whether True marks sensors to leave out or to use; pass mask_true_is='bad' or "
                 "mask_true_is='good'"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         return named
     check_choice(mask_true_is, ("bad", "good"), option="mask_true_is")
     if named not in (None, mask_true_is):
         msg = f"{path}: mask_true_is={mask_true_is!r}, but the file name says True is {named}; correct one of them"
-        raise ValueError(msg)
+        raise InputError(msg)
     return mask_true_is
 
 

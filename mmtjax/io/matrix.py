@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mmtjax.errors import InputError
 from mmtjax.io.npy import load_npy
 from mmtjax.io.parameters import sensor_grid_from_json
 from mmtjax.io.plausible import check_scan, check_spacing
@@ -101,7 +102,7 @@ def load_matrix(path: AnyPath) -> Float[np.ndarray, "row column"]:
         hint = "; it may be a mask: pass it as mask=" if field.dtype == bool else ""
         hint = "; it may be a stack of grains: see read_grains" if field.ndim == 3 else hint
         msg = f"{path}: a map is a matrix of real numbers [y, x]; got shape {field.shape}, dtype {field.dtype}{hint}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return field.astype(np.float64)
 
 
@@ -133,7 +134,7 @@ def _unit_and_grid_from_options(
             f"{path} is a bare matrix of shape {shape} and does not hold everything that is needed; pass "
             f"{', '.join(missing)}{_json_files_beside(path)}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     check_spacing(options.spacing, path=path)
     origin = (0.0, 0.0) if options.origin is None else options.origin
     return unit, SensorGrid(origin, options.spacing, shape, height=options.height, side=options.side)
@@ -146,7 +147,7 @@ def _grid_from_json(
     for name, value in (("spacing", options.spacing), ("origin", options.origin)):
         if value is not None:
             msg = f"{path}: {name}={value!r} and parameters={parameters!s} both describe the grid; drop one"
-            raise ValueError(msg)
+            raise InputError(msg)
     grid = sensor_grid_from_json(parameters, grains=grains, height=options.height)
     if shape != grid.shape:
         hint = "; is it transposed? Rows are y" if shape == grid.shape[::-1] else ""
@@ -154,7 +155,7 @@ def _grid_from_json(
             f"{path} has {shape[0]} rows and {shape[1]} columns, but {parameters} describes (ny, nx) = {grid.shape} "
             f"sensors; is the map cut short, or of another scan?{hint}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if options.side is None:
         return grid
     return SensorGrid(grid.origin, grid.spacing, grid.shape, height=grid.height, side=options.side)
@@ -171,5 +172,5 @@ def _pixels_with_value(field: Float[np.ndarray, "ny nx"], *, path: AnyPath) -> B
     measured = ~np.isnan(field)
     if not measured.any():
         msg = f"{path}: all {field.size} pixels are NaN; is it the right variable or file?"
-        raise ValueError(msg)
+        raise InputError(msg)
     return measured

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmtjax.errors import InputError
 from mmtjax.io.npy import load_npz
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
 from mmtjax.sources.grains import Grains
@@ -49,7 +50,7 @@ def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame
     repeated = ids[table.duplicated("id")]
     if len(repeated):
         msg = f"{path}: the grain id {repeated[0]} occurs more than once; keep one row of it"
-        raise ValueError(msg)
+        raise InputError(msg)
     return table if grains is None else _rows_of_grains(table, grains, path=path)
 
 
@@ -72,11 +73,11 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
         msg = (
             f"{path} has no array 'inv_multipole_moments'; it has {', '.join(arrays)}. Moments are in InvMagQuad_*.npz"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     moments = arrays["inv_multipole_moments"]
     if moments.ndim != 2 or moments.shape[1] not in _ORDERS:
         msg = f"{path}: moments have shape {moments.shape}; expected (grain, 3), (grain, 8) or (grain, 15)"
-        raise ValueError(msg)
+        raise InputError(msg)
     if "identifier" in arrays:
         ids = arrays["identifier"].ravel()
         if len(ids) != len(moments) or not np.all(ids == np.round(ids)):
@@ -84,7 +85,7 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
                 f"{path}: {len(ids)} identifiers, the first {ids[:3].tolist()}, for {len(moments)} rows of moments; "
                 "expected one whole number per row"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
     elif grains is not None and len(grains) == len(moments):
         ids = np.asarray(grains.ids)
     else:
@@ -93,7 +94,7 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
             f"{path} has no ids for its {len(moments)} rows, and {count}; pass grains=, those of the inversion in "
             "their order, or save it with save_identifier=True"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     table = pd.DataFrame({"id": ids.astype(np.int64)})
     units = dict(_COMPONENTS[: moments.shape[1]])
     table = table.join(pd.DataFrame(moments, columns=list(units)))
@@ -114,7 +115,7 @@ def _rows_of_grains(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd
             f"{path}: {len(unknown)} of {len(table)} ids, the first {unknown[0]}, belong to none of the {len(ids)} "
             "grains; do both files come from one sample?"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     joined = table.set_index("id").reindex(pd.Index(ids, name="id")).reset_index()
     joined.attrs["units"] = table.attrs["units"]
     return joined

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray
 
+from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath, require_file
 from mmtjax.precision import ArrayLike
@@ -50,7 +51,7 @@ def read_netcdf(
     field_unit = unit or bz.attrs.get("units") or dataset.attrs.get("units")
     if field_unit is None:
         msg = f"{path}: {name!r} has no attribute 'units'; pass the unit of the field as unit="
-        raise ValueError(msg)
+        raise InputError(msg)
     bz.attrs["units"] = field_unit
     if height is not None:
         dataset.attrs.update(sensor_height=height, sensor_units="µm")
@@ -59,7 +60,7 @@ def read_netcdf(
             f"{path} does not hold the height of the scanning plane (attribute 'sensor_height'); pass it in µm as "
             "height="
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     try:
         if "x" not in bz.coords and "pixel_spacing" in bz.attrs:
             scan = _scan_without_coordinates(dataset, unit=field_unit, origin=origin, path=path)
@@ -69,7 +70,7 @@ def read_netcdf(
             scan = Scan.from_xarray(dataset)
     except (ValueError, KeyError) as error:
         msg = f"{path}: {error}"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
     return check_scan(scan, unit=field_unit, path=path)
 
 
@@ -88,7 +89,7 @@ def load_dataset(path: AnyPath) -> xarray.Dataset:
         return xarray.load_dataset(file)
     except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
         msg = f"{file} does not read as NetCDF ({error}); was its copy cut short?"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
 
 
 def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath) -> str:
@@ -100,7 +101,7 @@ def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath
         f"{path} has no variable {'bz' if variable is None else variable!r}; it has "
         f"{', '.join(map(str, dataset.data_vars)) or 'none'}. Pass the name of the map of Bz as variable="
     )
-    raise ValueError(msg)
+    raise InputError(msg)
 
 
 def _scan_without_coordinates(dataset: xarray.Dataset, *, unit: str, origin: ArrayLike | None, path: AnyPath) -> Scan:

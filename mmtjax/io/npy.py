@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 
+from mmtjax.errors import InputError
 from mmtjax.io.text import AnyPath, require_file
 
 
@@ -23,10 +24,10 @@ def load_npy(path: AnyPath) -> np.ndarray:
         content = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         msg = f"{file} does not read as a .npy array ({error}); was its copy cut short?"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
     if not isinstance(content, np.ndarray):
         msg = f"{file} is an archive of arrays (.npz) where one array (.npy) is expected"
-        raise ValueError(msg)
+        raise InputError(msg)
     return content
 
 
@@ -47,4 +48,4 @@ def load_npz(path: AnyPath) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         msg = f"{file} does not read as a .npz archive ({error}); was its copy cut short?"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error

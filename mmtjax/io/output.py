@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mmtjax.errors import ExistingFileError, InputError
 from mmtjax.io.text import AnyPath
 
 
@@ -66,14 +67,14 @@ def _check_target(target: Path, path: AnyPath, *, overwrite: bool, inputs: list[
         return
     if not target.is_dir():
         msg = f"{path} is a file; give the name of a directory to make"
-        raise FileExistsError(msg)
+        raise ExistingFileError(msg)
     if not overwrite:
         msg = f"{path} exists already; pass overwrite=True to replace it, or another name"
-        raise FileExistsError(msg)
+        raise ExistingFileError(msg)
     for needed, what in [(Path.cwd(), "the working directory"), *((Path(file), "an input") for file in inputs)]:
         if needed.resolve().is_relative_to(target):
             msg = f"replacing {path} would delete {what}, {needed}; give another name"
-            raise ValueError(msg)
+            raise InputError(msg)
 
 
 def _replace(target: Path, partial: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_spacing
 from mmtjax.io.text import AnyPath, JsonValue, read_json
 from mmtjax.precision import ArrayLike
@@ -58,7 +59,7 @@ def sensor_grid_from_dci(path: AnyPath, *, height: ArrayLike | None = None) -> S
             f"{path}: 'Scan area' is {area:g} m², but half-lengths {half.tolist()} m make {4 * half[0] * half[1]:g} "
             "m²; 'Scan delta-x' and '-y' are half of a sensor's edges. Correct the one that is wrong"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     steps = (high - low) / spacing
     shape = np.round(steps).astype(int)[::-1] + 1
     if np.any(shape < 1) or np.any(np.abs(steps - np.round(steps)) > 0.05):
@@ -66,7 +67,7 @@ def sensor_grid_from_dci(path: AnyPath, *, height: ArrayLike | None = None) -> S
             f"{path}: from {low.tolist()} to {high.tolist()} m there are {steps.tolist()} spacings of "
             f"{spacing.tolist()} m; expected whole numbers, none negative"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     check_spacing(spacing * _UM, path=path)
     height_in_file = abs(_numbers(content, "Scan height", path=path)[0]) * _UM
     return SensorGrid(
@@ -113,7 +114,7 @@ def sensor_grid_from_metadict(
             f"{path}: extents Sx, Sy = {extent.tolist()} m are {count.tolist()} steps Sdx, Sdy = {step.tolist()} m; "
             "expected positive whole numbers"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     check_spacing(step * _UM, path=path)
     _check_particles(content, grains, path=path)
     origin = [_numbers(content, key, path=path)[0] for key in ("Sensor origin x", "Sensor origin y") if key in content]
@@ -156,7 +157,7 @@ def sensor_grid_from_json(
         f"{path} describes no scan: its keys are {', '.join(content) or 'none'}; expected {', '.join(DCI_KEYS)} or "
         f"{', '.join(METADICT_KEYS)}"
     )
-    raise ValueError(msg)
+    raise InputError(msg)
 
 
 def _numbers(
@@ -165,7 +166,7 @@ def _numbers(
     """Return the number or numbers of a key, of which there must be one of `count`."""
     if key not in content:
         msg = f"{path} has no key {key!r}; it has {', '.join(content) or 'none'}"
-        raise ValueError(msg)
+        raise InputError(msg)
     try:
         values = np.atleast_1d(np.asarray(content[key], np.float64))
     except (TypeError, ValueError):
@@ -174,7 +175,7 @@ def _numbers(
         msg = (
             f"{path}: {key!r} is {content[key]!r}; expected {' or '.join(map(str, count))} finite numbers, in SI units"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return values
 
 
@@ -197,7 +198,7 @@ def _check_particles(content: dict[str, JsonValue], grains: Grains | None, *, pa
             f"{path} is of a scan with {expected} grains ('Number of particles'), but {len(grains)} grains are given; "
             "do both come from one sample and step, with the same selection?"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _side_of_metadict(
@@ -212,7 +213,7 @@ def _side_of_metadict(
             f"{path}: 'Sensor dimensions' {half.tolist()} m give the sensors a thickness, which is not modelled here; "
             "remove the third number to average over the area in the scanning plane"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return _separate_side(2 * half[:2], step)
 
 

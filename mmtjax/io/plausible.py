@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.io.text import AnyPath
 from mmtjax.precision import ArrayLike
 from mmtjax.scan.scan import Scan
@@ -45,16 +46,16 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
             f"{path}: the scanning plane would lie {height:g} µm above the surface of the sample; a height is from 0 "
             f"to {_COARSEST:g} µm. Pass the right one, in µm, as height="
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     field = np.asarray(scan.field)[scan.mask]
     strongest = float(np.max(np.abs(field)))
     remedy = f"the values were read in {unit}; pass the unit of the file, 'T', 'mT', 'uT', 'nT' or 'gauss', as unit="
     if strongest > _STRONGEST_FIELD:
         msg = f"{path}: the field reaches {strongest:g} nT, more than 1 T, which no rock gives; {remedy}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if strongest < _WEAKEST_FIELD:
         msg = f"{path}: the field nowhere exceeds {strongest:g} nT, which no magnetometer resolves; {remedy}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return scan
 
 
@@ -66,7 +67,7 @@ def check_spacing(spacing: ArrayLike, *, path: AnyPath) -> None:
     >>> check_spacing(1.2e-6, path="map.npy")
     Traceback (most recent call last):
         ...
-    ValueError: map.npy: a spacing of 1.2e-06 µm is not between 0.001 and 1000 µm; ... spacing=
+    mmtjax.errors.InputError: map.npy: a spacing of 1.2e-06 µm is not between 0.001 and 1000 µm; ... spacing=
     """
     for step in np.atleast_1d(np.asarray(spacing, np.float64)):
         if not _FINEST <= step <= _COARSEST:
@@ -74,7 +75,7 @@ def check_spacing(spacing: ArrayLike, *, path: AnyPath) -> None:
                 f"{path}: a spacing of {step:g} µm is not between {_FINEST:g} and {_COARSEST:g} µm; is it in another "
                 "unit? Pass it in µm as spacing="
             )
-            raise ValueError(msg)
+            raise InputError(msg)
 
 
 def check_grain_size(diameter: Float[np.ndarray, " grain"], *, remedy: str, path: AnyPath) -> None:
@@ -85,7 +86,7 @@ def check_grain_size(diameter: Float[np.ndarray, " grain"], *, remedy: str, path
             f"{path}: a grain of {wrong[0]:g} µm across is not between {_SMALLEST_GRAIN:g} and {_LARGEST_GRAIN:g} µm; "
             f"{remedy}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def unit_remedy(unit: str) -> str:
@@ -101,8 +102,8 @@ def check_choice(value: str, choices: tuple[str, ...], *, option: str) -> None:
     >>> check_choice("sideways", ("up", "down"), option="z")
     Traceback (most recent call last):
         ...
-    ValueError: z='sideways' is not known; use 'up' or 'down'
+    mmtjax.errors.InputError: z='sideways' is not known; use 'up' or 'down'
     """
     if value not in choices:
         msg = f"{option}={value!r} is not known; use {' or '.join(map(repr, choices))}"
-        raise ValueError(msg)
+        raise InputError(msg)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mmtjax.errors import InputError
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_grain_size, unit_remedy
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
@@ -38,7 +39,7 @@ def read_positions(path: AnyPath, *, z: str | None = None, unit: str = "m") -> G
     wrong = np.flatnonzero(table.values[:, 3] <= 0)
     if len(wrong):
         msg = f"{path}, line {table.lines[wrong[0]]}: the volume is {table.values[wrong[0], 3]}; it must be positive"
-        raise ValueError(msg)
+        raise InputError(msg)
     scale = length_in_micrometres(unit)
     position = table.values[:, :3] * scale
     position[:, 2] *= sign_of_z(position[:, 2], z=z, path=path)

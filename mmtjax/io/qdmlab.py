@@ -9,6 +9,7 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
+from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath, require_file
 from mmtjax.precision import ArrayLike, float64_array
@@ -72,7 +73,7 @@ def read_qdmlab(
     content = load_mat(path)
     if "Bz" not in content:
         msg = f"{path}: {_WITHOUT_BZ if is_b111(content) else 'there is no Bz'}; it has {_names(content)}"
-        raise ValueError(msg)
+        raise InputError(msg)
     step = _scalar_in_micrometres(content, "step", path=path)
     height_in_file = _scalar_in_micrometres(content, "h", path=path) if "h" in content else None
     continuation = _continuation(path, upward_continuation)
@@ -82,7 +83,7 @@ def read_qdmlab(
             f"{path} does not hold the height of the sensor{note}; pass height=, the height of the sensor above the "
             f"surface of the sample in µm, to which the upward continuation of {continuation:g} µm is added"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     plane = float(np.asarray(float64_array(height, name="height"))) + continuation
     if height_in_file is not None and abs(height_in_file - plane) > _SAME_HEIGHT:
         warnings.warn(
@@ -111,10 +112,10 @@ def load_mat(path: AnyPath) -> dict[str, np.ndarray]:
         content = scipy.io.loadmat(file, verify_compressed_data_integrity=True)
     except NotImplementedError as error:
         msg = f"{file} is a MAT file of version 7.3; save it in MATLAB with the option '-v7'"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
     except (ValueError, TypeError, OSError, EOFError, MatReadError, LookupError, zlib.error) as error:
         msg = f"{file} does not read as a MAT file ({error}); was its copy cut short?"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
     # Names that begin with "__" are not variables but properties of the file.
     return {
         name: value for name, value in content.items() if not name.startswith("__") and isinstance(value, np.ndarray)
@@ -147,7 +148,7 @@ def _continuation(path: AnyPath, given: ArrayLike | None) -> float:
                 f"{path}: the name does not hold an upward continuation, as Bz_uc10.mat does; pass "
                 "upward_continuation= in µm, 0 for none"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         return named
     distance = float(np.asarray(float64_array(given, name="upward_continuation")))
     if named is not None and abs(named - distance) > _SAME_HEIGHT:
@@ -155,7 +156,7 @@ def _continuation(path: AnyPath, given: ArrayLike | None) -> float:
             f"{path}: upward_continuation={given!r} µm, but the name says {named:g} µm; leave the option out, or "
             "rename the file"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return distance
 
 
@@ -164,7 +165,7 @@ def _scalar_in_micrometres(content: dict[str, np.ndarray], name: str, *, path: A
     values = np.asarray(content.get(name, np.nan))
     if values.size != 1 or values.dtype.kind not in "fiu" or not np.all(np.isfinite(values)):
         msg = f"{path}: {name!r} must be one number, in m; got {content.get(name, 'nothing')!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return float(values.ravel()[0]) * 1e6
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import xarray
 
+from mmtjax.errors import InputError, MissingFileError
 from mmtjax.io.netcdf import load_dataset
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import recorded_inputs
@@ -110,17 +111,17 @@ def read_results(directory: AnyPath) -> Results:
     folder = Path(directory)
     if not folder.is_dir():
         msg = f"{folder}: there is no such directory of results"
-        raise FileNotFoundError(msg)
+        raise MissingFileError(msg)
     file = require_file(folder / _PARQUET)
     try:
         content = pyarrow.parquet.read_table(file)
     except (pa.ArrowException, OSError) as error:
         msg = f"{file} does not read as Parquet ({error}); was its copy cut short?"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
     metadata = content.schema.metadata or {}
     if b"provenance" not in metadata:
         msg = f"{file} has no provenance in its metadata; it was not written by mmtjax"
-        raise ValueError(msg)
+        raise InputError(msg)
     table = content.to_pandas()
     table.attrs["units"] = {
         field.name: field.metadata[b"units"].decode()
@@ -138,13 +139,13 @@ def _units_of(table: pd.DataFrame) -> dict[str, str]:
     unknown = [column for column in units if column not in table.columns]
     if unknown:
         msg = f"units are given for {unknown}, which are not columns; the table has {list(map(str, table.columns))}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not table.index.equals(pd.RangeIndex(len(table))):
         msg = (
             f"the table has an index of its own, {table.index.name or 'without name'}; make it a column by "
             "reset_index()"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return units
 
 

@@ -1,5 +1,6 @@
 """Read scans from a file of any known format."""
 
+from mmtjax.errors import InputError
 from mmtjax.io.dispatch import ReaderOption, call_reader, choose_format
 from mmtjax.io.domainbounds import DomainBounds, crop_to_bounds, read_domainbounds
 from mmtjax.io.mask import read_mask, with_mask
@@ -61,15 +62,15 @@ def read_scan(
     candidates = () if format is not None else recognize(path)
     if candidates and candidates[0] in _INSTEAD:
         msg = f"{path} is not a map of Bz: {_INSTEAD[candidates[0]]}"
-        raise ValueError(msg)
+        raise InputError(msg)
     candidates = tuple(kind for kind in candidates if kind in _READERS) or candidates
     chosen = choose_format(path, tuple(_READERS), format=format, candidates=candidates, what="a map")
     if mask is None and mask_true_is is not None:
         msg = f"{path}: mask_true_is={mask_true_is!r} says how to read a mask, but no mask is given; pass mask="
-        raise ValueError(msg)
+        raise InputError(msg)
     if bounds is None and frame is not None:
         msg = f"{path}: frame={frame!r} says how to read bounds, but no bounds are given; pass bounds="
-        raise ValueError(msg)
+        raise InputError(msg)
     scan = call_reader(_READERS[chosen], path, options, format=chosen)
     if mask is not None:
         scan = with_mask(scan, read_mask(mask, mask_true_is=mask_true_is, shape=scan.grid.shape))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas
 
+from mmtjax.errors import InputError
 from mmtjax.io.text import AnyPath, require_file
 
 
@@ -61,7 +62,7 @@ def read_table(file: AnyPath) -> pandas.DataFrame:
         table = pandas.read_csv(path, comment="#", encoding="utf-8")
     except pandas.errors.EmptyDataError as error:
         msg = f"{path} holds no table"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
     units = {}
     for heading in table.columns:
         if found := re.fullmatch(r"(.*) \((.*)\)", heading):

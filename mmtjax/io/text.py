@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.errors import InputError, MissingFileError
+
 AnyPath = str | os.PathLike[str]
 
 #: A value that JSON can hold.
@@ -34,13 +36,13 @@ def require_file(path: AnyPath) -> Path:
     file = Path(path)
     if not file.exists():
         msg = f"{file}: there is no such file"
-        raise FileNotFoundError(msg)
+        raise MissingFileError(msg)
     if file.is_dir():
         msg = f"{file} is a directory; name a file in it"
-        raise ValueError(msg)
+        raise InputError(msg)
     if file.stat().st_size == 0:
         msg = f"{file} is empty; was its copy or download cut short?"
-        raise ValueError(msg)
+        raise InputError(msg)
     return file
 
 
@@ -58,14 +60,14 @@ def read_text(path: AnyPath) -> str:
     raw = file.read_bytes()
     if b"\0" in raw:
         msg = f"{file} is not a text file: it holds zero bytes"
-        raise ValueError(msg)
+        raise InputError(msg)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     if not text.strip():
         msg = f"{file} holds only white space; was its copy or download cut short?"
-        raise ValueError(msg)
+        raise InputError(msg)
     return text
 
 
@@ -128,19 +130,19 @@ def read_numbers(path: AnyPath, *, columns: int | None = None, names: str = "") 
                 continue
             wrong = next(cell for cell in cells if not is_number(cell))
             msg = f"{path}, line {number}: {wrong!r} is not a number"
-            raise ValueError(msg) from None
+            raise InputError(msg) from None
         expected = columns if columns is not None else len(rows[0]) if rows else len(row)
         if len(row) != expected:
             msg = (
                 f"{path}, line {number}: {len(row)} columns where {expected} are expected{described}; is the file cut "
                 "short, or another kind of file?"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         rows.append(row)
         lines.append(number)
     if not rows:
         msg = f"{path} holds no numbers{described}; was its copy or download cut short?"
-        raise ValueError(msg)
+        raise InputError(msg)
     return NumberTable(np.array(rows), np.array(lines))
 
 
@@ -172,7 +174,7 @@ def whole_numbers(table: NumberTable, column: int, *, path: AnyPath, name: str) 
     if len(wrong):
         row = wrong[0]
         msg = f"{path}, line {table.lines[row]}: the {name} must be a whole number; got {values[row]}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return values.astype(np.int64)
 
 
@@ -185,7 +187,7 @@ def require_finite(table: NumberTable, *, path: AnyPath) -> None:
             f"{path}, line {table.lines[row]}: column {column + 1} is {table.values[row, column]}; remove the line or "
             "correct the value"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def read_json(path: AnyPath) -> dict[str, JsonValue]:
@@ -202,8 +204,8 @@ def read_json(path: AnyPath) -> dict[str, JsonValue]:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         msg = f"{path} is not JSON ({error}); was its copy or download cut short?"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} holds a JSON {type(content).__name__} where an object {{...}} is expected"
-        raise ValueError(msg)
+        raise InputError(msg)
     return content

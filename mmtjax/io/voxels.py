@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.npy import load_npy
 from mmtjax.io.plausible import check_spacing
@@ -62,7 +63,7 @@ def read_voxels(
         msg = (
             f"{path}, line {table.lines[row]}: the voxel {voxels[row].tolist()} is listed {count.max()} times; keep one"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     sign = sign_of_z(start[2] + edge[2] * voxels[:, 2], z=z, path=path)
     centre = start + edge * [1, 1, sign] * voxels
     half = np.broadcast_to(edge / 2, centre.shape)
@@ -103,11 +104,11 @@ def read_stack(
             f"{path}: a labelled stack is three-dimensional, [z, y, x], of whole numbers; got shape {labels.shape}, "
             f"dtype {labels.dtype}{hint}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     slices = np.flatnonzero(labels.any(axis=(1, 2)))
     if len(slices) == 0:
         msg = f"{path}: the stack of shape {labels.shape} holds no grain, every voxel is 0"
-        raise ValueError(msg)
+        raise InputError(msg)
     if sign_of_z(start[2] + edge[2] * slices, z=z, path=path) > 0:
         return Grains.from_voxels(labels, spacing=edge, origin=start)
     return _mirrored(Grains.from_voxels(labels, spacing=edge, origin=start * [1, 1, -1]))
@@ -130,7 +131,7 @@ def load_labels(path: AnyPath) -> np.ndarray:
         return np.asarray(tifffile.imread(file))
     except (ValueError, OSError, IndexError, KeyError, TypeError, struct.error, zlib.error) as error:
         msg = f"{file} does not read as a TIFF image ({error}); was its copy cut short?"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
 
 
 def _edge_and_origin(
@@ -139,15 +140,15 @@ def _edge_and_origin(
     """Return the edges of a voxel and the centre of the voxel [0, 0, 0], both (x, y, z) in µm."""
     if spacing is None and origin is not None:
         msg = f"{path}: a voxel file does not hold its scale. Pass spacing=, the edge of a voxel in µm"
-        raise ValueError(msg)
+        raise InputError(msg)
     if spacing is None or origin is None:
         msg = f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     edge = np.asarray(float64_array(spacing, name="spacing"))
     start = np.asarray(float64_array(origin, name="origin"))
     if edge.shape not in ((), (3,)) or start.shape != (3,):
         msg = f"{path}: {_NEEDED_OPTIONS}; got spacing={spacing!r}, origin={origin!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     check_spacing(edge, path=path)
     return np.broadcast_to(edge, (3,)), start
 

@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
+from mmtjax.errors import InputTypeError
 from mmtjax.precision import AnyArray
 
 #: Name of the axis of a mesh of devices along which rows are divided.
@@ -57,7 +58,7 @@ class ShardedSums:
         sharding = None if isinstance(columns, np.ndarray) else columns.sharding
         if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
             msg = f"columns must be divided over a mesh of devices; got {type(columns)} with {sharding}"
-            raise TypeError(msg)
+            raise InputTypeError(msg)
         return cls(sharding.mesh, shape)
 
     def add(self, step: Step, columns: Array, values: Array, shared: Array | None = None) -> None:

@@ -1,5 +1,6 @@
 """Convert what a user passes as noise to a model of noise."""
 
+from mmtjax.errors import InputError
 from mmtjax.noise.base import AbstractNoise
 from mmtjax.noise.noise_map import NoiseMap
 from mmtjax.noise.residual import ResidualNoise
@@ -41,11 +42,11 @@ def as_noise(noise: NoiseLike, scan: Scan) -> AbstractNoise:
     if isinstance(noise, str):
         if noise != "residual":
             msg = f"noise must be a number or a map in nT, or 'residual'; got {noise!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         return ResidualNoise()
     sigma = scan.noise if noise is None else float64_array(noise, name="noise")
     if sigma is None:
         msg = "the noise is not known: pass noise= in nT, or noise='residual' to take it from the misfit"
-        raise ValueError(msg)
+        raise InputError(msg)
     check_noise(sigma, scan.grid.shape)
     return WhiteNoise(sigma) if sigma.shape == () else NoiseMap(sigma)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.noise.base import AbstractNoise, SensorWeights, mask_weights
 from mmtjax.precision import AnyArray, ArrayLike, float64_array
 from mmtjax.scan.scan import Scan, check_noise
@@ -33,7 +34,7 @@ class NoiseMap(AbstractNoise):
         self.sigma = float64_array(sigma, name="noise")
         if self.sigma.ndim != 2:
             msg = f"a map of noise must be (ny, nx), in nT; got shape {self.sigma.shape}"
-            raise ValueError(msg)
+            raise InputError(msg)
         check_noise(self.sigma, self.sigma.shape)
 
     @property

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.noise.base import AbstractNoise, SensorWeights, mask_weights
 from mmtjax.precision import AnyArray, ArrayLike, float64_array
 from mmtjax.scan.scan import Scan, check_noise
@@ -33,7 +34,7 @@ class WhiteNoise(AbstractNoise):
         self.sigma = float64_array(sigma, name="noise")
         if self.sigma.shape != ():
             msg = f"white noise has one standard deviation, in nT; got shape {self.sigma.shape}: use NoiseMap for a map"
-            raise ValueError(msg)
+            raise InputError(msg)
         check_noise(self.sigma, (1, 1))
 
     @property

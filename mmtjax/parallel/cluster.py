@@ -16,6 +16,8 @@ import numpy as np
 from distributed import Client, KilledWorker, LocalCluster
 from jax.extend.backend import get_backend
 
+from mmtjax.errors import InputError, MmtjaxError, SetupError
+
 #: Number of workers that may die during one task before it counts as failed.
 DEATHS = 3
 
@@ -150,7 +152,7 @@ def _environment_restored() -> Iterator[None]:
         os.environ.update(before)
 
 
-class WorkerError(RuntimeError):
+class WorkerError(MmtjaxError, RuntimeError):
     """Worker processes died during a task; with a store, the results that were complete are kept."""
 
 
@@ -186,10 +188,10 @@ def check_helpers(workers: int | None, scheduler: str | None) -> None:
     """
     if workers is not None and workers < 0:
         msg = f"workers must be 0 (this process) or more; got {workers}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if workers is not None and scheduler is not None:
         msg = "pass workers for local processes or scheduler for a cluster, not both"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def check_worker(version: str) -> None:
@@ -210,7 +212,7 @@ def check_worker(version: str) -> None:
             f"a worker has mmtjax {here}, but the process that submitted its task has {version}; install the same "
             "version for both"
         )
-        raise RuntimeError(msg)
+        raise SetupError(msg)
     if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
         msg = "a worker computes in single precision; start workers with JAX_ENABLE_X64=1"
-        raise RuntimeError(msg)
+        raise SetupError(msg)

@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.patterns.base import AbstractPattern
 from mmtjax.precision import AnyArray, ArrayLike
@@ -53,7 +54,7 @@ class Background(AbstractPattern):
         if number is None or isinstance(number, bool) or number not in self.names.values():
             words = ", ".join(f"{value} or {name!r}" for name, value in self.names.items())
             msg = f"the degree of a background must be one of {words}; got {degree!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         self.degree = int(number)
         self.prior = as_prior(prior)
         if self.prior is not None:

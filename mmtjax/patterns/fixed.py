@@ -4,6 +4,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.patterns.base import AbstractPattern
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.prior import Prior, as_prior
@@ -42,12 +43,12 @@ class FixedColumns(AbstractPattern):
         self.maps = float64_array(maps, name="maps")
         if self.maps.ndim != 3:
             msg = f"maps must be (component, ny, nx), in nT; got shape {self.maps.shape}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if is_concrete(self.maps) and not np.all(np.isfinite(self.maps)):
             first = np.argwhere(~np.isfinite(self.maps))[0].tolist()
             value = np.asarray(self.maps)[tuple(first)]
             msg = f"{label} must be finite at all sensors; got {value} at [component, y, x] = {first}"
-            raise ValueError(msg)
+            raise InputError(msg)
         self.prior = as_prior(prior)
         self.label = label
 
@@ -71,5 +72,5 @@ class FixedColumns(AbstractPattern):
         """
         if self.maps.shape[1:] != grid.shape:
             msg = f"{self.label} are maps of shape {self.maps.shape[1:]}, but the grid has {grid.shape}"
-            raise ValueError(msg)
+            raise InputError(msg)
         return self.maps

@@ -8,6 +8,7 @@ from mmtjax.design.discrete import Trial
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.problem import DesignProblem
 from mmtjax.design.setting import SECONDS_PER_HOUR, UNITS
+from mmtjax.errors import InputError
 from mmtjax.plot.study_style import StudyFigure, letter
 from mmtjax.plot.style import VERMILLION
 
@@ -169,7 +170,7 @@ def axis_label(optimum: Optimum) -> str:
 def _hours(problem: DesignProblem) -> float:
     if problem.budget is None:
         msg = "a Pareto front is drawn against the time of the scan, but a problem has no budget; give one"
-        raise ValueError(msg)
+        raise InputError(msg)
     return problem.budget / SECONDS_PER_HOUR
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mmtjax.errors import InputError
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import figure_of, percent
 from mmtjax.sources.cuboids import footprints
@@ -50,7 +51,7 @@ def plot_maps(solution: Solution, *, limit: float = 0.10, axes: Iterable[Axes] |
     places = list(_three_axes(solution) if axes is None else axes)
     if len(places) != 3:
         msg = f"three axes are needed, for the measured, forward and residual map; got {len(places)}"
-        raise ValueError(msg)
+        raise InputError(msg)
     used = np.asarray(solution.scan.mask)
     maps = [np.asarray(values) for values in (solution.scan.field, solution.forward, solution.residual)]
     scale = _scale(maps[0][used])

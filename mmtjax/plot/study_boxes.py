@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from mmtjax.errors import InputError
 from mmtjax.plot.study_style import (
     Colour,
     StudyFigure,
@@ -45,7 +46,7 @@ def plot_ratio_boxes(ratios: pandas.DataFrame, *, intervals: Sequence[float]) ->
     shown = pandas.concat([rows_of(ratios, interval=interval) for interval in intervals], ignore_index=True)
     if shown.empty:
         msg = f"no model has a sampling interval of {list(intervals)} µm"
-        raise ValueError(msg)
+        raise InputError(msg)
     shown.attrs = ratios.attrs
     samples = sorted(set(zip(shown["side"], shown["thickness"], strict=True)))
     figure = Figure(figsize=(5.0 * len(intervals), 2.7 * len(samples) + 0.9), layout="constrained")

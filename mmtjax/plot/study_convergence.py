@@ -5,6 +5,7 @@ import pandas
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from mmtjax.errors import InputError
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, rows_of, thousands, values_of
 from mmtjax.plot.style import VERMILLION
 from mmtjax.study.convergence import mean_changes
@@ -29,7 +30,7 @@ def plot_convergence(convergence: pandas.DataFrame) -> StudyFigure:
     changes, overall = mean_changes(convergence, "density"), mean_changes(convergence)
     if overall.empty:
         msg = "convergence needs models with two repeats at least"
-        raise ValueError(msg)
+        raise InputError(msg)
     most = int(np.max(overall["repeats"].to_numpy()))
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True)
@@ -85,7 +86,7 @@ def plot_coarse_scans(scans: pandas.DataFrame) -> StudyFigure:
     """
     if scans.empty:
         msg = "coarse scans need two sampling intervals at least"
-        raise ValueError(msg)
+        raise InputError(msg)
     side = max(values_of(scans, "side"))
     shown = rows_of(scans, side=side, thickness=min(values_of(scans, "thickness")))
     whole = (shown["depth_from"] == 0) & np.isinf(shown["depth_to"])

@@ -7,6 +7,7 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmtjax.errors import InputError
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
 from mmtjax.plot.style import VERMILLION, percent
 from mmtjax.selection import PURITY
@@ -47,7 +48,7 @@ def plot_resolved_strength(
     shown = pandas.concat([rows_of(pure, **panel) for row in panels for panel in row], ignore_index=True)
     if shown.empty:
         msg = "the table has no model of any of the panels"
-        raise ValueError(msg)
+        raise InputError(msg)
     shown.attrs = thresholds.attrs
     rows, columns = len(panels), len(panels[0])
     size = (4.6 * columns, 3.3 * rows + 0.9) if columns <= 2 else (3.0 * columns, 2.5 * rows + 0.9)

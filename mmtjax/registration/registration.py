@@ -9,6 +9,7 @@ import pandas
 from jaxtyping import Float
 from scipy.stats import norm
 
+from mmtjax.errors import InputError, MemoryLimitError
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.inversion.memory import require_memory
 from mmtjax.inversion.options import InversionFields, InversionOptions
@@ -210,7 +211,7 @@ def fit_registration(
     require_float64()
     if not is_concrete(scan, grains):
         msg = "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
-        raise ValueError(msg)
+        raise InputError(msg)
     if options is None:
         fields.setdefault("prior", MAGNETITE_SATURATION)
     chosen = value_or_fields(options, InversionOptions, fields=fields)
@@ -221,15 +222,15 @@ def fit_registration(
             "a fit of the geometry needs noise that is independent from sensor to sensor, but this noise has patterns "
             "that sensors share; pass its independent part alone"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     free = _free_parameters(fit)
     if points < 3:
         msg = f"points must be at least 3, the ends of a range and its middle; got {points!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     stack = as_stack(grains, chosen.pattern)
     precision = stack.precision(chosen.priors)
     if precision is None:
-        raise ValueError(_NEEDS_PRIOR)
+        raise InputError(_NEEDS_PRIOR)
     _require_memory(stack, scan, limit=chosen.memory_limit)
     weight, variance = known.weights(scan)
     survey = Survey(scan, grains, weight=weight, tolerance=chosen.tolerance, background=chosen.pattern)
@@ -247,15 +248,15 @@ def _refuse_other_options(options: InversionOptions) -> None:
             "a fit of the geometry has its own solver and its own form of the matrix; leave out method= and green=, "
             "and pass them to the inversion after the fit"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if not isinstance(options.estimator, LeastSquares):
         msg = (
             "a fit of the geometry is a least-squares fit; leave out estimator=, and pass it to the inversion after "
             "the fit"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if not isinstance(options.priors, Prior) or not options.priors.is_uniform:
-        raise ValueError(_NEEDS_PRIOR)
+        raise InputError(_NEEDS_PRIOR)
 
 
 def _require_memory(stack: SourceStack, scan: Scan, *, limit: int | None) -> None:
@@ -264,7 +265,7 @@ def _require_memory(stack: SourceStack, scan: Scan, *, limit: int | None) -> Non
         require_memory(len(stack.primary), stack.unknowns.size, scan.grid.size, solver=Orthogonal(), limit=limit)
     except MemoryError as error:
         msg = f"a fit of the geometry takes as much memory as an inversion of the whole map, windows or not: {error}"
-        raise MemoryError(msg) from error
+        raise MemoryLimitError(msg) from error
 
 
 def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *, level: float) -> Registration:
@@ -345,7 +346,7 @@ def _free_parameters(fit: Sequence[str]) -> tuple[int, ...]:
     wanted = [fit] if isinstance(fit, str) else list(fit)
     if not wanted or any(name not in PARAMETERS for name in wanted):
         msg = f"fit must name some of {', '.join(PARAMETERS)}; got {fit!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return tuple(NAMES.index(name) for what, names in PARAMETERS.items() if what in wanted for name in names)
 
 
@@ -361,17 +362,17 @@ def _bounds(survey: Survey, ranges: Mapping[str, float] | None) -> tuple[np.ndar
     for name, width in given.items():
         if name not in DEFAULT_RANGES:
             msg = f"ranges must name some of {', '.join(DEFAULT_RANGES)}; got {name!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not (np.isfinite(width) and width > 0):
             msg = f"the range of the {name} must be positive, in {'°' if name == 'rotation' else 'µm'}; got {width!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
     chosen = {**DEFAULT_RANGES, **given}
     if chosen["rotation"] > _LARGEST_ROTATION:
         msg = (
             f"the range of the rotation must be at most {_LARGEST_ROTATION:g}°, because shapes are not turned with "
             f"their centroids; got {chosen['rotation']!r}. Turn the microCT stack first"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     high = np.array([chosen["standoff"], chosen["shift"], chosen["shift"], chosen["rotation"]], float)
     low, grid = -high, survey.scan.grid
     top = float(np.max(np.asarray(survey.grains.top))) + _CLEARANCE * float(np.min(np.asarray(grid.side)))

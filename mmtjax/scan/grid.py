@@ -4,6 +4,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 
 
@@ -61,10 +62,10 @@ class SensorGrid(eqx.Module):
         self.height = float64_array(height, name="height")
         if self.height.shape != ():
             msg = f"height must be one number, the z of the scanning plane in µm; got {height!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if is_concrete(self.height) and not np.isfinite(self.height):
             msg = f"height must be finite, in µm; got {height!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     @property
     def size(self) -> int:
@@ -113,7 +114,7 @@ class SensorGrid(eqx.Module):
         ranges = [range(*part.indices(count)) for part, count in zip((rows, columns), self.shape, strict=True)]
         if any(len(indices) == 0 or indices.step < 1 for indices in ranges):
             msg = f"rows {rows} and columns {columns} contain no sensor of a grid of shape {self.shape}"
-            raise ValueError(msg)
+            raise InputError(msg)
         first, step = ([getattr(indices, name) for indices in ranges[::-1]] for name in ("start", "step"))
         every_sensor = all(indices.step == 1 for indices in ranges)
         return SensorGrid(
@@ -132,14 +133,14 @@ def _pair(values: ArrayLike, *, name: str, positive: bool) -> Float[AnyArray, "2
         array = array * np.ones(2)
     if array.shape != (2,):
         msg = f"{name} must be one number or a pair (x, y) in µm; got {values!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if is_concrete(array):
         if not np.all(np.isfinite(array)):
             msg = f"{name} must be finite, in µm; got {values!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if positive and not np.all(array > 0):
             msg = f"{name} must be positive, in µm; got {values!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
     return array
 
 
@@ -148,6 +149,6 @@ def _checked_shape(shape: ArrayLike) -> tuple[int, int]:
     numbers = np.asarray(float64_array(shape, name="shape"))
     if numbers.shape != (2,) or not np.all(np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1)):
         msg = f"shape must be two positive integers (ny, nx); got {shape!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     rows, columns = (int(number) for number in numbers)
     return rows, columns

@@ -5,6 +5,7 @@ import numpy as np
 import xarray
 from jaxtyping import Bool, Float
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.units import field_in_nanotesla, length_in_micrometres
@@ -53,16 +54,16 @@ class Scan(eqx.Module):
         if self.field.shape != grid.shape:
             hint = "; is the map transposed? rows are y" if self.field.shape == grid.shape[::-1] else ""
             msg = f"the field has shape {self.field.shape}, the grid (ny, nx) = {grid.shape}{hint}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if self.mask.shape != grid.shape or self.mask.dtype != bool:
             msg = (
                 f"the mask must be boolean, True = use this sensor, of shape {grid.shape}; "
                 f"got {self.mask.dtype} of shape {self.mask.shape}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         if not self.mask.any():
             msg = "the mask leaves no sensor; True means use this sensor, so the mask may be inverted"
-            raise ValueError(msg)
+            raise InputError(msg)
         if is_concrete(self.field):
             _check_pixels(np.asarray(self.field), self.mask)
         if self.noise is not None:
@@ -94,7 +95,7 @@ class Scan(eqx.Module):
                 f"no sensor lies in x {x}, y {y} µm; the scan covers x {grid.x[0]:g} to {grid.x[-1]:g}, "
                 f"y {grid.y[0]:g} to {grid.y[-1]:g}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         part = grid.window(*window)
         return Scan(self.field[window], part, self.mask[window], noise=_window_of_noise(self.noise, window))
@@ -118,7 +119,7 @@ class Scan(eqx.Module):
         """
         if not isinstance(factor, (int, np.integer)) or factor < 1 or factor > min(self.grid.shape):
             msg = f"the binning factor must be an integer from 1 to {min(self.grid.shape)}; got {factor!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         grid = self.grid
         if factor == 1:
             return self
@@ -128,7 +129,7 @@ class Scan(eqx.Module):
                 f"{np.asarray(grid.spacing).tolist()} µm do not adjoin, so their mean is not a sensor; bin only scans "
                 "whose side equals the spacing"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         rows, columns = (length // factor for length in grid.shape)
 
         def blocks(values: AnyArray) -> AnyArray:
@@ -187,13 +188,13 @@ class Scan(eqx.Module):
             dataset.attrs.update(data.attrs)
         if "bz" not in dataset:
             msg = f"the dataset has no variable 'bz'; it has {', '.join(map(str, dataset.data_vars))}"
-            raise ValueError(msg)
+            raise InputError(msg)
         bz = dataset["bz"].transpose("y", "x")
         scale = field_in_nanotesla(_units_of(bz, "bz"))
         axes = [bz[name].to_numpy() * length_in_micrometres(_units_of(bz[name], name)) for name in ("x", "y")]
         if "sensor_height" not in dataset.attrs:
             msg = "the dataset has no attribute 'sensor_height': the z of the scanning plane, in µm"
-            raise ValueError(msg)
+            raise InputError(msg)
         unit = length_in_micrometres(dataset.attrs.get("sensor_units", "µm"))
         side = dataset.attrs.get("sensor_side")
         grid = SensorGrid(
@@ -227,7 +228,7 @@ def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
     """
     if noise.shape not in ((), shape):
         msg = f"noise must be one number or a map of shape {shape}, in nT; got shape {noise.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not is_concrete(noise):
         return
     values = np.asarray(noise)
@@ -236,7 +237,7 @@ def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
         first = tuple(np.argwhere(wrong)[0].tolist())
         where = f" at [y, x] = {list(first)}" if values.ndim else ""
         msg = f"noise must be positive and finite, in nT; got {values[first]:g}{where}"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny nx"]) -> None:
@@ -248,7 +249,7 @@ def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny 
             f"{wrong.sum()} used pixels are not finite, the first is {field[row, column]} at [y, x] = "
             f"[{row}, {column}]; pass mask=np.isfinite(field) to leave them out"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _window_of_noise(noise: AnyArray | None, window: tuple[slice, slice]) -> AnyArray | None:
@@ -260,7 +261,7 @@ def _units_of(array: xarray.DataArray, name: str) -> str:
     """Return the attribute ``units`` of an array."""
     if "units" not in array.attrs:
         msg = f"{name!r} has no attribute 'units'; set e.g. attrs['units'] = 'nT' for a field, 'µm' for a length"
-        raise ValueError(msg)
+        raise InputError(msg)
     return array.attrs["units"]
 
 
@@ -268,10 +269,10 @@ def _regular_step(axis: Float[np.ndarray, " sensor"], name: str) -> float:
     """Return the step of an axis, µm, after a check that all steps are equal and positive."""
     if len(axis) < 2:
         msg = f"axis {name} has {len(axis)} value; the spacing needs two"
-        raise ValueError(msg)
+        raise InputError(msg)
     steps = np.diff(axis)
     step = (axis[-1] - axis[0]) / (len(axis) - 1)
     if step <= 0 or np.max(np.abs(steps - step)) > 1e-4 * abs(step):
         msg = f"axis {name} must rise in equal steps; its steps go from {steps.min():g} to {steps.max():g} µm"
-        raise ValueError(msg)
+        raise InputError(msg)
     return float(step)

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, require_float64
 from mmtjax.selection.smooth_thresholds import selection_loss
 from mmtjax.selection.statistics import StrengthFormula, crowding, log_crowded_strength
@@ -134,7 +135,7 @@ def learn_formula(
             f"{int(resolved.sum())} of {resolved.size} grains are resolved, but a formula is learned from grains of "
             "both kinds: choose another limit, or a model of other noise"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     start = _START if crowded else _START._replace(crowding=0.0)
     # At first half of the grains are selected, so that the loss depends on the threshold.
     threshold = jnp.median(decades_of(samples, start, crowded=crowded))

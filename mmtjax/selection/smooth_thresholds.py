@@ -14,6 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, require_float64
 from mmtjax.selection.statistics import Number
 from mmtjax.selection.thresholds import GrainValues, check_limit, check_purity, grain_arrays
@@ -186,17 +187,17 @@ def find_smooth_threshold(
     if not np.all(values > 0):
         grain = int(np.argmin(values > 0))
         msg = f"statistic[{grain}] is {values[grain]}; edges in decades need positive statistics"
-        raise ValueError(msg)
+        raise InputError(msg)
     check_limit(limit)
     check_purity(purity)
     if not 0 < smoothing < _FIRST:
         msg = f"smoothing must be decades above 0 and below {_FIRST:g}, such as {_LAST:g}; got {smoothing}"
-        raise ValueError(msg)
+        raise InputError(msg)
     sign = -1.0 if smaller_is_better else 1.0
     resolved = (uncertainty <= limit).astype(np.float64)
     if not resolved.any():
         msg = f"none of the {len(values)} grains has an uncertainty ratio within {limit:g}; raise the limit"
-        raise ValueError(msg)
+        raise InputError(msg)
     decades = sign * np.log10(values)
     known = np.isfinite(decades)
     threshold = _descend(decades[known], resolved[known], float(purity), smoothing)

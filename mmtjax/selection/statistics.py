@@ -9,6 +9,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
 from mmtjax.selection.thresholds import check_limit
 from mmtjax.sources.base import AbstractSource
@@ -251,7 +252,7 @@ def _distance(grains: AbstractSource, height: ArrayLike) -> Float[AnyArray, " gr
     plane = float64_array(height, name="height")
     if plane.shape != ():
         msg = f"height must be one number, the z of the scanning plane in µm; got {height!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     distance = plane - grains.position[:, 2]
     if is_concrete(distance) and not np.all(np.asarray(distance) > 0):
         grain = int(np.argmin(np.asarray(distance) > 0))
@@ -259,5 +260,5 @@ def _distance(grains: AbstractSource, height: ArrayLike) -> Float[AnyArray, " gr
             f"the centroid of grain {grains.ids[grain]} lies at z = {grains.position[grain, 2]:g} µm, not below the "
             f"scanning plane at {float(plane):g} µm; z points up and the surface of the sample is at z = 0"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return distance

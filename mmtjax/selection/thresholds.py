@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from mmtjax.errors import InputError
 from mmtjax.precision import float64_array, is_concrete
 
 #: Anything that NumPy can convert to one number for each grain.
@@ -137,7 +138,7 @@ def check_limit(limit: float) -> None:
     """
     if not 0 < limit < np.inf:
         msg = f"limit must be an uncertainty ratio as a fraction, such as 0.10; got {limit!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def check_purity(purity: float) -> None:
@@ -150,7 +151,7 @@ def check_purity(purity: float) -> None:
     """
     if not 0 < purity <= 1:
         msg = f"purity must be a share above 0 and up to 1, such as 0.99; got {purity!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def grain_arrays(
@@ -172,16 +173,16 @@ def grain_arrays(
     """
     if not is_concrete(statistic, ratio):
         msg = "a count of grains cannot be traced; look for thresholds outside of jit and grad"
-        raise ValueError(msg)
+        raise InputError(msg)
     values = np.asarray(float64_array(statistic, name=name))
     uncertainty = np.asarray(float64_array(ratio, name="ratio"))
     if values.ndim != 1 or values.shape != uncertainty.shape or values.size == 0:
         msg = f"{name} and ratio must both be (grain,); got shapes {values.shape} and {uncertainty.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not np.all(uncertainty >= 0):
         grain = int(np.argmin(uncertainty >= 0))
         msg = f"ratio[{grain}] is {uncertainty[grain]}; leave out grains whose uncertainty is not known"
-        raise ValueError(msg)
+        raise InputError(msg)
     return values, uncertainty
 
 
@@ -199,7 +200,7 @@ def _threshold(
     if not np.all(known):
         grain = int(np.argmin(known))
         msg = f"{name}[{grain}] is {strength[grain]}; it must be finite"
-        raise ValueError(msg)
+        raise InputError(msg)
     check_limit(limit)
     check_purity(purity)
     strength = -strength if smaller_is_better else strength

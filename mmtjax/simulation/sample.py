@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.greens.forward import forward
 from mmtjax.options import value_or_fields
 from mmtjax.precision import require_float64
@@ -210,7 +211,7 @@ def _finest_grid(side: float, *, height: float) -> SensorGrid:
     steps = side / FINEST_SPACING
     if not (np.isfinite(steps) and steps >= 1 and steps == round(steps)):
         msg = f"side must be a whole number of µm, for sensors from edge to edge; got {side!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return SensorGrid(origin=(0.0, 0.0), spacing=FINEST_SPACING, shape=(round(steps) + 1,) * 2, height=height)
 
 
@@ -222,7 +223,7 @@ def _check_sampling(grid: SensorGrid, *, spacing: float, noise: float) -> None:
             f"spacing must be a whole number of µm up to {most}, as a map takes every n-th sensor of 1 µm; got "
             f"{spacing!r}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if not (np.isfinite(noise) and noise >= 0):
         msg = f"noise must be a standard deviation in nT, 0 or more; got {noise!r}"
-        raise ValueError(msg)
+        raise InputError(msg)

@@ -6,6 +6,7 @@ from typing import TypedDict
 import jax
 import numpy as np
 
+from mmtjax.errors import InputError
 from mmtjax.progress import StageProgress
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.magnetization import check_directions
@@ -71,7 +72,7 @@ class SampleSpec:
         """Check all values."""
         if not 0 <= self.height < np.inf:
             msg = f"height must be a height in µm, 0 or more; got {self.height!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         check_directions(self.directions)
         count_grains(side=self.side, thickness=self.thickness, density=self.density, clearance=self.clearance)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mmtjax.errors import InputError
 from mmtjax.solvers.auto import AutoSolver as AutoSolver
 from mmtjax.solvers.base import AbstractFactor as AbstractFactor
 from mmtjax.solvers.base import AbstractSolver as AbstractSolver
@@ -37,5 +38,5 @@ def as_solver(method: str | AbstractSolver) -> AbstractSolver:
     if method not in SOLVERS:
         names = ", ".join(map(repr, SOLVERS))
         msg = f"method must be one of {names}, or an AbstractSolver; got {method!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return SOLVERS[method]

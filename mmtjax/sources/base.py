@@ -9,6 +9,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike
 from mmtjax.progress import Progress
 from mmtjax.unknowns import Component, UnknownSet
@@ -145,7 +146,7 @@ class AbstractSource(eqx.Module):
         """The volumes, µm³; raises a ValueError for sources that have none."""
         if self.volume is None:
             msg = f"{self.name} have no volume, on which signal strengths and expected ratios depend; pass Grains"
-            raise ValueError(msg)
+            raise InputError(msg)
         return self.volume
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.sources.grains import Grains
 
 #: Corners of one grain whose coordinates differ by less than this share of its size lie in one plane of its lattice.
@@ -125,7 +126,7 @@ def lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane"
     whole = np.round(indicator).astype(np.int64)
     if np.any(np.abs(indicator - whole) > 1e-6) or whole.min() < 0:
         msg = f"grain {grains.ids[index]} is not made of boxes: its indicator goes from {indicator.min():g}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return planes, whole[:-1, :-1, :-1]
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.sources.base import AbstractSource, Parts
@@ -85,7 +86,7 @@ class Grains(AbstractSource):
         table = float64_array(cuboids, name="cuboids")
         if not is_concrete(table):
             msg = "cuboids are being traced; build Grains outside of jit and grad and move them with Grains.translate"
-            raise ValueError(msg)
+            raise InputError(msg)
         table = np.asarray(table, np.float64)
         _check_cuboids(table)
         ids, grain = _first_appearance(table[:, 6].astype(np.int64))
@@ -127,18 +128,18 @@ class Grains(AbstractSource):
                 f"labels must be a three-dimensional array [z, y, x] of integers; got shape {stack.shape}, "
                 f"dtype {stack.dtype}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         edge = np.broadcast_to(float64_array(spacing, name="spacing"), (3,))
         start = np.broadcast_to(float64_array(origin, name="origin"), (3,))
         if not (np.all(np.isfinite(edge)) and np.all(edge > 0)):
             msg = f"spacing must be positive and finite, in µm; got {spacing!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not np.all(np.isfinite(start)):
             msg = f"origin must be finite, in µm; got {origin!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not stack.any():
             msg = f"labels of shape {stack.shape} hold no grain: every voxel is 0, the background"
-            raise ValueError(msg)
+            raise InputError(msg)
         ids, corners, weight, grain = corners_of_labels(stack)
         return cls.from_corners(start + (corners - 0.5) * edge, weight, grain, ids=ids)
 
@@ -174,10 +175,10 @@ class Grains(AbstractSource):
                 f"position, volume and ids must be (grain, 3), (grain,) and (grain,); got {centre.shape}, "
                 f"{size.shape} and {names.shape}"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         if not np.all(size > 0):
             msg = f"volumes must be positive, in µm³; got {size[~(size > 0)][0]!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         _refuse_repeats(names, centre)
         half = np.broadcast_to(np.cbrt(size)[:, None] / 2, centre.shape)
         return cls.from_cuboids(np.column_stack([centre, half, names]), allow_overlap=True)
@@ -241,7 +242,7 @@ class Grains(AbstractSource):
                 "the corners of grains are being traced; let jit close over the Grains, and pass it only what changes: "
                 "positions by Grains.translate, the standoff, the magnetization"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         corners = np.column_stack([self.corner_offset, self.corner_weight])
         first = np.searchsorted(np.asarray(self.corner_grain), np.arange(len(self) + 1))
         return body_parts(corners, first, progress=progress)
@@ -262,10 +263,10 @@ class Grains(AbstractSource):
         index = np.arange(len(self))[np.asarray(keep)]
         if index.size == 0:
             msg = "the selection holds no grain; at least one is needed"
-            raise ValueError(msg)
+            raise InputError(msg)
         if np.any(np.diff(index) <= 0):
             msg = "grains are selected by a boolean array or by ascending indices without repeats"
-            raise ValueError(msg)
+            raise InputError(msg)
         number = np.full(len(self), -1)
         number[index] = np.arange(len(index))
         corner = number[self.corner_grain] >= 0
@@ -282,24 +283,24 @@ class Grains(AbstractSource):
 
 def _check_cuboids(table: np.ndarray) -> None:
     if table.ndim != 2 or table.shape[1] != 7:
-        raise ValueError(
+        raise InputError(
             "cuboids must be (N, 7): x, y, z, half-length x, y, z, grain id; got shape " + repr(table.shape)
         )
     if len(table) == 0:
         msg = "there are no cuboids; at least one is needed"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not np.all(np.isfinite(table)):
         row = int(np.argwhere(~np.isfinite(table))[0, 0])
         msg = f"cuboid {row} holds a value that is not finite: {table[row].tolist()}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if np.any(table[:, 3:6] <= 0):
         row = int(np.argwhere(table[:, 3:6] <= 0)[0, 0])
         msg = f"cuboid {row} has half-lengths {table[row, 3:6].tolist()}; all three must be positive, in µm"
-        raise ValueError(msg)
+        raise InputError(msg)
     if np.any(table[:, 6] != np.round(table[:, 6])):
         row = int(np.argwhere(table[:, 6] != np.round(table[:, 6]))[0, 0])
         msg = f"cuboid {row} has the grain id {table[row, 6]:g}; ids must be integers"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _first_appearance(names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -322,7 +323,7 @@ def _check_overlaps(low: np.ndarray, high: np.ndarray, grain: np.ndarray, *, ids
             f"cuboids {one} and {other} of grain {ids[grain[one]]}, centred at {(low + high)[one].tolist()} / 2 and "
             f"{(low + high)[other].tolist()} / 2 µm, overlap; remove the volume that is there twice"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     between, which = np.unique(owners, axis=0, return_inverse=True)
     if len(between) == 0:
         return
@@ -335,7 +336,7 @@ def _check_overlaps(low: np.ndarray, high: np.ndarray, grain: np.ndarray, *, ids
             f"{names} overlap: {share[worst]:.0%} of the smaller one lies in the other, so that the field cannot tell "
             "them apart; is the same grain there twice? Remove or merge one, or pass allow_overlap=True"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     warnings.warn(
         f"{len(between)} pairs of grains overlap, at worst {names}, which share {share[worst]:.0%} of the smaller one; "
         "their magnetizations add in the shared volume. Mend the segmentation, or pass allow_overlap=True",
@@ -352,4 +353,4 @@ def _refuse_repeats(names: np.ndarray, position: np.ndarray) -> None:
                 f"the same grain twice: {count.max()} grains have the {what} {np.asarray(repeated).tolist()} "
                 f"(first in row {first[count > 1][0]}); keep one of them"
             )
-            raise ValueError(msg)
+            raise InputError(msg)

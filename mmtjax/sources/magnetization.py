@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, float64_array, require_float64
 
 #: |M| = M0 (V/V0)^α of eq. 1: M0 in A/m, α, and V0, the volume of a sphere of 1 µm, in µm³.
@@ -61,7 +62,7 @@ def magnetization_of_volume(
     """
     if not 0 < quantile < 1:
         msg = f"quantile must be a share between 0 and 1, such as 0.5 for the median; got {quantile!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     scatter = 10 ** (MAGNETIZATION_SPREAD * ndtri(quantile))
     return _MAGNETIZATION_OF_1_UM * (volume / _VOLUME_OF_1_UM) ** _EXPONENT * scatter
 
@@ -70,7 +71,7 @@ def check_directions(directions: str) -> None:
     """Raise a ValueError unless a distribution of directions is one of `DIRECTIONS`."""
     if directions not in DIRECTIONS:
         msg = f"directions must be {' or '.join(map(repr, DIRECTIONS))}; got {directions!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def draw_magnetization(
@@ -109,7 +110,7 @@ def draw_magnetization(
     size = np.atleast_1d(np.asarray(float64_array(volume, name="volume")))
     if size.ndim != 1 or not np.all(size > 0):
         msg = f"volume must be (grain,), positive, in µm³; got shape {size.shape}, smallest {size.min():g}"
-        raise ValueError(msg)
+        raise InputError(msg)
     check_directions(directions)
     for_size, for_azimuth, for_polar = jax.random.split(key, 3)
     scatter = MAGNETIZATION_SPREAD * jax.random.normal(for_size, size.shape, jnp.float64)

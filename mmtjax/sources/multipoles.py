@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.physics.multipole import HIGHEST_DEGREE, Harmonic, harmonics_up_to, multipole_corner, multipole_series
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.progress import Progress
@@ -64,10 +65,10 @@ class Multipoles(AbstractSource):
         place = float64_array(position, name="position")
         if place.ndim != 2 or place.shape[1] != len(AXES) or len(place) == 0:
             msg = f"position must be (source, 3), in µm; got shape {place.shape}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if isinstance(degree, bool) or degree not in range(1, HIGHEST_DEGREE + 1):
             msg = f"degree must be 1 (dipoles), 2 (with quadrupoles) or 3 (with octupoles); got {degree!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if is_concrete(place):
             _check_places(np.asarray(place))
         self.position, self.degree = place, int(degree)
@@ -131,23 +132,23 @@ def _check_places(place: Float[np.ndarray, "source 3"]) -> None:
     if not np.all(np.isfinite(place)):
         row = int(np.argwhere(~np.isfinite(place))[0, 0])
         msg = f"position[{row}] is {place[row].tolist()}; positions must be finite, in µm"
-        raise ValueError(msg)
+        raise InputError(msg)
     distinct, first, count = np.unique(place, axis=0, return_index=True, return_counts=True)
     if np.any(count > 1):
         msg = (
             f"{int(count.max())} sources are at {distinct[count > 1][0].tolist()} µm (first in row "
             f"{int(first[count > 1][0])}), and no map can tell them apart; keep one of them"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _checked_ids(ids: ArrayLike, count: int) -> Int[np.ndarray, " source"]:
     values = np.atleast_1d(np.asarray(ids))
     if values.shape != (count,) or values.dtype.kind not in "iu":
         msg = f"ids must be integers ({count},); got dtype {values.dtype} of shape {values.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     distinct, counts = np.unique(values, return_counts=True)
     if np.any(counts > 1):
         msg = f"the id {distinct[counts > 1][0]} is given to {int(counts.max())} sources; ids must differ"
-        raise ValueError(msg)
+        raise InputError(msg)
     return values.astype(np.int64)

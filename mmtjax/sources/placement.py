@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.progress import StageProgress
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.shape_library import ShapeLibrary
@@ -91,7 +92,7 @@ def place_grains(
             f"none of the {len(library)} shapes fits into {size[0]:g} × {size[1]:g} × {size[2]:g} µm; a small one is "
             f"{small[0]:g} × {small[1]:g} × {small[2]:g} µm"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     sample = _PlacedGrains(library)
     given_up = 0
@@ -113,7 +114,7 @@ def place_grains(
                 f"placed, {reached:.4g} per mm³, which fill {filled:.0%} of the sample; then {_GIVEN_UP} grains in a "
                 f"row found no place in {_TRIES} tries each. Ask for a lower density or take smaller shapes"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
     return sample.grains()
 
 
@@ -145,20 +146,20 @@ def count_grains(*, side: float | tuple[float, float], thickness: float, density
     size = _size(side, thickness)
     if not (np.all(np.isfinite(size)) and np.all(size > 0)):
         msg = f"side and thickness must be positive, in µm; got {size[:2].tolist()} and {float(size[2])!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not 0 <= clearance < size[2]:
         msg = (
             f"clearance must be from 0 to less than the thickness of {size[2]:g} µm: the top side of a grain lies that "
             f"high above the bottom; got {clearance!r}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     count = round(density * float(np.prod(size)) / UM3_PER_MM3) if np.isfinite(density) else 0
     if count < 1:
         msg = (
             f"density of {density:g} grains per mm³ puts no grain into {size[0]:g} × {size[1]:g} × {size[2]:g} µm; "
             f"one grain is {UM3_PER_MM3 / float(np.prod(size)):.4g} per mm³"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     return count
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmtjax.errors import InputError, MissingFileError
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.simulation import FINEST_SPACING, SampleSpec
 from mmtjax.sources.shape_library import ShapeLibrary
@@ -128,7 +129,7 @@ class StudyConfig:
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in checked:
                 msg = f"{field.name!r} is missing"
-                raise ValueError(msg)
+                raise InputError(msg)
         return cls(**checked)
 
     def __post_init__(self) -> None:
@@ -241,13 +242,13 @@ def read_config(path: str | Path) -> StudyConfig:
     place = Path(path)
     if not place.is_file():
         msg = f"{path} does not exist; give the TOML file of a study"
-        raise FileNotFoundError(msg)
+        raise MissingFileError(msg)
     try:
         content = tomllib.loads(place.read_text(encoding="utf-8"))
         return _from_tables(content)
     except ValueError as error:
         msg = f"{path}: {error}"
-        raise ValueError(msg) from error
+        raise InputError(msg) from error
 
 
 def check_interval(interval: float, *, side: float) -> None:
@@ -265,13 +266,13 @@ def check_interval(interval: float, *, side: float) -> None:
             f"interval of {interval:g} µm is no multiple of {FINEST_SPACING:g} µm: a coarse map takes every n-th "
             "sensor of the finest; give whole numbers"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if not (side / interval).is_integer():
         msg = (
             f"side of {side:g} µm is no whole number of sampling intervals of {interval:g} µm; the last sensors must "
             "lie above the edge of the sample"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _from_tables(content: Mapping[str, Any]) -> StudyConfig:
@@ -279,16 +280,16 @@ def _from_tables(content: Mapping[str, Any]) -> StudyConfig:
     expected = {"study": [name for name in fields if name not in PARAMETERS], "parameters": list(PARAMETERS)}
     if unknown := sorted(set(content) - set(expected)):
         msg = f"unknown table or key {unknown[0]!r}; a study has the tables [study] and [parameters]"
-        raise ValueError(msg)
+        raise InputError(msg)
     values: dict[str, Any] = {}
     for table, names in expected.items():
         entries = content.get(table)
         if not isinstance(entries, Mapping):
             msg = f"the table [{table}] is missing"
-            raise ValueError(msg)
+            raise InputError(msg)
         if unknown := sorted(set(entries) - set(names)):
             msg = f"unknown key {unknown[0]!r} in [{table}]; it may have {', '.join(names)}"
-            raise ValueError(msg)
+            raise InputError(msg)
         values |= entries
     return StudyConfig.from_dict(values)
 
@@ -297,7 +298,7 @@ def _check(holds: bool, name: str, value: object) -> None:
     """Raise a ValueError with the expected and the given value unless a condition holds."""
     if not holds:
         msg = f"{name} must be {_EXPECTED[name]}; got {value!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _of_type(name: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.options import value_or_fields
 from mmtjax.selection import ssr_threshold
 from mmtjax.simulation import SampleSpec
@@ -30,7 +31,7 @@ _AXES = ("density", "interval", "noise")
 _Model = tuple[float, float, float]
 
 
-class NotCovered(ValueError):
+class NotCovered(InputError):
     """A sample or scan for which a study has no threshold."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import xarray
 
+from mmtjax.errors import InputError, MissingFileError
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
@@ -206,14 +207,14 @@ class Study:
         values = {float(value) for value in np.atleast_1d(np.asarray(choice))}
         if unknown := sorted(values - set(known)):
             msg = f"{name} {unknown[0]:g} {PARAMETERS[name]} is not in the study; it has {list(known)}"
-            raise ValueError(msg)
+            raise InputError(msg)
         return values
 
     def _attributes(self, cell: Cell) -> dict[str, Any]:
         metadata = self.path / str(cell) / "zarr.json"
         if not metadata.is_file():
             msg = f"{cell.description}, is not in {self.path}, or not complete"
-            raise FileNotFoundError(msg)
+            raise MissingFileError(msg)
         return json.loads(metadata.read_text(encoding="utf-8"))["attributes"]
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas
 
+from mmtjax.errors import InputError
 from mmtjax.progress import StageProgress
 from mmtjax.study.convergence import CONVERGENCE_UNITS, convergence_table
 from mmtjax.study.pool import Pool
@@ -88,7 +89,7 @@ def study_tables(
             progress("tables", done, total)
     if not parts:
         msg = "the study has no finished cells yet; run it first"
-        raise ValueError(msg)
+        raise InputError(msg)
     joined = {thickness: np.concatenate(values) for thickness, values in strengths.items()}
     tables = {name: _joined(tables, _UNITS[name]) for name, tables in parts.items()}
     tables["distribution"] = distribution_table(joined)

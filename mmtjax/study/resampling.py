@@ -6,6 +6,8 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float, Int
 
+from mmtjax.errors import InputError
+
 #: Number of draws of the bootstrap, and their seed, so that an answer is the same each time.
 _DRAWS, _SEED = 400, 20220
 
@@ -107,7 +109,7 @@ def sampling_error(decades: Float[np.ndarray, "draw purity"], samples: int) -> F
     """
     if samples < 2:
         msg = f"the spread of samples cannot be estimated from {samples}; at least 2 are needed"
-        raise ValueError(msg)
+        raise InputError(msg)
     low, high = np.quantile(decades, [_LOW, _HIGH], axis=0, method="inverted_cdf")
     width = np.subtract(high, low, out=np.zeros(high.shape), where=low != high)
     return width / 2 * np.sqrt(samples / (samples - 1))

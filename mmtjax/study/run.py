@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Unpack
 import xarray
 from distributed import Client, Future, as_completed
 
+from mmtjax.errors import MmtjaxError
 from mmtjax.inversion.memory import available_memory, estimate_memory, require_bytes
 from mmtjax.options import value_or_fields
 from mmtjax.parallel.cluster import (
@@ -36,7 +37,7 @@ from mmtjax.study.stored_shapes import check_shapes
 _MASTER = 3 * 2**27
 
 
-class StudyError(RuntimeError):
+class StudyError(MmtjaxError, RuntimeError):
     """A study that could not continue; complete cells are in the store, and the next run continues from there."""
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import TypedDict
 
+from mmtjax.errors import InputError
 from mmtjax.inversion.memory import checked_limit
 from mmtjax.parallel.cluster import check_helpers
 
@@ -61,7 +62,7 @@ class RunOptions:
         check_helpers(self.workers, self.scheduler)
         if self.batch is not None and self.batch < 1:
             msg = f"batch must be a number of samples, 1 or more; got {self.batch}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if checked_limit(self.memory_limit) is not None and self.scheduler is not None:
             msg = "memory_limit is for local workers; those of a cluster have limits of their own"
-            raise ValueError(msg)
+            raise InputError(msg)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas
 
+from mmtjax.errors import InputError
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool
 from mmtjax.study.ratio_table import order_statistic
@@ -94,7 +95,7 @@ def scan_table(pools: Mapping[float, Pool]) -> pandas.DataFrame:
                 f"the grains at {interval:g} µm are not those at {finest:g} µm, for a sample of {fine.side:g} µm, "
                 f"{fine.thickness:g} µm thick, with {fine.density:g} grains per mm³; were the repeats run separately?"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         radii = coarse.confidence_radius[0] / coarse.noise[0], fine.confidence_radius[0] / fine.noise[0]
         known = np.isfinite(radii).all(axis=0)
         factor, depth = radii[0][known] / radii[1][known] * finest / interval, fine.depth[known]

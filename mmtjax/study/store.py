@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import xarray
 import zarr
 
+from mmtjax.errors import ExistingFileError, InputError, MissingFileError
 from mmtjax.files import LOCK, lock_directory
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, cell_of_path
@@ -78,7 +79,7 @@ def writing(
     place, shapes = Path(store), shapes_fingerprint(library)
     if place.exists() and not (place / _ROOT).exists() and not _is_fresh(place):
         msg = f"{store} exists and is no store of a study; give another name"
-        raise FileExistsError(msg)
+        raise ExistingFileError(msg)
     if (place / _ROOT).exists():
         _check_same(config, attributes_of(place), shapes=shapes, store=store)
     place.mkdir(parents=True, exist_ok=True)
@@ -154,11 +155,11 @@ def attributes_of(store: str | Path) -> dict[str, Any]:
     root = Path(store) / _ROOT
     if not root.is_file():
         msg = f"{store} holds no study; `mmtjax study run CONFIG --out {store}` makes one"
-        raise FileNotFoundError(msg)
+        raise MissingFileError(msg)
     attributes = json.loads(root.read_text(encoding="utf-8")).get("attributes", {})
     if attributes.get("kind") != _KIND:
         msg = f"{store} is a Zarr store, but not one of a study; give another name"
-        raise ValueError(msg)
+        raise InputError(msg)
     # Stores made before the state of the code was recorded have cells of an unknown state.
     return {"code": ["unknown"]} | attributes
 
@@ -235,7 +236,7 @@ def _check_same(config: StudyConfig, attributes: Mapping[str, Any], *, shapes: s
             f"{store} was computed by mmtjax {attributes['version']}, this is {version}: cells of two versions may not "
             "be mixed; give another name, or use that version"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     stored, given = attributes["config"], config.to_dict()
     if attributes["fingerprint"] != config.fingerprint:
         for name in given:
@@ -244,14 +245,14 @@ def _check_same(config: StudyConfig, attributes: Mapping[str, Any], *, shapes: s
                     f"{store} holds a study with {name} = {stored.get(name)}, this one has {given[name]}; give another "
                     "name, or the configuration of the store"
                 )
-                raise ValueError(msg)
+                raise InputError(msg)
     if attributes.get("shapes", SYNTHETIC) != shapes:
         msg = (
             f"{store} holds samples of other grains than this study: their library is {stored['library']!r}, this one "
             f"is {config.library!r} (the name may differ; the shapes and their order may not); give another name, or "
             "the shapes of the store"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _write_root(place: Path, config: StudyConfig, *, shapes: str, provenance: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import xarray
 
+from mmtjax.errors import InputError
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.config import SYNTHETIC, StudyConfig
 from mmtjax.study.zarr_groups import read_array, write_group
@@ -35,13 +36,13 @@ def check_shapes(config: StudyConfig, library: ShapeLibrary | None) -> None:
             f"the study draws its grains from {config.library!r}, but no shapes were passed; pass library=, such as "
             "ShapeLibrary.from_grains(read_grains(...))"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if library is not None and config.library == SYNTHETIC:
         msg = (
             f"shapes were passed, but the study has library = {SYNTHETIC!r}; write where they come from there, such as "
             "the name of their file"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def shapes_fingerprint(library: ShapeLibrary | None) -> str:

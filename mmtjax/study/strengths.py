@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.selection import LIMIT, PURITIES, PURITY, ssr_threshold
 from mmtjax.study.config import PARAMETERS
 from mmtjax.study.pool import Pool
@@ -98,5 +99,5 @@ def share_above(distribution: pandas.DataFrame, *, thickness: float, ssr: float)
     if rows.empty:
         known = sorted(set(distribution["thickness"]))
         msg = f"the distribution has no thickness of {thickness:g} µm; it has {known}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return float(np.interp(np.log(ssr), np.log(rows["ssr"]), rows["share"]))

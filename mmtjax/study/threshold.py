@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 from jaxtyping import Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.options import value_or_fields
 from mmtjax.precision import require_float64
@@ -158,7 +159,7 @@ def find_threshold(
     check_interval(case.interval, side=case.sample.side)
     if not 2 <= minimum <= maximum:
         msg = f"minimum and maximum of samples must be 2 or more, in order; got {minimum} and {maximum}"
-        raise ValueError(msg)
+        raise InputError(msg)
     solve = partial(run_model, case=case) if model is None else model
     found: list[ModelGrains] = []
     record = Stability(purity=case.purity, limit=case.limit, stable=case.stable, minimum=minimum)

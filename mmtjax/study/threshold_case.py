@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from mmtjax.errors import InputError, InputTypeError
 from mmtjax.selection import LIMIT, PURITIES, PURITY
 from mmtjax.selection.thresholds import check_limit
 from mmtjax.simulation import SampleFields, SampleSpec
@@ -73,21 +74,21 @@ class ThresholdCase:
         """Check all values."""
         if not 0 < self.interval < np.inf:
             msg = f"interval must be a sampling interval in µm, above 0; got {self.interval!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not 0 < self.noise < np.inf:
             msg = f"noise must be a standard deviation in nT, above 0; got {self.noise!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not 0 < self.level < 1:
             msg = f"level must be a probability, such as 0.95; got {self.level!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
         check_limit(self.limit)
         purities = [*self.purities, self.purity]
         if not self.purities or not all(0 < share <= 1 for share in purities):
             msg = f"purities must be shares above 0 and up to 1, such as 0.99; got {purities}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if not 0 < self.stable < np.inf:
             msg = f"stable must be a number of decades above 0, such as 0.25; got {self.stable!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     @classmethod
     def from_fields(cls, **fields: Unpack[ThresholdFields]) -> "ThresholdCase":
@@ -107,7 +108,7 @@ class ThresholdCase:
         values: dict[str, Any] = dict(fields)
         if missing := [name for name in PARAMETERS if name not in values]:
             msg = f"a threshold needs values for {', '.join(PARAMETERS)}; {', '.join(missing)} is missing"
-            raise TypeError(msg)
+            raise InputTypeError(msg)
         of_sample = [field.name for field in dataclasses.fields(SampleSpec) if field.name in values]
         sample = SampleSpec(**{name: values.pop(name) for name in of_sample})
         return cls(sample=sample, **values)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.errors import InversionError
+from mmtjax.errors import InputError, InversionError
 from mmtjax.estimators.base import effective_unknowns
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.files import lock_directory
@@ -134,7 +134,7 @@ def invert_subdomains(
     require_float64()
     if not is_concrete(scan, grains, noise):
         msg = "windows cannot be traced; use `mmtjax.invert` for derivatives"
-        raise ValueError(msg)
+        raise InputError(msg)
     chosen = value_or_fields(options, InversionOptions, fields=fields)
     known = as_noise(noise, scan)
     problem = _problem(key, scan, grains, known, chosen, sizes=(core, buffer, draws))
@@ -176,20 +176,20 @@ def _problem(
     precision, (weight, variance) = stack.precision(options.priors), noise.weights(scan)
     if precision is not None and not noise.is_known:
         msg = 'noise="residual" with a prior is not solved by windows; pass the noise in nT'
-        raise ValueError(msg)
+        raise InputError(msg)
     if noise.patterns(scan) is not None:
         msg = "noise with patterns that sensors share is not solved by windows; use `mmtjax.invert`"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not isinstance(options.estimator, LeastSquares):
         msg = f"windows have no {type(options.estimator).__name__}; leave out estimator=, or use `mmtjax.invert`"
-        raise ValueError(msg)
+        raise InputError(msg)
     if options.solver.name not in SOLVERS or options.green != "auto":
         msg = "windows take a method by its name, and no green=; leave them out"
-        raise ValueError(msg)
+        raise InputError(msg)
     background = options.pattern
     if not (background is None or isinstance(background, Background)):
         msg = f"windows take a Background beside the grains, but got {type(background).__name__}; use `mmtjax.invert`"
-        raise ValueError(msg)
+        raise InputError(msg)
     group_by_sensors([scan], [noise], stack)[0].check_counts(options.priors)
     depth = float(scan.grid.height) - float(np.min(np.asarray(grains.position)[:, 2]))
     core, buffer, draws = sizes
@@ -314,7 +314,7 @@ def _checked_size(name: str, value: float) -> float:
     """Return a length; raise ValueError unless it is positive and finite."""
     if not (np.isfinite(value) and value > 0):
         msg = f"{name} must be a positive length in µm; got {value!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return float(value)
 
 
@@ -322,5 +322,5 @@ def _checked_draws(draws: int) -> int:
     """Return the number of maps of noise; raise ValueError unless it is 2 or more."""
     if draws < 2:
         msg = f"draws must be 2 or more, because their scatter is needed; got {draws!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return int(draws)

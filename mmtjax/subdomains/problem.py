@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray, UInt32
 
+from mmtjax.errors import InputError
 from mmtjax.files import replace_when_complete
 from mmtjax.inversion.stack import SourceStack
 from mmtjax.parallel.cluster import check_worker
@@ -243,4 +244,4 @@ def _check_same(stored: _Description, given: _Description, place: Path) -> None:
             f"{place} contains the work on another problem: its {name} is {was!r}, not {now!r}; pass another "
             "directory, or remove this one to start again"
         )
-        raise ValueError(msg)
+        raise InputError(msg)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.greens.compressed.tree import LEAF, spanning_level
 from mmtjax.scan.grid import SensorGrid
 
@@ -100,7 +101,7 @@ def divide_sample(
                 f"no sensor lies within {reach:g} µm of {int(own.sum())} grains near x = {(first + last)[0] / 2:g}, "
                 f"y = {(first + last)[1] / 2:g} µm; leave out grains that are not below the map"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         windows.append(Window(index, own[index], rows, columns))
     return windows
 

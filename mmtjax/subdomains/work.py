@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.errors import InversionError
+from mmtjax.errors import InputTypeError, InversionError
 from mmtjax.files import replace_when_complete
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.blockwise import BlockFrame, BlockwiseGreen
@@ -141,7 +141,7 @@ def _grains_green(place: Path, number: int) -> CompressedGreen:
     green = load_arrays(block_file(place, number))
     if not isinstance(green, CompressedGreen):
         msg = f"{block_file(place, number)} must hold a CompressedGreen; it holds a {type(green).__name__}"
-        raise TypeError(msg)
+        raise InputTypeError(msg)
     return green
 
 

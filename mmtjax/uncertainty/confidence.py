@@ -10,6 +10,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, require_float64
 from mmtjax.uncertainty.covariance import checked_factor
 from mmtjax.uncertainty.quadrature import principal_axes, unit_radius
@@ -68,11 +69,11 @@ def confidence_radius(covariance: ArrayLike, level: ArrayLike = 0.95) -> Float[A
     blocks = float64_array(covariance, name="covariance")
     if (_VECTOR, _VECTOR) not in (blocks.shape, blocks.shape[1:]):
         msg = f"covariance must be (grain, 3, 3), or (3, 3) for one grain; got shape {blocks.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     share = float64_array(level, name="level")
     if share.shape != () or (is_concrete(share) and not _LEAST_LEVEL <= share < 1):
         msg = f"level must be one probability, from {_LEAST_LEVEL:g} to 1 (exclusive); got {level!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if is_concrete(blocks):
         _refuse_improper(np.asarray(blocks))
         _refuse_negative(np.linalg.eigvalsh(blocks))
@@ -123,7 +124,7 @@ def bootstrap_radius(
         msg = (
             f"covariance must be (grain, 3, 3), (3, 3), or (3 grain, 3 grain) for joint draws; got shape {matrix.shape}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     rank = _rank(draws, level)
     if is_concrete(matrix):
         _refuse_improper(np.asarray(matrix))
@@ -213,7 +214,7 @@ def uncertainty_ratio(
     """
     if magnetization.shape != (*radius.shape, _VECTOR):
         msg = f"magnetization and radius must be (grain, 3) and (grain,); got {magnetization.shape} and {radius.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     square = jnp.sum(magnetization**2, axis=-1)
     known = square != 0
     return jnp.where(known, radius / jnp.sqrt(jnp.where(known, square, 1.0)), jnp.inf)
@@ -271,14 +272,14 @@ def _rank(draws: int, level: float) -> int:
     """Return the rank of the norm that is the radius, after a check of the number of draws and the level."""
     if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
         msg = f"the number of draws must be a positive integer; got {draws!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     if not 0 < level < 1:
         msg = f"level must be one probability, between 0 and 1; got {level!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     rank = round(float(level) * int(draws))
     if rank == 0:
         msg = f"{draws} draws are too few for the level {level!r}; take {math.ceil(1 / level)} or more"
-        raise ValueError(msg)
+        raise InputError(msg)
     return rank
 
 
@@ -287,7 +288,7 @@ def _refuse_improper(covariance: np.ndarray) -> None:
     if not np.all(np.isfinite(covariance)):
         place = np.argwhere(~np.isfinite(covariance))[0].tolist()
         msg = f"covariance{place} is {covariance[tuple(place)]}; covariances must be finite"
-        raise ValueError(msg)
+        raise InputError(msg)
     asymmetry = np.abs(covariance - np.swapaxes(covariance, -1, -2))
     excess = asymmetry - _ROUNDING * np.max(np.abs(covariance), axis=(-2, -1), keepdims=True)
     if np.any(excess > 0):
@@ -297,7 +298,7 @@ def _refuse_improper(covariance: np.ndarray) -> None:
             f"covariance{[int(i) for i in (*grain, row, column)]} is {one} and its transpose {other}; "
             "covariances must be symmetric: pass (C + Cᵀ)/2 if the difference is only rounding"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
 
 
 def _refuse_negative(eigenvalues: np.ndarray) -> None:
@@ -311,4 +312,4 @@ def _refuse_negative(eigenvalues: np.ndarray) -> None:
             f"{eigenvalues[(*grain, -1)]}: it is not positive semidefinite, as the inverse of a nearly singular matrix "
             "often is not"
         )
-        raise ValueError(msg)
+        raise InputError(msg)

@@ -6,6 +6,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
+from mmtjax.errors import InputError
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.triangular import Layout, inverse_blocks
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, require_float64
@@ -227,7 +228,7 @@ def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[Arra
     grains, rest = divmod(correlation.shape[0], len(AXES))
     if rest:
         msg = f"a correlation matrix has three rows per grain; got shape {correlation.shape}"
-        raise ValueError(msg)
+        raise InputError(msg)
     between = jnp.abs(correlation).reshape(grains, len(AXES), grains, len(AXES))
     largest = between.max(axis=-1).max(axis=1)
     return jnp.where(jnp.eye(grains, dtype=bool), 1.0, largest)
@@ -267,7 +268,7 @@ def checked_factor(
             f"factor must be ({length}, {length}), scale ({length},) and variance one number; "
             f"got shapes {triangle.shape}, {columns.shape} and {power.shape}"
         )
-        raise ValueError(msg)
+        raise InputError(msg)
     if is_concrete(triangle):
         # Only the diagonal of a factor is copied from a device.
         diagonal = np.asarray(triangle.diagonal())
@@ -278,16 +279,16 @@ def checked_factor(
                 f"factor[{row}, {row}] is {diagonal[row]}: {which} is not determined; leave the source out, or invert "
                 "with a prior"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
     if is_concrete(columns):
         positive = np.isfinite(columns) & (np.asarray(columns) > 0)
         if not np.all(positive):
             row = int(np.argmin(positive))
             msg = f"scale[{row}] is {columns[row]}; the norm of a column must be positive and finite"
-            raise ValueError(msg)
+            raise InputError(msg)
     if is_concrete(power) and not 0 <= power < np.inf:
         msg = f"the variance of the noise must be finite and not negative, in nT²; got {variance!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     return triangle, columns, power
 
 
@@ -303,5 +304,5 @@ def _deviation(variance: Float[AnyArray, "..."]) -> Float[Array, "..."]:
     """Return the square root of a variance, with a derivative of zero at zero."""
     if is_concrete(variance) and np.any(np.asarray(variance) < 0):
         msg = f"a variance is negative: {np.min(np.asarray(variance))}; the matrix is not a covariance matrix"
-        raise ValueError(msg)
+        raise InputError(msg)
     return jnp.where(variance == 0, 0.0, jnp.sqrt(jnp.where(variance == 0, 1.0, variance)))

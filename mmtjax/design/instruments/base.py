@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.design.setting import Scalar, Setting
+from mmtjax.errors import InputError
 from mmtjax.precision import is_concrete
 
 
@@ -59,4 +60,4 @@ def require_amounts(instrument: AbstractInstrument, *, positive: tuple[str, ...]
         if not np.isfinite(value) or value < 0 or (name in positive and value == 0):
             expected = "positive" if name in positive else "0 or more"
             msg = f"{name} of a {type(instrument).__name__} must be finite and {expected}; got {value!r}"
-            raise ValueError(msg)
+            raise InputError(msg)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from mmtjax.design.instruments.base import AbstractInstrument, require_amounts
 from mmtjax.design.setting import Scalar, Setting
+from mmtjax.errors import InputError
 
 
 class QuantumDiamondMicroscope(AbstractInstrument):
@@ -55,7 +56,7 @@ class QuantumDiamondMicroscope(AbstractInstrument):
         require_amounts(self, positive=("noise", "pixel", "field_area"), others=("floor", "overhead"))
         if not self.binning or min(self.binning) < 1:
             msg = f"binning must be numbers of pixels, 1 or more, as (1, 2, 4, 8); got {self.binning!r}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     def noise_variance(self, setting: Setting) -> Scalar:
         """Return the variance of the noise of one value of the map, nT²."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
 from mmtjax.greens.compressed.rotation import Basis, bases
 from mmtjax.greens.compressed.tree import Square, empty_tree, leaf_sensors, leaf_vandermonde
 from mmtjax.greens.frames import AbstractFrame, columns_at
@@ -90,7 +91,7 @@ class TreeFrame(AbstractFrame):
             msg = (
                 "the weights of sensors are traced by JAX, but the rotation of rows needs their numbers; use TiledGreen"
             )
-            raise ValueError(msg)
+            raise InputError(msg)
         padded = np.append(np.asarray(weight, np.float64).ravel(), 0.0)
         weights = [padded[sensor] for sensor in leaf_sensors(self.grid, columns.levels[0])]
         rotation = _Rotation(columns, weights, bases(columns.levels, weights))
