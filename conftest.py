@@ -12,13 +12,21 @@ from threadpoolctl import threadpool_limits
 from tests import typecheck
 
 jax.config.update("jax_enable_x64", True)
+
+# Programs that are compiled for one test are read by the other processes of this run, and by later runs.
+COMPILED, LONG_ENOUGH = Path(__file__).resolve().parent / ".pytest_cache" / "compiled", 0.1
+jax.config.update("jax_compilation_cache_dir", str(COMPILED))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", LONG_ENOUGH)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(COMPILED)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(LONG_ENOUGH)
+
 install_import_hook("mmtjax", f"{typecheck.__name__}.check")
 
 
 def pytest_configure() -> None:
     """Processes of pytest-xdist share out the cores: threads of BLAS that wait for a busy one spin."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    threadpool_limits(max(1, (os.cpu_count() or 1) // processes))
+    threadpool_limits(max(1, len(os.sched_getaffinity(0)) // processes))
 
 
 @pytest.fixture(scope="session")

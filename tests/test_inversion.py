@@ -228,46 +228,74 @@ def test_maps_of_moved_sensors_share_the_shapes_of_grains():
     assert stages.count(("Green's matrix", GRID.size)) == 3
 
 
-def test_gradients_of_the_answer():
+def answer_to(knobs, grains, scan):
+    """Magnetizations and uncertainty ratios where the geometry, the noise and the field are changed by `knobs`."""
+    grid = SensorGrid(origin=GRID.origin, spacing=GRID.spacing, shape=GRID.shape, height=knobs["height"])
+    measured = Scan(scan.field + knobs["field"], grid)
+    solution = invert(measured, grains.translate(knobs["shift"]), noise=knobs["noise"], tolerance=1e-11)
+    return solution.magnetization, solution.uncertainty_ratio
+
+
+KNOBS = {
+    "height": jnp.array(1.0),
+    "shift": jnp.zeros((4, 3)),
+    "noise": jnp.array(5.0),
+    "field": jnp.zeros(GRID.shape),
+}
+
+
+def directions():
+    """One direction for each knob along which that one changes, the field by 10 nT."""
+    rng = np.random.default_rng(3)
+    for name, value in KNOBS.items():
+        scale = 10.0 if name == "field" else 1.0
+        step = scale * jnp.asarray(rng.normal(size=value.shape))
+        yield name, {key: step if key == name else jnp.zeros_like(other) for key, other in KNOBS.items()}
+
+
+def fourth_order_slopes(function, direction, step=2e-3):
+    """Derivatives of what a function returns along a direction, from differences of fourth order."""
+    steps = [jax.tree.map(lambda v, d, a=a: v + a * step * d, KNOBS, direction) for a in (1, -1, 2, -2)]
+    for up, down, far_up, far_down in zip(*map(function, steps), strict=True):
+        yield (8 * (up - down) - (far_up - far_down)) / (12 * step)
+
+
+def test_reverse_mode_is_the_slope_of_the_answer():
     """With respect to positions, standoff, noise and field, against fourth-order differences, to 1e-6."""
     grains = small_sample(grains=4)
     _, scan = noisy_scan(grains)
-    rng = np.random.default_rng(3)
+    weights = np.random.default_rng(7).normal(size=(4, 3))
 
-    @jax.jit
-    def answer(knobs):
-        grid = SensorGrid(origin=GRID.origin, spacing=GRID.spacing, shape=GRID.shape, height=knobs["height"])
-        measured = Scan(scan.field + knobs["field"], grid)
-        solution = invert(measured, grains.translate(knobs["shift"]), noise=knobs["noise"], tolerance=1e-11)
-        return solution.magnetization, solution.uncertainty_ratio
+    def loss(knobs):
+        magnetization, ratio = answer_to(knobs, grains, scan)
+        return jnp.sum(weights * magnetization) / 1e4 + jnp.sum(jnp.log(ratio))
 
-    knobs = {
-        "height": jnp.array(1.0),
-        "shift": jnp.zeros((4, 3)),
-        "noise": jnp.array(5.0),
-        "field": jnp.zeros(GRID.shape),
-    }
-    slopes_along = jax.jit(lambda direction: jax.jvp(answer, (knobs,), (direction,))[1])
-    scale = {"height": 1.0, "shift": 1.0, "noise": 1.0, "field": 10.0}
-    for name in knobs:
-        direction = {key: jnp.zeros_like(value) for key, value in knobs.items()}
-        direction[name] = scale[name] * jnp.asarray(rng.normal(size=knobs[name].shape))
-        step = 2e-3
-        steps = [
-            jax.tree.map(lambda v, d, a=a: v + a * d, knobs, direction) for a in (step, -step, 2 * step, -2 * step)
-        ]
-        for tangent, up, down, far_up, far_down in zip(slopes_along(direction), *map(answer, steps), strict=True):
-            slope = (8 * (up - down) - (far_up - far_down)) / (12 * step)
+    value_and_gradient = jax.jit(jax.value_and_grad(loss))
+    _, gradient = value_and_gradient(KNOBS)
+    for name, direction in directions():
+        (slope,) = fourth_order_slopes(lambda knobs: value_and_gradient(knobs)[:1], direction)
+        np.testing.assert_allclose(jnp.vdot(gradient[name], direction[name]), slope, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.slow
+def test_forward_mode_is_the_slope_of_the_answer():
+    """Of every magnetization and uncertainty ratio, with respect to the same, to 1e-6 of the largest."""
+    grains = small_sample(grains=4)
+    _, scan = noisy_scan(grains)
+    answer = jax.jit(lambda knobs: answer_to(knobs, grains, scan))
+    slopes_along = jax.jit(lambda direction: jax.jvp(answer, (KNOBS,), (direction,))[1])
+    for name, direction in directions():
+        for tangent, slope in zip(slopes_along(direction), fourth_order_slopes(answer, direction), strict=True):
             assert np.abs(tangent - slope).max() <= 1e-6 * max(np.abs(slope).max(), 1e-12), name
 
 
+@pytest.mark.slow
 def test_reverse_mode_is_the_transpose():
     grains = small_sample(grains=4)
     _, scan = noisy_scan(grains)
 
     def loss(height, shift):
-        grid = SensorGrid(origin=GRID.origin, spacing=GRID.spacing, shape=GRID.shape, height=height)
-        return jnp.sum(jnp.log(invert(Scan(scan.field, grid), grains.translate(shift), noise=5.0).uncertainty_ratio))
+        return jnp.sum(jnp.log(answer_to(KNOBS | {"height": height, "shift": shift}, grains, scan)[1]))
 
     arguments = jnp.array(1.0), jnp.zeros((4, 3))
     tangents = jnp.array(0.7), jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
