@@ -5,12 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
+# Each process takes up to 4 GiB. Tests of one file run in one process, for they use the same compiled programs.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile --durations 20
+
 .PHONY: help venv demo test test-slow bench bench-large lint docs clean
 
 help:
 	@echo "make venv       install the package and its tools, at pinned versions, into $(VENV)"
 	@echo "make demo       simulate a sample, invert it and write the pages to build/demo"
-	@echo "make test       the tests (minutes); options for pytest: make test TESTARGS='-n 2'"
+	@echo "make test       the tests (minutes), on all cores; options for pytest: make test TESTARGS='-n 0 -k sweep'"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make bench      the benchmarks (minutes)"
 	@echo "make bench-large  those of the largest models and of a survey (tens of minutes, up to 12 GiB)"
@@ -36,10 +39,10 @@ demo: venv
 	$(BIN)/mmtjax demo --out build/demo --overwrite
 
 test: venv
-	$(BIN)/python -m pytest $(TESTARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTARGS)
 
 test-slow: venv
-	$(BIN)/python -m pytest -m slow $(TESTARGS)
+	$(BIN)/python -m pytest -m slow $(PARALLEL) $(TESTARGS)
 
 bench: venv
 	$(BIN)/python -m benchmarks.run

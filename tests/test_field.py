@@ -224,7 +224,7 @@ def test_gradient_of_standoff_at_touch_is_the_one_sided_limit():
     np.testing.assert_allclose(jax.grad(at)(0.0), one_sided, rtol=1e-5)
 
 
-@pytest.mark.parametrize("adjoin", [True, False])
+@pytest.mark.parametrize("adjoin", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_gradients_of_the_map(adjoin):
     grains = small_sample(grains=4)
     magnetization = np.random.default_rng(0).normal(scale=1e3, size=(4, 3))
