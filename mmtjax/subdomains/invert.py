@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from mmtjax.errors import InputError, InversionError
 from mmtjax.estimators.base import effective_unknowns
 from mmtjax.estimators.least_squares import LeastSquares
-from mmtjax.files import lock_directory
+from mmtjax.files import lock_directory, real_path, remove_partial_files
 from mmtjax.inversion.diagnostics import condition_failure, diagnose
 from mmtjax.inversion.groups import group_by_sensors
 from mmtjax.inversion.options import InversionFields, InversionOptions
@@ -33,7 +33,7 @@ from mmtjax.scan.scan import Scan
 from mmtjax.solvers import SOLVERS
 from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.memory import require_window_memory
-from mmtjax.subdomains.problem import WindowOptions, WindowProblem, save_problem
+from mmtjax.subdomains.problem import WindowOptions, WindowProblem, check_store, save_problem
 from mmtjax.subdomains.rounds import RoundState, agree, right_sides
 from mmtjax.subdomains.work import factor_window
 from mmtjax.uncertainty.confidence import confidence_radius
@@ -304,9 +304,11 @@ def _directory(store: str | Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="mmtjax-") as temporary:
             yield Path(temporary)
         return
-    place = Path(store).absolute()
+    place = real_path(store)
+    check_store(place)
     place.mkdir(parents=True, exist_ok=True)
     with lock_directory(place):
+        remove_partial_files(place)
         yield place
 
 

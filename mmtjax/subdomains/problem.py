@@ -4,27 +4,36 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray, UInt32
 
-from mmtjax.errors import InputError
-from mmtjax.files import replace_when_complete
+from mmtjax.errors import ExistingFileError, InputError
+from mmtjax.files import LOCK, read_json, replace_when_complete
 from mmtjax.inversion.stack import SourceStack
 from mmtjax.parallel.cluster import check_worker
+from mmtjax.parallel.saved_arrays import load_arrays, save_arrays
 from mmtjax.patterns import AbstractPattern, Background
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.grains import Grains
 from mmtjax.subdomains.windows import Window, divide_sample, divide_sensors
 
-_DESCRIPTION = "problem.json"
+_DESCRIPTION, _ARRAYS = "problem.json", "problem.arrays"
+
+#: Number of the format of the files; those of another are refused.
+_FORMAT = 2
+
+#: Stored attributes of the grid, and of the problem itself.
+_GRID, _OWN = ("origin", "spacing", "height", "side"), ("field", "weight", "precision", "key")
 
 #: Values of the file that describes a problem.
-_Description = dict[str, str | dict[str, str | int | float | None]]
+_Description = dict[str, str | int | dict[str, str | int | float | None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,28 +180,65 @@ def save_problem(problem: WindowProblem, place: Path) -> None:
     arrays, description = _arrays_and_description(problem)
     there = place / _DESCRIPTION
     if there.exists():
-        _check_same(json.loads(there.read_text(encoding="utf-8")), description, place)
+        _check_same(_description(place), description, place)
         return
-    for name, values in arrays.items():
-        with replace_when_complete(place / f"{name}.npy") as partial, partial.open("wb") as file:
-            np.save(file, values)
+    save_arrays(arrays, place / _ARRAYS, owner=_owner(description))
     with replace_when_complete(there) as partial:
         partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
+def check_store(place: Path) -> None:
+    """Raise an error unless a directory may be used: it holds the work on a problem, is empty, or does not exist.
+
+    Parameters
+    ----------
+    place
+        The directory.
+
+    Raises
+    ------
+    ValueError
+        If there is something else.
+    """
+    if not place.exists() or (place / _DESCRIPTION).exists():
+        return
+    if not place.is_dir() or not all(
+        entry.name in (LOCK, _ARRAYS) or entry.match(".*.partial-*") for entry in place.iterdir()
+    ):
+        msg = f"{place} exists, and does not hold the work of an inversion by windows"
+        raise ExistingFileError(msg, remedy="pass another directory")
+
+
 def load_problem(place: Path) -> WindowProblem:
     """Return the problem of a directory; its arrays are read from the disk when they are used."""
-    # The time distinguishes a directory that was removed and created again for another problem.
-    return _read(place, (place / _DESCRIPTION).stat().st_mtime_ns)
+    return _read(place, _written(place))
+
+
+def owner_of(place: Path) -> str:
+    """Return the name that the problem of a directory has in the files of its work."""
+    return _stored_owner(place, _written(place))
+
+
+def _written(place: Path) -> int:
+    """Return when a problem was written: a directory may have been removed and created again for another problem."""
+    return (place / _DESCRIPTION).stat().st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _stored_owner(place: Path, _: int) -> str:
+    """Return the name of the problem of a directory that was written at some time."""
+    return _owner(_description(place))
 
 
 @lru_cache(maxsize=1)
 def _read(place: Path, _: int) -> WindowProblem:
     """Return the problem of a directory that was written at some time."""
-    description = json.loads((place / _DESCRIPTION).read_text(encoding="utf-8"))
-    check_worker(description["version"])
-    arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in description["arrays"]}
+    description = _description(place)
     fields = [field.name for field in dataclasses.fields(Grains)]
+    names = [*(f"grains-{name}" for name in fields), *(f"grid-{name}" for name in _GRID), *_OWN]
+    # This also checks that the description is that of the arrays.
+    arrays = load_arrays(place / _ARRAYS, names, owner=_owner(description))
+    check_worker(description["version"])
     return WindowProblem(
         grains=Grains(**{name: arrays[f"grains-{name}"] for name in fields}),
         grid=SensorGrid(
@@ -209,12 +255,22 @@ def _read(place: Path, _: int) -> WindowProblem:
     )
 
 
+def _description(place: Path) -> dict[str, Any]:
+    """Return the contents of the file that describes the problem of a directory."""
+    return read_json(place / _DESCRIPTION, remedy="remove the directory to start again, or pass another")
+
+
+def _owner(description: Mapping[str, Any]) -> str:
+    """Return the name of a problem in the files of its work."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def _arrays_and_description(problem: WindowProblem) -> tuple[dict[str, np.ndarray], _Description]:
     """Return the arrays of a problem by name, and the contents of the file that describes it."""
     grains, grid = problem.grains, problem.grid
     arrays = {f"grains-{field.name}": np.asarray(getattr(grains, field.name)) for field in dataclasses.fields(Grains)}
-    arrays |= {f"grid-{name}": np.asarray(getattr(grid, name)) for name in ("origin", "spacing", "height", "side")}
-    arrays |= {name: np.asarray(getattr(problem, name)) for name in ("field", "weight", "precision", "key")}
+    arrays |= {f"grid-{name}": np.asarray(getattr(grid, name)) for name in _GRID}
+    arrays |= {name: np.asarray(getattr(problem, name)) for name in _OWN}
     sums = {
         name: hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16] for name, values in arrays.items()
     }
@@ -222,6 +278,7 @@ def _arrays_and_description(problem: WindowProblem) -> tuple[dict[str, np.ndarra
     rows, columns = problem.blocks[0]
     description = {
         "kind": "mmtjax subdomains",
+        "format": _FORMAT,
         "version": importlib.metadata.version("mmtjax"),
         "options": dataclasses.asdict(problem.options),
         "block": f"{rows.stop} × {columns.stop} sensors",
@@ -230,18 +287,21 @@ def _arrays_and_description(problem: WindowProblem) -> tuple[dict[str, np.ndarra
     return arrays, description
 
 
-def _check_same(stored: _Description, given: _Description, place: Path) -> None:
+def _check_same(stored: Mapping[str, Any], given: _Description, place: Path) -> None:
     """Raise ValueError for the first difference of the description in a directory from that of a problem."""
-    for name, now in given.items():
-        was = stored.get(name)
-        if was == now:
-            continue
-        if isinstance(now, dict):
-            old = was if isinstance(was, dict) else {}
-            name = next(key for key in now if old.get(key) != now[key])
-            was, now = old.get(name), now[name]
-        msg = (
-            f"{place} contains the work on another problem: its {name} is {was!r}, not {now!r}; pass another "
-            "directory, or remove this one to start again"
-        )
-        raise InputError(msg)
+    before, now = _flat(stored), _flat(given)
+    for name in dict.fromkeys([*now, *before]):
+        if before.get(name) != now.get(name):
+            msg = (
+                f"{place} contains the work on another problem: its {name} is {repr(before.get(name))[:80]}, not "
+                f"{now.get(name)!r}; pass another directory, or remove this one to start again"
+            )
+            raise InputError(msg)
+
+
+def _flat(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description without groups of values."""
+    flat: dict[str, Any] = {}
+    for name, value in description.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.files import replace_when_complete
+from mmtjax.parallel.saved_arrays import load_arrays, save_arrays
 from mmtjax.parallel.task_runner import TaskRunner
-from mmtjax.subdomains.problem import WindowProblem
+from mmtjax.subdomains.problem import WindowProblem, owner_of
 from mmtjax.subdomains.work import (
     apply_block,
     compare_block,
@@ -75,15 +75,14 @@ class RoundState(NamedTuple):
 
 def right_sides(problem: WindowProblem, place: Path, runner: TaskRunner) -> Float[np.ndarray, "map unknown"]:
     """Compute the columns of all blocks; return QᵀW²φ of all maps, with the part of the prior in maps of noise."""
-    done = place / "rights.npy"
+    done, names = place / "rights.arrays", ("rights",)
     if done.exists():
-        return np.load(done)
+        return load_arrays(done, names, owner=owner_of(place))["rights"]
     total = functools.reduce(np.add, runner.results("columns", form_block, len(problem.blocks)))
     if problem.ridge is not None:
         for draw in range(1, len(total)):
             total[draw] += np.sqrt(problem.ridge) * problem.prior_deviates(draw)
-    with replace_when_complete(done) as partial, partial.open("wb") as file:
-        np.save(file, total)
+    save_arrays({"rights": total}, done, owner=owner_of(place))
     return total
 
 
@@ -208,14 +207,14 @@ def _beginning(rights: Float[np.ndarray, "map unknown"]) -> RoundState:
 
 def _load(place: Path) -> RoundState | None:
     """Return the state after the last complete round, or None."""
-    file = place / "state.npz"
+    file = place / "state.arrays"
     if not file.exists():
         return None
-    with np.load(file) as arrays:
-        return RoundState(**arrays)
+    found = load_arrays(file, RoundState._fields, owner=owner_of(place))
+    # The file is replaced after each round.
+    return RoundState(**{name: np.array(values) for name, values in found.items()})
 
 
 def _save(place: Path, state: RoundState) -> None:
     """Write the state after a round."""
-    with replace_when_complete(place / "state.npz") as partial, partial.open("wb") as file:
-        np.savez(file, **state._asdict())
+    save_arrays(state._asdict(), place / "state.arrays", owner=owner_of(place))

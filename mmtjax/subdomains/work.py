@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.errors import InputTypeError, InversionError
-from mmtjax.files import replace_when_complete
+from mmtjax.errors import InversionError
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.blockwise import BlockFrame, BlockwiseGreen
 from mmtjax.greens.compressed.operator import CompressedGreen
@@ -20,11 +19,15 @@ from mmtjax.linalg.triangular import pack, solve_packed
 from mmtjax.parallel.cluster import give_back_memory
 from mmtjax.parallel.saved_arrays import load_arrays, save_arrays
 from mmtjax.solvers import SOLVERS
-from mmtjax.subdomains.problem import load_problem
+from mmtjax.subdomains.problem import load_problem, owner_of
+from mmtjax.subdomains.stored_blocks import load_block, save_block
 from mmtjax.unknowns import Unknowns
 
 #: Condition number up to which a factor is stored in single precision; the rounds correct the solutions that it gives.
 _SINGLE = 1e6
+
+#: The arrays of a window: its packed factor, the scale of its unknowns, and its summary.
+_WINDOW = ("factor", "scale", "blocks", "condition", "method")
 
 
 class WindowSummary(NamedTuple):
@@ -78,24 +81,20 @@ def factor_window(place: Path, number: int) -> WindowSummary:
         triangle, scale = factor.triangle
         covariances = np.asarray(factor.covariances(green.unknowns.blocks)[0])[window.core]
         precision = np.float32 if factor.condition < _SINGLE else np.float64
-        with replace_when_complete(_factor_of_window(place, number)) as partial, partial.open("wb") as file:
-            np.save(file, pack(np.asarray(triangle), precision))
-        with replace_when_complete(done) as partial, partial.open("wb") as file:
-            np.savez(file, scale=scale, blocks=covariances, condition=factor.condition, method=used.name)
+        values = pack(np.asarray(triangle), precision), scale, covariances, factor.condition, used.name
+        save_arrays(dict(zip(_WINDOW, map(np.asarray, values), strict=True)), done, owner=owner_of(place))
         give_back_memory()
-    with np.load(done) as arrays:
-        return WindowSummary(arrays["blocks"], float(arrays["condition"]), str(arrays["method"]))
+    found = load_arrays(done, _WINDOW, owner=owner_of(place))
+    return WindowSummary(np.array(found["blocks"]), float(found["condition"]), str(found["method"]))
 
 
 def solve_window(place: Path, number: int) -> Float[np.ndarray, "map own_unknown"]:
     """Return the correction of the grains of a window while all others are fixed, from the residuals of all maps."""
     problem = load_problem(place)
     own = problem.grains.unknowns.of(problem.windows[number].grains)
-    with np.load(_of_window(place, number)) as arrays:
-        scale = arrays["scale"]
-    factor = np.load(_factor_of_window(place, number), mmap_mode="r")
+    found = load_arrays(_of_window(place, number), _WINDOW, owner=owner_of(place))
     residual = np.load(residual_file(place), mmap_mode="r")[:, own]
-    return solve_packed(factor, (residual / scale).T).T / scale
+    return solve_packed(found["factor"], (residual / found["scale"]).T).T / found["scale"]
 
 
 def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
@@ -104,7 +103,9 @@ def form_block(place: Path, number: int) -> Float[np.ndarray, "map unknown"]:
     rows, columns = problem.blocks[number]
     if not done.exists():
         grid, tolerance = problem.grid.window(rows, columns), problem.options.tolerance
-        save_arrays(CompressedGreen(problem.grains, grid, tolerance=tolerance, whole=problem.used), done)
+        green = CompressedGreen(problem.grains, grid, tolerance=tolerance, whole=problem.used)
+        save_block(green, done, owner=owner_of(place))
+        del green
         give_back_memory()
     weight = np.asarray(problem.weight[rows, columns])
     maps = [weight * problem.field[rows, columns]]
@@ -138,11 +139,9 @@ def compare_block(place: Path, number: int) -> Misfit:
 
 def _grains_green(place: Path, number: int) -> CompressedGreen:
     """Return the operator of all grains over a block of sensors."""
-    green = load_arrays(block_file(place, number))
-    if not isinstance(green, CompressedGreen):
-        msg = f"{block_file(place, number)} must hold a CompressedGreen; it holds a {type(green).__name__}"
-        raise InputTypeError(msg)
-    return green
+    problem = load_problem(place)
+    grid = problem.grid.window(*problem.blocks[number])
+    return load_block(block_file(place, number), problem.grains, grid, owner=owner_of(place))
 
 
 def _green(place: Path, number: int) -> AbstractGreen:
@@ -166,15 +165,10 @@ def directions_file(place: Path) -> Path:
 
 
 def block_file(place: Path, number: int) -> Path:
-    """Return the file of the columns of a block of sensors, a `CompressedGreen`."""
-    return place / f"block-{number:05d}"
+    """Return the file of the columns of a block of sensors."""
+    return place / f"block-{number:05d}.arrays"
 
 
 def _of_window(place: Path, number: int) -> Path:
-    """Return the file of the summary of a window."""
-    return place / f"window-{number:05d}.npz"
-
-
-def _factor_of_window(place: Path, number: int) -> Path:
-    """Return the file of the packed factor of a window."""
-    return place / f"window-{number:05d}.factor.npy"
+    """Return the file of the factor and the summary of a window."""
+    return place / f"window-{number:05d}.arrays"

@@ -92,6 +92,41 @@ class CompressedGreen(AbstractGreen):
         self.polynomials = [stored_polynomials(plan, grid, level) for level in self.levels]
         self.leaves = stored_leaves(plan, grid, self.levels[0], progress=progress)
 
+    @classmethod
+    def of_columns(
+        cls,
+        position: Float[AnyArray, "source 3"],
+        grid: SensorGrid,
+        *,
+        unknowns: Unknowns,
+        sensors: list[Int[np.ndarray, " sensor"]],
+        columns: TreeColumns,
+    ) -> "CompressedGreen":
+        """Return the operator of columns that have been computed before.
+
+        Parameters
+        ----------
+        position, grid, unknowns
+            Positions of the sources, the sensors, and the unknowns.
+        sensors
+            Flat indices of the sensors of each leaf.
+        columns
+            The columns on the tree.
+        """
+        made = object.__new__(cls)
+        fields = {
+            "position": position,
+            "grid": grid,
+            "unknowns": unknowns,
+            "levels": columns.levels,
+            "sensors": sensors,
+            "polynomials": columns.polynomials,
+            "leaves": columns.leaves,
+        }
+        for name, value in fields.items():
+            object.__setattr__(made, name, value)
+        return made
+
     @property
     def frame(self) -> TreeFrame:
         """The frame of rows that are rotated on a tree of squares."""
@@ -133,22 +168,21 @@ class CompressedGreen(AbstractGreen):
             """Return the rows of those of a square's own sources that are kept."""
             return unknowns_of(np.flatnonzero(place[own] >= 0), self.components)
 
-        made = object.__new__(CompressedGreen)
-        fields = {
-            "position": self.position[sources],
-            "grid": self.grid,
-            "unknowns": Unknowns((dataclasses.replace(self._set, sources=len(sources)),)),
-            "levels": [[square.among(place) for square in level] for level in self.levels],
-            "sensors": self.sensors,
-            "polynomials": [
-                [stored[rows_of(square.far)] for square, stored in zip(level, own, strict=True)]
-                for level, own in zip(self.levels, self.polynomials, strict=True)
-            ],
-            "leaves": [columns[rows_of(leaf.near)] for leaf, columns in zip(self.levels[0], self.leaves, strict=True)],
-        }
-        for name, value in fields.items():
-            object.__setattr__(made, name, value)
-        return made
+        return CompressedGreen.of_columns(
+            self.position[sources],
+            self.grid,
+            unknowns=Unknowns((dataclasses.replace(self._set, sources=len(sources)),)),
+            sensors=self.sensors,
+            columns=TreeColumns(
+                levels=[[square.among(place) for square in level] for level in self.levels],
+                leaves=[columns[rows_of(leaf.near)] for leaf, columns in zip(self.levels[0], self.leaves, strict=True)],
+                polynomials=[
+                    [stored[rows_of(square.far)] for square, stored in zip(level, own, strict=True)]
+                    for level, own in zip(self.levels, self.polynomials, strict=True)
+                ],
+                components=self.components,
+            ),
+        )
 
     def mv(
         self, values: Float[AnyArray, "*map unknown"], *, progress: Progress | None = None
