@@ -1,11 +1,14 @@
 """Local workers: what they keep between pieces of work, and where."""
 
 import os
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 import pytest
 
 from mmtjax.parallel.cluster import connected, drop_programs, give_back_memory
@@ -43,6 +46,24 @@ def test_a_worker_drops_its_programs_and_finds_them_on_disk() -> None:
     assert after == before, "what was dropped was compiled anew"
     assert found["same"]
     assert not Path(found["directory"]).exists()
+
+
+def test_local_workers_listen_to_this_computer_only_and_serve_no_pages() -> None:
+    with connected(1, None, threads=1) as client:
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = [
+            entry.laddr
+            for process in processes
+            for entry in process.net_connections(kind="inet")
+            if entry.status == psutil.CONN_LISTEN
+        ]
+        assert len(listening) >= 3, "scheduler, worker, and the pages of either"
+        assert {address.ip for address in listening} == {"127.0.0.1"}
+        pages = client.cluster.scheduler.http_server.port
+        assert pages in {address.port for address in listening}
+        for page in ("", "status", "health", "json/identity.json", "info/main/workers.html", "metrics", "statics/a.js"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"http://127.0.0.1:{pages}/{page}", timeout=30)
 
 
 def _held_before_and_after() -> tuple[int, int]:

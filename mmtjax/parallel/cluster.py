@@ -24,6 +24,9 @@ DEATHS = 3
 #: Number of compiled programs, of about 2 MiB each, that a process may keep in memory between tasks.
 _PROGRAMS = 256
 
+#: The address at which local processes listen; other computers cannot reach it.
+_LOOPBACK = "127.0.0.1"
+
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 #: Settings with which JAX stores all compiled programs on disk, even small ones that are compiled quickly.
@@ -75,8 +78,9 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
+            host=_LOOPBACK,
             # The dashboard is off, but Dask takes a port for it all the same: any free one, in case another study runs.
-            dashboard_address=":0",
+            dashboard_address=f"{_LOOPBACK}:0",
             scheduler_kwargs={"dashboard": False},
             memory_limit=None,
             silence_logs=logging.ERROR,
@@ -103,6 +107,9 @@ def _settings_of_workers(threads: str, programs: str) -> dict[str, object]:
     return {
         "distributed.nanny.pre-spawn-environ": environment | _ON_DISK | {_CACHE: os.environ.get(_CACHE, programs)},
         "distributed.scheduler.allowed-failures": DEATHS - 1,
+        # Scheduler and workers serve no pages, not even to other users of this computer.
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
         "distributed.worker.multiprocessing-method": "spawn",
     }
 
