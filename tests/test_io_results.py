@@ -21,6 +21,7 @@ from mmtjax.io import (
     read_results,
     write_results,
 )
+from mmtjax.io.output import LIST_OF_FILES
 
 
 @pytest.fixture
@@ -98,9 +99,14 @@ def test_an_existing_directory(tmp_path, table, maps, record):
     (tmp_path / "run" / "old.txt").touch()
     with pytest.raises(FileExistsError, match="run exists already; pass overwrite=True"):
         write_results(tmp_path / "run", **written)
+    with pytest.raises(FileExistsError, match=r"old\.txt is not among the results that were written there; move it"):
+        write_results(tmp_path / "run", overwrite=True, **written)
     assert (tmp_path / "run" / "old.txt").exists()
+    (tmp_path / "run" / "old.txt").unlink()
     write_results(tmp_path / "run", overwrite=True, **written)
-    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["grains.csv", "grains.parquet", "maps.nc"]
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
+        LIST_OF_FILES, "grains.csv", "grains.parquet", "maps.nc"
+    ]  # fmt: skip
     with pytest.raises(FileExistsError, match=r"scan\.txt is a file"):
         write_results(tmp_path / "scan.txt", overwrite=True, **written)
 
@@ -117,12 +123,17 @@ def test_nothing_that_is_needed_is_replaced(tmp_path, table, maps, record, monke
     assert (tmp_path / "scan.txt").exists()
 
 
+def _written(place):
+    """Make a directory of earlier results."""
+    with output_directory(place) as partial:
+        (partial / "old.txt").touch()
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("existing", [True, False])
 def test_nothing_is_left_half_written(tmp_path, error, existing):
     if existing:
-        (tmp_path / "run").mkdir()
-        (tmp_path / "run" / "old.txt").touch()
+        _written(tmp_path / "run")
 
     def interrupted():
         with output_directory(tmp_path / "run", overwrite=True) as partial:
@@ -133,7 +144,7 @@ def test_nothing_is_left_half_written(tmp_path, error, existing):
     with pytest.raises(error):
         interrupted()
     left = sorted(file.name for file in tmp_path.rglob("*"))
-    assert left == (["old.txt", "run"] if existing else [])
+    assert left == ([LIST_OF_FILES, "old.txt", "run"] if existing else [])
 
 
 def test_a_directory_that_appears_meanwhile(tmp_path):
@@ -148,8 +159,7 @@ def test_a_directory_that_appears_meanwhile(tmp_path):
 
 
 def test_the_old_directory_returns_if_the_new_one_cannot_take_its_name(tmp_path, monkeypatch):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "old.txt").touch()
+    _written(tmp_path / "run")
     rename = Path.rename
 
     def fail_for_partial(self, target):
@@ -163,7 +173,7 @@ def test_the_old_directory_returns_if_the_new_one_cannot_take_its_name(tmp_path,
 
     with pytest.raises(OSError, match="no space left"):
         replaced()
-    assert sorted(file.name for file in tmp_path.rglob("*")) == ["old.txt", "run"]
+    assert sorted(file.name for file in tmp_path.rglob("*")) == [LIST_OF_FILES, "old.txt", "run"]
 
 
 def test_figures_beside_the_tables(tmp_path, table, maps, record):

@@ -10,6 +10,7 @@ from scipy import stats
 
 from mmtjax import Grains, SampleSpec, Simulation, cli, simulate
 from mmtjax.io import read_cuboids, read_results, read_scan
+from mmtjax.io.output import LIST_OF_FILES
 from mmtjax.io.tables import read_table
 from mmtjax.sources.magnetization import draw_magnetization, magnetization_of_volume
 from mmtjax.sources.shape_library import ShapeLibrary
@@ -144,7 +145,8 @@ def test_the_command_writes_files_that_invert_reads(tmp_path: Path, capsys: pyte
     ]
     assert cli.main(["simulate", "--out", str(out), *requested]) == 0
     assert "10 grains under a map of 21 × 21 sensors" in capsys.readouterr().out
-    assert {file.name for file in out.iterdir()} == {"map.nc", "grains.txt", "truth.csv", "provenance.json"}
+    written = {"map.nc", "grains.txt", "truth.csv", "provenance.json"}
+    assert {file.name for file in out.iterdir()} == written | {LIST_OF_FILES}
     expected = simulate(jax.random.key(3), noise=20, spacing=2, **OPTIONS)
     scan, grains, truth = read_scan(out / "map.nc"), read_cuboids(out / "grains.txt"), read_table(out / "truth.csv")
     np.testing.assert_array_equal(scan.field, expected.scan.field)

@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from mmtjax import cli, ssr_threshold
+from mmtjax.io.output import LIST_OF_FILES
 from mmtjax.io.tables import read_table
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.shape_library import ShapeLibrary
@@ -426,7 +427,7 @@ def test_the_command_runs_models_and_says_so(
     np.testing.assert_allclose(table["ssr"], expected.table["ssr"], rtol=1e-5)
     assert table.attrs["units"]["sampling_error"] == "decades"
     names = {file.name for file in (tmp_path / "answer").iterdir()}
-    assert names == {"thresholds.csv", "statistics.csv", "convergence.csv", "provenance.json"}
+    assert names == {"thresholds.csv", "statistics.csv", "convergence.csv", "provenance.json", LIST_OF_FILES}
     assert cases[0].parameters() == CASE
     assert cases[0].sample.height == 3.0
 

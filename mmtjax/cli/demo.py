@@ -28,7 +28,7 @@ def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)]
     out
         Directory to make, with `scan.nc`, `cuboids.txt`, `truth.csv`, and `results/`, which `mmtjax invert` writes.
     overwrite
-        Replace the directory, with everything in it.
+        Replace a directory of results; one that holds anything else is refused.
     """
     with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite) as directory:
         truth = sample.write_sample(directory).truth

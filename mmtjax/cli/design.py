@@ -16,7 +16,7 @@ from mmtjax.design.objectives import Objective
 from mmtjax.design.optimize import Optimum, optimize, pareto_front, sensitivities
 from mmtjax.design.profile import path_of, profiles, surface
 from mmtjax.design.setting import UNITS
-from mmtjax.io.output import output_directory
+from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.design_figures import plot_pareto, plot_profiles, plot_surface
@@ -44,7 +44,7 @@ def design(
     out
         Directory to make for tables and figures.
     overwrite
-        Replace the directory, with all that is in it.
+        Replace a directory of results; one that holds anything else is refused.
     """
     plan = read_design(config)
     with output_directory(out, overwrite=overwrite, inputs=[config]) as place:
@@ -63,7 +63,7 @@ def design(
         record = provenance([config], {"config": config, "out": out}) | {"warnings": messages}
         write_provenance(place, record)
     _show(plan, settings, slopes, messages)
-    files = ", ".join(sorted(file.name for file in out.iterdir()))
+    files = ", ".join(result_files(out))
     Console().print(f"In {out}: {files}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -244,7 +244,7 @@ class ResultInput:
     limit
         Uncertainty ratio up to which a grain is trusted, as a fraction.
     overwrite
-        Replace the directory of results, with everything in it.
+        Replace a directory of results; one that holds anything else is refused.
     no_figures
         Write no figures.
     """

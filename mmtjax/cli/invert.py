@@ -1,7 +1,5 @@
 """The command ``mmtjax invert``."""
 
-from pathlib import Path
-
 from rich.console import Console
 
 from mmtjax.cli.grain_inputs import GrainInput
@@ -12,7 +10,7 @@ from mmtjax.cli.terminal import OPTIONS, Stages, collect_warnings, translate_err
 from mmtjax.errors import InputError
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import Solution
-from mmtjax.io.output import output_directory
+from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.results import fill_results
 from mmtjax.plot.save import save_figures
@@ -73,13 +71,14 @@ def invert(
           --noise 20 --prior 480e3 --out part
     """
     files = [map_input.scan, grain_input.grains, *map_input.companion_files]
+    stores = [] if subdomains.subdomains is None else [subdomains.subdomains]
     console, error_console = Console(), Console(stderr=True)
     with translate_errors(OPTIONS):
         for checked in (results, solve, subdomains):
             checked.check()
         _check_windows(solve, subdomains)
     lines: dict[str, str] = {}
-    output = output_directory(results.out, overwrite=results.overwrite, inputs=files)
+    output = output_directory(results.out, overwrite=results.overwrite, inputs=[*files, *stores])
     with collect_warnings() as messages, output as directory:
         with translate_errors(OPTIONS):
             record = provenance(files, option_values(map_input, grain_input, solve, subdomains, results))
@@ -97,7 +96,7 @@ def invert(
     console.print(summary_table(solution, limit=results.limit))
     for message in messages:
         error_console.print("[bold yellow]warning:[/]", with_option_names(message), highlight=False, soft_wrap=True)
-    written = ", ".join(_files_below(results.out))
+    written = ", ".join(result_files(results.out))
     console.print(f"Results in {results.out}: {written}", highlight=False, markup=False, soft_wrap=True)
     return solution
 
@@ -127,8 +126,3 @@ def _solve(
         options=solve.options(),
         progress=progress,
     )
-
-
-def _files_below(directory: Path) -> list[str]:
-    """Return the names of the files in a directory and below it, relative to it."""
-    return sorted(str(file.relative_to(directory)) for file in directory.rglob("*") if file.is_file())

@@ -12,6 +12,7 @@ from mmtjax.cli.demo import demo
 from mmtjax.cli.design import design
 from mmtjax.cli.info import info
 from mmtjax.cli.invert import invert
+from mmtjax.cli.signals import interrupted_by_signals
 from mmtjax.cli.simulate import simulate
 from mmtjax.cli.study import study
 from mmtjax.cli.terminal import with_option_names
@@ -37,13 +38,14 @@ for command in (invert, demo, info, simulate, threshold, study, design):
     app.command(command)
 
 
+@interrupted_by_signals
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, by default with the arguments of the process.
 
     Returns
     -------
     int
-        0; 1 if the command failed; 2 for invalid arguments; 130 if interrupted.
+        0; 1 if the command failed; 2 for invalid arguments; 130 if interrupted, 143 by SIGTERM, 129 by SIGHUP.
     """
     jax.config.update("jax_enable_x64", True)
     error_console = Console(stderr=True)

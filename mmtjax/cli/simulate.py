@@ -50,7 +50,7 @@ class SimulateOptions:
     height
         z of the scanning plane above the surface of the sample, µm.
     overwrite
-        Replace the directory, with all that is in it.
+        Replace a directory of results; one that holds anything else is refused.
     """
 
     out: Annotated[Path, _FILES]

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
-from mmtjax.io.output import output_directory
+from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.tables import write_table
 from mmtjax.plot.study_figures import save_study_figures
 from mmtjax.study.pool import pooled_samples, sample_values
@@ -30,7 +30,7 @@ def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_d
     out
         Directory to make for the tables, CSV with units in the headings.
     overwrite
-        Replace the directory, with all that is in it.
+        Replace a directory of results; one that holds anything else is refused.
     """
     opened = open_study(store)
     with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite, inputs=[store]) as place:
@@ -55,7 +55,7 @@ def figures(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show
     out
         Directory to make for the figures.
     overwrite
-        Replace the directory, with all that is in it.
+        Replace a directory of results; one that holds anything else is refused.
     """
     opened = open_study(store)
     with (
@@ -83,5 +83,4 @@ def _origin(opened: Study) -> str:
 
 
 def _list_files(out: Path) -> None:
-    files = sorted(file.name for file in out.iterdir())
-    Console().print(f"In {out}: {', '.join(files)}", highlight=False, markup=False, soft_wrap=True)
+    Console().print(f"In {out}: {', '.join(result_files(out))}", highlight=False, markup=False, soft_wrap=True)

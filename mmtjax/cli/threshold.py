@@ -16,7 +16,7 @@ from rich.table import Table
 from mmtjax.cli.grain_inputs import ShapeInput
 from mmtjax.cli.inputs import option_values
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors, with_option_names
-from mmtjax.io.output import output_directory
+from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
@@ -68,7 +68,7 @@ class ThresholdOptions:
     out
         Directory to make for `thresholds.csv`, `statistics.csv`, `convergence.csv` and `provenance.json`.
     overwrite
-        Replace the directory, with all that is in it.
+        Replace a directory of results; one that holds anything else is refused.
     """
 
     side: Annotated[float, _SAMPLE]
@@ -129,9 +129,7 @@ def threshold(*, options: ThresholdOptions, shapes: ShapeInput | None = None) ->
             record |= {"source": found.source, "how": found.how, "converged": found.converged}
             write_provenance(place, record)
     _show(found, limit)
-    Console().print(
-        f"In {out}: {', '.join(sorted(file.name for file in out.iterdir()))}", highlight=False, markup=False
-    )
+    Console().print(f"In {out}: {', '.join(result_files(out))}", highlight=False, markup=False)
 
 
 def _answer(options: ThresholdOptions, shapes: ShapeInput) -> ThresholdAnswer:

@@ -1,0 +1,53 @@
+"""End a command by SIGTERM or SIGHUP as by Ctrl-C, so that nothing incomplete is left."""
+
+import functools
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+#: Batch systems end jobs by SIGTERM; closed terminals and connections by SIGHUP.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+#: What shells add to the number of a signal in the exit status of a process that it has ended.
+_BY_SIGNAL = 128
+
+
+def interrupted_by_signals(command: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
+    """Return a command that SIGTERM and SIGHUP interrupt by a `KeyboardInterrupt`, as SIGINT does.
+
+    Its exit status is then 128 and the number of the signal. Further ones are ignored while the command cleans up.
+    Signals that the caller ignores, as ``nohup`` does with SIGHUP, stay ignored.
+
+    Parameters
+    ----------
+    command
+        Function of arguments that returns an exit status.
+    """
+
+    @functools.wraps(command)
+    def interruptible(arguments: Sequence[str] | None = None) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            # Python delivers signals to the main thread only.
+            return command(arguments)
+        received: list[int] = []
+
+        def interrupt(number: int, _: FrameType | None) -> None:
+            if not received:
+                received.append(number)
+                raise KeyboardInterrupt
+
+        before = {one: signal.getsignal(one) for one in _SIGNALS}
+        try:
+            for one, handler in before.items():
+                if handler is not signal.SIG_IGN:
+                    signal.signal(one, interrupt)
+            status = command(arguments)
+        except KeyboardInterrupt:
+            status = _BY_SIGNAL + signal.SIGINT
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+        return _BY_SIGNAL + received[0] if received and status else status
+
+    return interruptible
