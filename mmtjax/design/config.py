@@ -87,9 +87,11 @@ def read_design(path: str | Path) -> DesignConfig:
         raise MissingFileError(msg)
     try:
         return _from_tables(tomllib.loads(place.read_text(encoding="utf-8")), place.stem)
-    except (ValueError, TypeError) as error:
-        msg = f"{path}: {error}"
-        raise InputError(msg) from error
+    except RecursionError as error:
+        msg = "the values of the file are nested too deeply"
+        raise InputError(msg, where=str(path)) from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(str(error), where=str(path)) from error
 
 
 def _from_tables(content: Table, stem: str) -> DesignConfig:

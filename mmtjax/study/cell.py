@@ -1,6 +1,7 @@
 """The parts of a study: a sample, and a sample seen at one sampling interval, with their names and random keys."""
 
 import hashlib
+import math
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mmtjax.errors import InputError
 from mmtjax.units import UM3_PER_MM3
 
 
@@ -62,14 +64,27 @@ class Cell(NamedTuple):
 def cell_of_path(path: PurePosixPath | str) -> Cell:
     """Return the cell that is stored under a path relative to the store.
 
+    Raises
+    ------
+    ValueError
+        If the path is not that of a cell.
+
     Examples
     --------
     >>> cell_of_path("side=200/thickness=50/density=2500/repeat=03/interval=1")
     Cell(side=200.0, thickness=50.0, density=2500.0, repeat=3, interval=1.0)
     """
     values = [part.partition("=")[2] for part in PurePosixPath(path).parts]
-    side, thickness, density = (float(value) for value in values[:3])
-    return Cell(side, thickness, density, int(values[3]), float(values[4]))
+    try:
+        side, thickness, density, repeat, interval = values
+        cell = Cell(float(side), float(thickness), float(density), int(repeat), float(interval))
+    except ValueError as error:
+        msg = f"{str(path)[:200]!r} is no name of a cell of a study"
+        raise InputError(msg) from error
+    if not (cell.repeat >= 0 and all(0 < value < math.inf for value in (*cell[:3], cell.interval))):
+        msg = f"{str(path)[:200]!r} is no name of a cell of a study: its values must be positive"
+        raise InputError(msg)
+    return cell
 
 
 def plain(value: float) -> str:

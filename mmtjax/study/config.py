@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,6 +126,10 @@ class StudyConfig:
         ValueError
             If a value is missing, has the wrong type or is invalid.
         """
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := [name for name in values if name not in known]:
+            msg = f"unknown value {unknown[0]!r}; a study has {', '.join(known)}"
+            raise InputError(msg)
         checked = {name: _of_type(name, value) for name, value in values.items()}
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in checked:
@@ -246,9 +251,11 @@ def read_config(path: str | Path) -> StudyConfig:
     try:
         content = tomllib.loads(place.read_text(encoding="utf-8"))
         return _from_tables(content)
+    except RecursionError as error:
+        msg = "the values of the file are nested too deeply"
+        raise InputError(msg, where=str(path)) from error
     except ValueError as error:
-        msg = f"{path}: {error}"
-        raise InputError(msg) from error
+        raise InputError(str(error), where=str(path)) from error
 
 
 def check_interval(interval: float, *, side: float) -> None:
@@ -297,7 +304,7 @@ def _from_tables(content: Mapping[str, Any]) -> StudyConfig:
 def _check(holds: bool, name: str, value: object) -> None:
     """Raise a ValueError with the expected and the given value unless a condition holds."""
     if not holds:
-        msg = f"{name} must be {_EXPECTED[name]}; got {value!r}"
+        msg = f"{name} must be {_EXPECTED[name]}; got {repr(value)[:200]}"
         raise InputError(msg)
 
 
@@ -320,4 +327,4 @@ def _of_type(name: str, value: Any) -> Any:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > sys.float_info.max

@@ -1,6 +1,5 @@
 """Read a store of a study, as datasets and as one table of all grains."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import pandas
 import xarray
 
 from mmtjax.errors import InputError, MissingFileError
+from mmtjax.files import read_json
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell
 from mmtjax.study.config import PARAMETERS, StudyConfig
@@ -109,11 +109,15 @@ class Study:
             variables[metadata.parent.name] = (dimensions, values, attrs)
         coordinates = {name: entry for name, entry in variables.items() if entry[0] == (name,)}
         rest = {name: entry for name, entry in variables.items() if name not in coordinates}
-        return xarray.Dataset(rest, coordinates, attrs=attributes)
+        try:
+            return xarray.Dataset(rest, coordinates, attrs=attributes)
+        except ValueError as error:
+            msg = f"the arrays of the cell do not belong together ({error})"
+            raise InputError(msg, where=str(group), remedy="remove this cell, and run the study again") from error
 
     def failure(self, cell: Cell) -> str:
         """Return why the inversion of a cell failed; empty where it did not."""
-        return str(self._attributes(cell)["failure"])
+        return self._attributes(cell)["failure"]
 
     def status(self) -> StudyStatus:
         """Return the progress of the study."""
@@ -215,7 +219,12 @@ class Study:
         if not metadata.is_file():
             msg = f"{cell.description}, is not in {self.path}, or not complete"
             raise MissingFileError(msg)
-        return json.loads(metadata.read_text(encoding="utf-8"))["attributes"]
+        remedy = "remove this cell, which the next run computes again"
+        attributes = read_json(metadata, remedy=remedy).get("attributes")
+        if not isinstance(attributes, dict) or not isinstance(attributes.get("failure"), str):
+            msg = "the description of the cell does not say whether its inversion failed"
+            raise InputError(msg, where=str(metadata), remedy=remedy)
+        return attributes
 
 
 def open_study(path: str | Path) -> Study:

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ import xarray
 import zarr
 
 from mmtjax.errors import ExistingFileError, InputError, MissingFileError
-from mmtjax.files import LOCK, lock_directory
+from mmtjax.files import LOCK, lock_directory, read_json, real_path
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, cell_of_path
 from mmtjax.study.config import FREE, SYNTHETIC, StudyConfig
@@ -28,6 +29,14 @@ from mmtjax.study.zarr_groups import remove_partial_groups, write_group
 _KIND = "mmtjax study"
 
 _LOG, _ROOT = "log.jsonl", "zarr.json"
+
+#: Attributes of the root with their types.
+_ATTRIBUTES: Mapping[str, type] = {
+    "version": str, "fingerprint": str, "config": dict, "shapes": str, "code": list, "provenance": dict
+}  # fmt: skip
+
+#: What to do with a store whose files are damaged.
+_REMEDY = "restore the store from a copy, or give another name"
 
 #: Parts of mmtjax on which no number of a study depends.
 _UNUSED = ("cli", "design", "io", "plot", "registration", "report", "subdomains")
@@ -76,7 +85,7 @@ def writing(
     OSError
         If the root or the log cannot be written, as on a full disk.
     """
-    place, shapes = Path(store), shapes_fingerprint(library)
+    place, shapes = real_path(store), shapes_fingerprint(library)
     if place.exists() and not (place / _ROOT).exists() and not _is_fresh(place):
         msg = f"{store} exists and is no store of a study; give another name"
         raise ExistingFileError(msg)
@@ -139,7 +148,10 @@ def complete_cells(store: str | Path) -> list[Cell]:
     """Return the cells in a store, in ascending order of their values."""
     place = Path(store)
     pattern = "/".join(f"{name}=*" for name in _LEVELS)
-    return sorted(cell_of_path(PurePosixPath(found.relative_to(place))) for found in place.glob(pattern))
+    try:
+        return sorted(cell_of_path(PurePosixPath(found.relative_to(place))) for found in place.glob(pattern))
+    except InputError as error:
+        raise InputError(str(error), where=str(place), remedy=_REMEDY) from error
 
 
 def attributes_of(store: str | Path) -> dict[str, Any]:
@@ -156,12 +168,18 @@ def attributes_of(store: str | Path) -> dict[str, Any]:
     if not root.is_file():
         msg = f"{store} holds no study; `mmtjax study run CONFIG --out {store}` makes one"
         raise MissingFileError(msg)
-    attributes = json.loads(root.read_text(encoding="utf-8")).get("attributes", {})
-    if attributes.get("kind") != _KIND:
+    attributes = read_json(root, remedy=_REMEDY).get("attributes", {})
+    if not isinstance(attributes, dict) or attributes.get("kind") != _KIND:
         msg = f"{store} is a Zarr store, but not one of a study; give another name"
         raise InputError(msg)
-    # Stores made before the state of the code was recorded have cells of an unknown state.
-    return {"code": ["unknown"]} | attributes
+    # Stores made before the state of the code was recorded have cells of an unknown state, and no provenance.
+    attributes = {"code": ["unknown"], "shapes": SYNTHETIC, "provenance": {}} | attributes
+    for name, kind in _ATTRIBUTES.items():
+        if not isinstance(attributes.get(name), kind):
+            found = f"it is {str(attributes[name])[:80]!r}" if name in attributes else "it is missing"
+            msg = f"the description of the study has no valid {name!r}: {found}"
+            raise InputError(msg, where=str(root), remedy=_REMEDY)
+    return attributes
 
 
 def stored_config(store: str | Path) -> StudyConfig:
@@ -172,7 +190,16 @@ def stored_config(store: str | Path) -> StudyConfig:
     FileNotFoundError, ValueError
         If there is no store, or it is not a store of a study.
     """
-    return StudyConfig.from_dict(attributes_of(store)["config"])
+    return _config_of(attributes_of(store), store)
+
+
+def _config_of(attributes: Mapping[str, Any], store: str | Path) -> StudyConfig:
+    """Return the configuration in the attributes of a store."""
+    try:
+        return StudyConfig.from_dict(attributes["config"])
+    except InputError as error:
+        msg = f"config: {error}"
+        raise InputError(msg, where=str(Path(store) / _ROOT), remedy=_REMEDY) from error
 
 
 def add_to_log(store: Path, entry: Mapping[str, Any]) -> None:
@@ -195,10 +222,22 @@ def log_of(store: str | Path) -> list[dict[str, Any]]:
     """Return the entries of the log of a store: the start of every run, and the seconds that every cell took."""
     log = Path(store) / _LOG
     entries = []
-    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
-        with contextlib.suppress(json.JSONDecodeError):
-            entries.append(json.loads(line))
+    for line in log.read_bytes().splitlines() if log.exists() else ():
+        # A killed run leaves half a line; no number of the study depends on the log.
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if _is_entry(entry):
+                entries.append(entry)
     return entries
+
+
+def _is_entry(entry: object) -> bool:
+    """Return whether a value of the log is the entry of a cell, with its seconds, or of another event."""
+    if not isinstance(entry, dict) or "seconds" not in entry:
+        return isinstance(entry, dict)
+    cell_of_path(str(entry.get("cell")))
+    seconds = entry["seconds"]
+    return isinstance(seconds, int | float) and 0 <= seconds < math.inf
 
 
 @contextlib.contextmanager
@@ -237,7 +276,7 @@ def _check_same(config: StudyConfig, attributes: Mapping[str, Any], *, shapes: s
             "be mixed; give another name, or use that version"
         )
         raise InputError(msg)
-    stored, given = attributes["config"], config.to_dict()
+    stored, given = _config_of(attributes, store).to_dict(), config.to_dict()
     if attributes["fingerprint"] != config.fingerprint:
         for name in given:
             if name not in FREE and stored.get(name) != given[name]:
@@ -268,7 +307,7 @@ def _write_root(place: Path, config: StudyConfig, *, shapes: str, provenance: di
     }
     if (place / _ROOT).exists():
         stored = attributes_of(place)
-        repeats = max(stored["config"]["repeats"], config.repeats)
+        repeats = max(_config_of(stored, place).repeats, config.repeats)
         attributes["config"] = dataclasses.replace(config, repeats=repeats).to_dict()
         attributes |= {name: stored[name] for name in ("code", "provenance")}
         if attributes == stored:

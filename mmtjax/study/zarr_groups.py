@@ -1,6 +1,5 @@
 """Write groups of arrays in Zarr so that they are complete or absent, and read them fast."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +8,12 @@ from typing import Any
 import numpy as np
 import xarray
 import zarr
+
+from mmtjax.errors import InputError
+from mmtjax.files import read_json
+
+#: Codecs of arrays that others have packed; none of them can hold objects of Python.
+_CODECS = {"bytes", "blosc", "gzip", "zstd", "crc32c", "transpose", "sharding_indexed"}
 
 
 def write_group(final: Path, dataset: xarray.Dataset) -> None:
@@ -48,17 +53,41 @@ def read_array(directory: Path) -> tuple[np.ndarray, tuple[str, ...], dict[str, 
 
     Zarr takes milliseconds for each array, and a study has twenty thousand. Arrays of one chunk of plain numbers, as
     this package writes them, are read without it.
+
+    Raises
+    ------
+    ValueError
+        If the files are damaged, or have anything but plain numbers in them.
     """
-    metadata = json.loads((directory / "zarr.json").read_text(encoding="utf-8"))
+    remedy = "remove this part of the store, and run the study again"
+    metadata = read_json(directory / "zarr.json", remedy=remedy)
+    try:
+        values = _values(directory, metadata)
+        dimensions = tuple(str(name) for name in metadata.get("dimension_names") or ())
+        if len(dimensions) not in (0, values.ndim):
+            msg = f"{len(dimensions)} names for {values.ndim} dimensions"
+            raise InputError(msg)
+        attributes = dict(metadata["attributes"])
+    # Zarr, NumPy and the compressions may raise anything for a damaged file.
+    except Exception as error:
+        msg = f"the array cannot be read ({type(error).__name__}: {str(error)[:200]})"
+        raise InputError(msg, where=str(directory), remedy=remedy) from error
+    return values.astype(values.dtype.newbyteorder("="), copy=False), dimensions, attributes
+
+
+def _values(directory: Path, metadata: dict[str, Any]) -> np.ndarray:
+    """Return the values of an array whose metadata may be damaged; raise any error if they are."""
     shape = tuple(metadata["shape"])
-    dimensions = tuple(metadata.get("dimension_names") or ())
+    kind = np.dtype(metadata["data_type"])
+    codecs = [codec["name"] for codec in metadata["codecs"]]
+    if kind.kind not in "biuf" or not set(codecs) <= _CODECS:
+        msg = f"only plain numbers are read, but it has {kind} and the codecs {', '.join(map(str, codecs))}"
+        raise InputError(msg)
     whole = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"]) == shape
     if whole and metadata["codecs"] == [{"name": "bytes", "configuration": {"endian": "little"}}]:
         chunk = directory.joinpath("c", *("0" for _ in shape))
-        values = np.fromfile(chunk, np.dtype(metadata["data_type"]).newbyteorder("<")).reshape(shape)
-    else:
-        values = np.asarray(zarr.open_array(directory, mode="r")[...])
-    return values.astype(values.dtype.newbyteorder("="), copy=False), dimensions, metadata["attributes"]
+        return np.fromfile(chunk, kind.newbyteorder("<")).reshape(shape)
+    return np.asarray(zarr.open_array(directory, mode="r", zarr_format=3)[...])
 
 
 def _flush(directory: Path) -> None:
