@@ -5,8 +5,55 @@ import itertools
 import numpy as np
 from scipy import ndimage
 
+from mmtjax.errors import InputError
+
 #: Coordinates closer than this share of the smallest box edge are one coordinate (text files round them).
 _SAME_COORDINATE = 2e-6
+
+#: Coordinates may be rounded by this share of the smallest box edge: less than what matters for a field.
+_LARGEST_ROUNDING = 1e-4
+
+
+def check_rounding(low: np.ndarray, high: np.ndarray, *, half: np.ndarray) -> None:
+    """Raise ValueError if coordinates are too large for the edges of boxes.
+
+    Parameters
+    ----------
+    low, high
+        Ends of the boxes, (box, 3), µm.
+    half
+        Half of their edges, (box, 3), µm.
+
+    Raises
+    ------
+    ValueError
+        If coordinates or volumes overflow or underflow, or if coordinates are rounded by more than 1e-4 of the smallest
+        edge.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        volume = np.prod(2 * half, axis=1)
+    smallest, farthest = np.argmin(half.min(axis=1)), np.argmax(np.abs([low, high]).max(axis=(0, 2)))
+    if not (np.all(np.isfinite([low, high])) and np.all(volume >= np.finfo(np.float64).tiny) and volume.max() < np.inf):
+        wrong = np.argmax(np.abs(np.log(half)).max(axis=1)) if np.all(np.isfinite([low, high])) else farthest
+        msg = (
+            f"cuboid {wrong} has half-lengths {half[wrong].tolist()} and reaches from {low[wrong].tolist()} to "
+            f"{high[wrong].tolist()} µm, beyond what can be computed with; are the lengths in another unit?"
+        )
+        raise InputError(msg)
+    rounding = _rounding(np.array([low, high]))
+    if rounding > _LARGEST_ROUNDING * 2 * half[smallest].min():
+        reach = np.abs([low[farthest], high[farthest]]).max()
+        msg = (
+            f"a half-length is {half[smallest].min():g} µm (cuboid {smallest}), and coordinates reach {reach:g} µm "
+            f"(cuboid {farthest}), where they are rounded to {rounding:.2g} µm; are all lengths in one "
+            "unit, and is the origin in the sample?"
+        )
+        raise InputError(msg)
+
+
+def _rounding(coordinates: np.ndarray) -> float:
+    """Return the error that coordinates may have from rounding."""
+    return float(8 * np.spacing(np.max(np.abs(coordinates))))
 
 
 def corners_of_boxes(low: np.ndarray, high: np.ndarray, grain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -19,7 +66,7 @@ def corners_of_boxes(low: np.ndarray, high: np.ndarray, grain: np.ndarray) -> tu
     places = np.where(choices[None], high[:, None], low[:, None]).reshape(-1, 3)
     weight = np.tile(np.prod(1 - 2 * choices, axis=1), len(low))
     owner = np.repeat(grain, 8)
-    tolerance = _SAME_COORDINATE * np.min(high - low) + 8 * np.spacing(np.max(np.abs(places)))
+    tolerance = _SAME_COORDINATE * np.min(high - low) + _rounding(places)
     snapped = [_snap(places[:, axis], owner, tolerance) for axis in range(3)]
     key = np.column_stack([owner] + [number for number, _ in snapped])
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)

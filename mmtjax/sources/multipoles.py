@@ -13,6 +13,7 @@ from mmtjax.physics.multipole import HIGHEST_DEGREE, Harmonic, harmonics_up_to, 
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.progress import Progress
 from mmtjax.sources.base import AbstractSource, DegreeGroup, Parts, point_parts
+from mmtjax.sources.ids import exact_ids
 from mmtjax.units import AXES
 from mmtjax.unknowns import Component
 
@@ -143,12 +144,12 @@ def _check_places(place: Float[np.ndarray, "source 3"]) -> None:
 
 
 def _checked_ids(ids: ArrayLike, count: int) -> Int[np.ndarray, " source"]:
-    values = np.atleast_1d(np.asarray(ids))
-    if values.shape != (count,) or values.dtype.kind not in "iu":
-        msg = f"ids must be integers ({count},); got dtype {values.dtype} of shape {values.shape}"
+    values = exact_ids(ids, owner="source")
+    if values.shape != (count,):
+        msg = f"ids must be integers ({count},); got shape {values.shape}"
         raise InputError(msg)
     distinct, counts = np.unique(values, return_counts=True)
     if np.any(counts > 1):
         msg = f"the id {distinct[counts > 1][0]} is given to {int(counts.max())} sources; ids must differ"
         raise InputError(msg)
-    return values.astype(np.int64)
+    return values
