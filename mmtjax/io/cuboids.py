@@ -8,7 +8,7 @@ from jaxtyping import Float
 from mmtjax.errors import InputError
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_choice, check_grain_size, unit_remedy
-from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
+from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers, with_lines
 from mmtjax.sources.cuboids import merge_cuboids
 from mmtjax.sources.grains import Grains
 from mmtjax.units import length_in_micrometres
@@ -59,18 +59,21 @@ def read_cuboids(
         )
         raise InputError(msg)
     cuboids = table.values.copy()
-    cuboids[:, :6] *= length_in_micrometres(unit)
+    # The checks below refuse what becomes infinite.
+    with np.errstate(over="ignore"):
+        cuboids[:, :6] *= length_in_micrometres(unit)
+        diameter = cuboids[:, 3:6].max(axis=1) * (1 if lengths == "full" else 2)
     cuboids[:, 2] *= sign_of_z(cuboids[:, 2], z=z, path=path)
     if lengths == "full":
         cuboids[:, 3:6] /= 2
-    check_grain_size(2 * cuboids[:, 3:6].max(axis=1), remedy=unit_remedy(unit), path=path)
+    check_grain_size(diameter, remedy=unit_remedy(unit), path=path, lines=table.lines)
     try:
         return Grains.from_cuboids(cuboids, allow_overlap=allow_overlap)
     except ValueError as error:
         hint = ""
         if lengths == "half" and _are_valid(cuboids * [1, 1, 1, 0.5, 0.5, 0.5, 1]):
             hint = "; with lengths half as long nothing overlaps: if the file holds whole edges, pass lengths='full'"
-        msg = f"{path}: {error}{hint}"
+        msg = f"{path}: {with_lines(str(error), table.lines)}{hint}"
         raise InputError(msg) from error
 
 

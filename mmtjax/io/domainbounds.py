@@ -6,7 +6,7 @@ import numpy as np
 
 from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_choice
-from mmtjax.io.text import AnyPath, read_numbers
+from mmtjax.io.text import AnyPath, read_numbers, require_finite
 from mmtjax.precision import ArrayLike
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
@@ -61,7 +61,9 @@ def read_domainbounds(path: AnyPath) -> DomainBounds:
     ValueError
         Unless there are four numbers, none of them negative, the last two whole and positive.
     """
-    values = read_numbers(path).values.ravel()
+    table = read_numbers(path)
+    require_finite(table, path=path)
+    values = table.values.ravel()
     if len(values) != 4:
         msg = f"{path}: {len(values)} numbers; domain bounds are four: y_ini, x_ini (µm), y_pix, x_pix (pixels)"
         raise InputError(msg)

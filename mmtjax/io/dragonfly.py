@@ -1,14 +1,17 @@
 """Read grain tables that Dragonfly exports, such as ``grain_loc.csv`` and ``all_grains.csv``."""
 
+import csv
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mmtjax.errors import InputError
+from mmtjax.io.cells import Line, content_lines, is_number
 from mmtjax.io.plausible import check_grain_size
-from mmtjax.io.text import AnyPath, is_number, read_text
+from mmtjax.io.text import AnyPath, NumberTable, read_text, whole_numbers
 from mmtjax.sources.grains import Grains
 from mmtjax.units import length_in_micrometres
 
@@ -49,7 +52,7 @@ def read_dragonfly(
     Parameters
     ----------
     path
-        The file: cells separated by ``;``, a line of headings with units.
+        The file: a line of headings with units, and a line per grain.
     surface
         Where the surface of the sample is, which does not follow from z of the file: ``"zmax"`` for the centroid with
         the largest z of the table (z up), ``"zmin"`` for that with the smallest (z down), or a z in µm on one side of
@@ -66,8 +69,8 @@ def read_dragonfly(
     FileNotFoundError
         If the file does not exist.
     ValueError
-        Without `surface`; for a table that lacks a column, a line that is cut short, a cell that is not a number; if
-        grains lie on both sides of the surface, or no grain is left.
+        Without `surface`; for a table that `read_dragonfly_table` refuses; if grains lie on both sides of the surface,
+        or no grain is left.
     """
     table = read_dragonfly_table(path)
     height = _height(table.position[:, 2], surface=surface, path=path)
@@ -83,67 +86,161 @@ def read_dragonfly(
         )
         raise InputError(msg)
     position = np.column_stack([table.position[:, :2] - np.asarray(origin, np.float64), height])
-    return Grains.from_volumes(position[keep], table.volume[keep], ids=table.ids[keep])
+    try:
+        return Grains.from_volumes(position[keep], table.volume[keep], ids=table.ids[keep])
+    except InputError as error:
+        raise InputError(str(error), where=str(path)) from error
 
 
 def read_dragonfly_table(path: AnyPath) -> DragonflyTable:
     """Read the columns of a Dragonfly export that are needed for grains, lengths in µm.
+
+    Cells are separated as in the headings, by semicolons as Dragonfly writes them, or by tabs or commas as programs do
+    in which the table was saved anew.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If a column is missing, a line is cut short, or a cell is not a number.
+        If a column is missing or there twice, a line is cut short, a cell is not a number or not finite, an id is not a
+        whole number or occurs twice, or the table has several time steps.
     """
-    lines = read_text(path).splitlines()
-    headings = [cell.strip().strip('"') for cell in lines[0].split(";")]
-    column, unit = _find_columns(headings, path=path)
-    numbers, needed = [], sorted(column.values())
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        cells = line.split(";")
-        if len(cells) <= needed[-1] or len(cells) < len([heading for heading in headings if heading]):
-            msg = (
-                f"{path}, line {number}: {len(cells)} cells where the headings have {len(headings)}; is the file cut "
-                "short?"
-            )
-            raise InputError(msg)
-        for index in needed:
+    lines = content_lines(read_text(path))
+    if not lines:
+        msg = f"{path} has no headings and no grains; was the export cut short?"
+        raise InputError(msg)
+    separator = next((mark for mark in ";\t," if mark in lines[0].text), ";")
+    headings = _split(lines[0], separator, path=path)
+    headings = headings[: _filled(headings)]
+    column, unit = _find_columns(headings, where=f"{path}, line {lines[0].number}")
+    # Spreadsheets leave separators in lines that were emptied.
+    lines = [line for line in lines[1:] if line.text.strip(separator + " \t")]
+    rows = [_cells_of(line, headings, separator=separator, path=path) for line in lines]
+    if not rows:
+        msg = f"{path} has headings and no grains; was the export cut short?"
+        raise InputError(msg)
+    _refuse_time_steps(lines, rows, headings, path=path)
+    numbers = []
+    for line, cells in zip(lines, rows, strict=True):
+        for index in column.values():
             if not is_number(cells[index]):
                 msg = (
-                    f"{path}, line {number}: {headings[index]} is {cells[index]!r}, not a number (with a decimal point)"
+                    f"{path}, line {line.number}: {headings[index]} is {cells[index]!r}, not a number (with a decimal "
+                    "point)"
                 )
                 raise InputError(msg)
         numbers.append([float(cells[index]) for index in column.values()])
-    if not numbers:
-        msg = f"{path} has headings and no grains; was the export cut short?"
-        raise InputError(msg)
-    table = dict(zip(column, np.array(numbers).T, strict=True))
-    scale = {name: length_in_micrometres(unit[name]) for name in ("x", "y", "z", "volume")}
-    volume = table["volume"] * scale["volume"] ** 3
-    remedy = f"its heading says {headings[column['volume']]!r}; correct the unit there"
-    check_grain_size(np.cbrt(volume), remedy=remedy, path=path)
-    return DragonflyTable(
-        ids=table["label"].astype(np.int64),
-        voxels=table["voxels"].astype(np.int64),
-        position=np.column_stack([table[name] * scale[name] for name in "xyz"]),
-        volume=volume,
+    table = NumberTable(np.array(numbers), np.array([line.number for line in lines]))
+    _check_values(table, [headings[index] for index in column.values()], path=path)
+    ids, voxels = (
+        whole_numbers(table, list(column).index(name), path=path, name=what)
+        for name, what in (("label", "label index"), ("voxels", "voxel count"))
     )
+    _refuse_repeats(ids, table.lines, path=path)
+    values = dict(zip(column, table.values.T, strict=True))
+    scale = {name: _length(unit[name], headings[column[name]], path=path) for name in ("x", "y", "z", "volume")}
+    # The checks of sizes and positions refuse what becomes infinite.
+    with np.errstate(over="ignore"):
+        volume = values["volume"] * scale["volume"] ** 3
+        position = np.column_stack([values[name] * scale[name] for name in "xyz"])
+    remedy = f"its heading says {headings[column['volume']]!r}; correct the unit there"
+    check_grain_size(np.cbrt(volume), remedy=remedy, path=path, lines=table.lines)
+    return DragonflyTable(ids=ids, voxels=voxels, position=position, volume=volume)
 
 
-def _find_columns(headings: list[str], *, path: AnyPath) -> tuple[dict[str, int], dict[str, str]]:
+def _split(line: Line, separator: str, *, path: AnyPath) -> list[str]:
+    """Split a line into cells, of which some may be in quotation marks."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line.text], delimiter=separator), [])]
+    except csv.Error as error:
+        raise InputError(str(error), where=f"{path}, line {line.number}") from error
+
+
+def _filled(cells: Sequence[str]) -> int:
+    """Return the number of cells up to the last that is not empty."""
+    return max((number for number, cell in enumerate(cells, start=1) if cell), default=0)
+
+
+def _cells_of(line: Line, headings: Sequence[str], *, separator: str, path: AnyPath) -> list[str]:
+    """Return the cells of a line, as many as there are headings."""
+    cells = _split(line, separator, path=path)
+    if len(cells) < len(headings) or _filled(cells) > len(headings):
+        what = "is the file cut short?" if len(cells) < len(headings) else "does its decimal sign separate cells too?"
+        msg = f"{path}, line {line.number}: {len(cells)} cells where the headings have {len(headings)}; {what}"
+        raise InputError(msg)
+    return cells[: len(headings)]
+
+
+def _refuse_time_steps(
+    lines: Sequence[Line], rows: Sequence[Sequence[str]], headings: Sequence[str], *, path: AnyPath
+) -> None:
+    """Raise ValueError if the table holds the grains of several time steps."""
+    if "Time Step" not in headings:
+        return
+    index = headings.index("Time Step")
+    other = next((number for number, row in enumerate(rows) if row[index] != rows[0][index]), None)
+    if other is not None:
+        msg = (
+            f"{path}, line {lines[other].number}: the time step is {rows[other][index]!r}, in line {lines[0].number} "
+            f"{rows[0][index]!r}; grains belong to one map, so keep the lines of one time step"
+        )
+        raise InputError(msg)
+
+
+def _check_values(table: NumberTable, names: Sequence[str], *, path: AnyPath) -> None:
+    """Raise ValueError for numbers that are not finite and volumes that are not positive; errors quote the heading."""
+    wrong = np.argwhere(~np.isfinite(table.values))
+    if len(wrong):
+        row, column = wrong[0]
+        msg = (
+            f"{path}, line {table.lines[row]}: {names[column]} is {table.values[row, column]}; remove the line or "
+            "correct the value"
+        )
+        raise InputError(msg)
+    for column, name in enumerate(names):
+        small = np.flatnonzero(table.values[:, column] <= 0)
+        if name.startswith("Volume") and len(small):
+            msg = (
+                f"{path}, line {table.lines[small[0]]}: {name} is {table.values[small[0], column]}; it must be positive"
+            )
+            raise InputError(msg)
+
+
+def _refuse_repeats(ids: Int[np.ndarray, " grain"], lines: Int[np.ndarray, " grain"], *, path: AnyPath) -> None:
+    """Raise ValueError if two lines have one id."""
+    order = np.argsort(ids, kind="stable")
+    again = np.flatnonzero(np.diff(ids[order]) == 0)
+    if len(again):
+        one, other = order[again[0]], order[again[0] + 1]
+        msg = f"{path}, line {lines[other]}: the label index {ids[one]} is that of line {lines[one]} too; keep one"
+        raise InputError(msg)
+
+
+def _length(unit: str, heading: str, *, path: AnyPath) -> float:
+    """Return the unit of a heading in µm."""
+    try:
+        return length_in_micrometres(unit)
+    except InputError as error:
+        msg = f"the heading {heading!r}: {error}"
+        raise InputError(msg, where=str(path)) from error
+
+
+def _find_columns(headings: list[str], *, where: str) -> tuple[dict[str, int], dict[str, str]]:
     """Return the index of the column of every quantity, and the unit of those that have one."""
     column, unit = {}, {}
     for name, pattern in _HEADINGS.items():
         found = [(index, re.fullmatch(pattern, heading)) for index, heading in enumerate(headings)]
         matches = [(index, match) for index, match in found if match]
         if not matches:
+            heading = re.split(r"[(\\]", pattern)[0].strip()
             msg = (
-                f"{path} has no column {pattern!r} among its headings {headings}; export the label index, the voxel "
+                f"{where} has no column {heading!r} among its headings {headings}; export the label index, the voxel "
                 "count, the volume and the centre of mass from Dragonfly"
             )
+            raise InputError(msg)
+        if len(matches) > 1:
+            msg = f"{where}: {len(matches)} columns have headings like {headings[matches[0][0]]!r}; keep one of them"
             raise InputError(msg)
         column[name], match = matches[0]
         if "unit" in match.groupdict():

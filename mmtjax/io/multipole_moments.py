@@ -9,6 +9,7 @@ from mmtjax.errors import InputError
 from mmtjax.io.npy import load_npz
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
 from mmtjax.sources.grains import Grains
+from mmtjax.sources.ids import exact_ids
 
 _DIPOLE = [("mx", "A m²"), ("my", "A m²"), ("mz", "A m²")]
 _COMPONENTS = [
@@ -75,17 +76,25 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
         )
         raise InputError(msg)
     moments = arrays["inv_multipole_moments"]
-    if moments.ndim != 2 or moments.shape[1] not in _ORDERS:
-        msg = f"{path}: moments have shape {moments.shape}; expected (grain, 3), (grain, 8) or (grain, 15)"
+    if moments.ndim != 2 or moments.shape[1] not in _ORDERS or moments.dtype.kind not in "fiu":
+        msg = (
+            f"{path}: moments of dtype {moments.dtype} have shape {moments.shape}; expected (grain, 3), (grain, 8) or "
+            "(grain, 15), of real numbers"
+        )
         raise InputError(msg)
     if "identifier" in arrays:
         ids = arrays["identifier"].ravel()
-        if len(ids) != len(moments) or not np.all(ids == np.round(ids)):
+        if len(ids) != len(moments):
             msg = (
                 f"{path}: {len(ids)} identifiers, the first {ids[:3].tolist()}, for {len(moments)} rows of moments; "
                 "expected one whole number per row"
             )
             raise InputError(msg)
+        try:
+            ids = exact_ids(ids, owner="row")
+        except InputError as error:
+            msg = f"'identifier': {error}"
+            raise InputError(msg, where=str(path)) from error
     elif grains is not None and len(grains) == len(moments):
         ids = np.asarray(grains.ids)
     else:
@@ -95,15 +104,26 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
             "their order, or save it with save_identifier=True"
         )
         raise InputError(msg)
-    table = pd.DataFrame({"id": ids.astype(np.int64)})
+    table = pd.DataFrame({"id": ids})
     units = dict(_COMPONENTS[: moments.shape[1]])
     table = table.join(pd.DataFrame(moments, columns=list(units)))
     if "moments_std" in arrays:
+        _check_spread(arrays["moments_std"], moments, path=path)
         spread = pd.DataFrame(arrays["moments_std"].reshape(moments.shape), columns=[f"{name}_std" for name in units])
         table = table.join(spread)
         units |= {f"{name}_std": unit for name, unit in units.items()}
     table.attrs["units"] = units
     return table
+
+
+def _check_spread(spread: np.ndarray, moments: np.ndarray, *, path: AnyPath) -> None:
+    """Raise ValueError unless standard deviations are real numbers, as many as moments."""
+    if spread.size != moments.size or spread.dtype.kind not in "fiu":
+        msg = (
+            f"{path}: 'moments_std' has shape {spread.shape}, dtype {spread.dtype}; expected as many real numbers as "
+            f"moments, {moments.shape}"
+        )
+        raise InputError(msg)
 
 
 def _rows_of_grains(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd.DataFrame:

@@ -117,9 +117,12 @@ def sensor_grid_from_metadict(
         raise InputError(msg)
     check_spacing(step * _UM, path=path)
     _check_particles(content, grains, path=path)
-    origin = [_numbers(content, key, path=path)[0] for key in ("Sensor origin x", "Sensor origin y") if key in content]
+    origin = [
+        _numbers(content, key, path=path)[0] if key in content else 0.0
+        for key in ("Sensor origin x", "Sensor origin y")
+    ]
     return SensorGrid(
-        origin=np.array(origin if len(origin) == 2 else [0.0, 0.0]) * _UM,
+        origin=np.array(origin) * _UM,
         spacing=step * _UM,
         shape=(round(count[1]), round(count[0])),
         height=plane * _UM if height is None else height,
@@ -169,7 +172,7 @@ def _numbers(
         raise InputError(msg)
     try:
         values = np.atleast_1d(np.asarray(content[key], np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.array([math.nan])
     if values.ndim != 1 or len(values) not in count or not np.all(np.isfinite(values)):
         msg = (

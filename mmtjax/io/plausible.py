@@ -1,7 +1,7 @@
 """Checks that refuse values that only a wrong unit gives, and options that are not among the choices."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mmtjax.errors import InputError
 from mmtjax.io.text import AnyPath
@@ -78,13 +78,15 @@ def check_spacing(spacing: ArrayLike, *, path: AnyPath) -> None:
             raise InputError(msg)
 
 
-def check_grain_size(diameter: Float[np.ndarray, " grain"], *, remedy: str, path: AnyPath) -> None:
+def check_grain_size(
+    diameter: Float[np.ndarray, " grain"], *, remedy: str, path: AnyPath, lines: Int[np.ndarray, " grain"]
+) -> None:
     """Raise ValueError unless every diameter (µm) is between 1 nm and 10 mm; the message ends with `remedy`."""
-    wrong = diameter[~((diameter >= _SMALLEST_GRAIN) & (diameter <= _LARGEST_GRAIN))]
+    wrong = np.flatnonzero(~((diameter >= _SMALLEST_GRAIN) & (diameter <= _LARGEST_GRAIN)))
     if len(wrong):
         msg = (
-            f"{path}: a grain of {wrong[0]:g} µm across is not between {_SMALLEST_GRAIN:g} and {_LARGEST_GRAIN:g} µm; "
-            f"{remedy}"
+            f"{path}, line {lines[wrong[0]]}: a grain of {diameter[wrong[0]]:g} µm across is not between "
+            f"{_SMALLEST_GRAIN:g} and {_LARGEST_GRAIN:g} µm; {remedy}"
         )
         raise InputError(msg)
 

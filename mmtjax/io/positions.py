@@ -5,7 +5,7 @@ import numpy as np
 from mmtjax.errors import InputError
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.plausible import check_grain_size, unit_remedy
-from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
+from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers, with_lines
 from mmtjax.sources.grains import Grains
 from mmtjax.units import length_in_micrometres
 
@@ -41,8 +41,12 @@ def read_positions(path: AnyPath, *, z: str | None = None, unit: str = "m") -> G
         msg = f"{path}, line {table.lines[wrong[0]]}: the volume is {table.values[wrong[0], 3]}; it must be positive"
         raise InputError(msg)
     scale = length_in_micrometres(unit)
-    position = table.values[:, :3] * scale
+    # The checks below refuse what becomes infinite.
+    with np.errstate(over="ignore"):
+        position, volume = table.values[:, :3] * scale, table.values[:, 3] * scale**3
     position[:, 2] *= sign_of_z(position[:, 2], z=z, path=path)
-    volume = table.values[:, 3] * scale**3
-    check_grain_size(np.cbrt(volume), remedy=unit_remedy(unit), path=path)
-    return Grains.from_volumes(position, volume, ids=ids)
+    check_grain_size(np.cbrt(volume), remedy=unit_remedy(unit), path=path, lines=table.lines)
+    try:
+        return Grains.from_volumes(position, volume, ids=ids)
+    except InputError as error:
+        raise InputError(with_lines(str(error), table.lines), where=str(path)) from error

@@ -1,15 +1,17 @@
 """Recognize the kind of a file by its name and its first lines or the names of its arrays."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from mmtjax.errors import InputError
+from mmtjax.io.cells import content_lines, text_table
+from mmtjax.io.coordinates import are_coordinates
 from mmtjax.io.npy import load_npy, load_npz
 from mmtjax.io.parameters import DCI_KEYS, METADICT_KEYS
 from mmtjax.io.qdmlab import is_b111, load_mat
-from mmtjax.io.text import AnyPath, is_number, read_json, read_text, require_file, split_cells
+from mmtjax.io.text import AnyPath, read_json, read_text, require_file
 
 #: Number of rows that are examined.
 _ROWS = 40
@@ -75,19 +77,31 @@ def _recognize_json(path: AnyPath) -> tuple[str, ...]:
 
 
 def _recognize_text(path: AnyPath) -> tuple[str, ...]:
-    lines = [line for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not lines:
-        return ()
-    if "Label Index" in lines[0]:
+    lines = content_lines(read_text(path))
+    if lines and "Label Index" in lines[0].text:
         return ("dragonfly",)
-    headed = not any(is_number(cell) for cell in split_cells(lines[0]))
-    sample = [split_cells(line) for line in itertools.islice(lines, int(headed), _ROWS)]
-    # The last line may be cut short; the reader of the file raises the error, with the number of the line.
-    rows = [row for row in sample if len(row) == len(sample[0]) and all(map(is_number, row))]
+    try:
+        sample = text_table(lines[:_ROWS], file=str(path))
+    except InputError:
+        # The reader of a map raises the same error.
+        return ("text",)
+    if sample is None:
+        return ()
+    columns = len(sample.rows[0])
+    rows: list[list[float]] = []
+    for line, cells in zip(sample.lines, sample.rows, strict=True):
+        try:
+            numbers = sample.layout.numbers(line, cells, file=str(path))
+        except InputError:
+            continue
+        # The last line may be cut short; the reader of the file raises the error, with the number of the line.
+        if len(numbers) == columns:
+            rows.append(numbers)
     if not rows:
         return ()
-    table = np.array(rows, np.float64)
-    return _by_columns(table, headed=headed, length=len(lines))
+    # The reader of maps raises the error about a list of points.
+    headed = bool(sample.headings) and not are_coordinates(sample.headings)
+    return _by_columns(np.array(rows), headed=headed, length=len(lines))
 
 
 def _by_columns(table: Float[np.ndarray, "row column"], *, headed: bool, length: int) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """Read numbers and JSON from text files that people have edited; errors quote the line that is wrong."""
 
+import codecs
 import json
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mmtjax.errors import InputError, MissingFileError
+from mmtjax.io.cells import content_lines, text_table
+from mmtjax.sources.ids import LARGEST_EXACT
 
 AnyPath = str | os.PathLike[str]
 
@@ -17,10 +21,11 @@ JsonValue = str | float | bool | list | dict | None
 
 
 class NumberTable(NamedTuple):
-    """Rows of numbers (row, column), and the line of the file that each row is in (row,), counted from 1."""
+    """Rows of numbers (row, column), the line of the file that each is in (row,), counted from 1, and headings."""
 
     values: Float[np.ndarray, "row column"]
     lines: Int[np.ndarray, " row"]
+    headings: tuple[str, ...] = ()
 
 
 def require_file(path: AnyPath) -> Path:
@@ -47,7 +52,7 @@ def require_file(path: AnyPath) -> Path:
 
 
 def read_text(path: AnyPath) -> str:
-    """Read a text file: UTF-8 with or without byte-order mark, else Latin-1.
+    """Read a text file: UTF-8 with or without byte-order mark, UTF-16 with one, else Latin-1.
 
     Raises
     ------
@@ -58,52 +63,32 @@ def read_text(path: AnyPath) -> str:
     """
     file = require_file(path)
     raw = file.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        # Spreadsheets call it "Unicode text".
+        raw = raw.decode("utf-16", errors="replace").encode()
     if b"\0" in raw:
         msg = f"{file} is not a text file: it holds zero bytes"
         raise InputError(msg)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = raw.decode("latin-1")
+        text = raw.removeprefix(codecs.BOM_UTF8).decode("latin-1")
     if not text.strip():
         msg = f"{file} holds only white space; was its copy or download cut short?"
         raise InputError(msg)
     return text
 
 
-def split_cells(line: str) -> list[str]:
-    """Split a line into cells, which are separated by white space, commas or semicolons.
-
-    Examples
-    --------
-    >>> split_cells("1.5, 2 ;3")
-    ['1.5', '2', '3']
-    """
-    return line.replace(",", " ").replace(";", " ").split()
-
-
-def is_number(cell: str) -> bool:
-    """Whether `cell` reads as a number.
-
-    Examples
-    --------
-    >>> is_number("1e-6"), is_number("x")
-    (True, False)
-    """
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def read_numbers(path: AnyPath, *, columns: int | None = None, names: str = "") -> NumberTable:
-    """Read a table of numbers; blank lines, lines that begin with ``#`` and headings above the first row are skipped.
+    """Read a table of numbers; blank lines, comments and headings above the first row are skipped.
+
+    A file may have decimal commas where semicolons, tabs or blanks separate its cells. Empty cells, and words for
+    missing numbers, are NaN.
 
     Parameters
     ----------
     path
-        A text file, with cells separated by white space, commas or semicolons.
+        A text file, with cells separated by blanks, tabs, commas or semicolons.
     columns
         Number of columns; by default that of the first row.
     names
@@ -114,36 +99,40 @@ def read_numbers(path: AnyPath, *, columns: int | None = None, names: str = "") 
     FileNotFoundError
         If the file does not exist.
     ValueError
-        For a cell that is not a number, a line with more or fewer cells than the others, and a file without numbers.
+        For a cell that is not a number, a line with more or fewer cells than the others, headings that are numbers,
+        a file without numbers, and commas that may mean one thing or another.
     """
-    rows: list[list[float]] = []
-    lines: list[int] = []
     described = f" ({names})" if names else ""
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        cells = split_cells(line)
-        if not cells or line.lstrip().startswith("#"):
-            continue
-        try:
-            row = [float(cell) for cell in cells]
-        except ValueError:
-            if not rows and not any(is_number(cell) for cell in cells):
-                continue
-            wrong = next(cell for cell in cells if not is_number(cell))
-            msg = f"{path}, line {number}: {wrong!r} is not a number"
-            raise InputError(msg) from None
-        expected = columns if columns is not None else len(rows[0]) if rows else len(row)
-        if len(row) != expected:
-            msg = (
-                f"{path}, line {number}: {len(row)} columns where {expected} are expected{described}; is the file cut "
-                "short, or another kind of file?"
-            )
-            raise InputError(msg)
-        rows.append(row)
-        lines.append(number)
-    if not rows:
+    table = text_table(content_lines(read_text(path)), file=str(path))
+    if table is None:
         msg = f"{path} holds no numbers{described}; was its copy or download cut short?"
         raise InputError(msg)
-    return NumberTable(np.array(rows), np.array(lines))
+    expected = len(table.rows[0]) if columns is None else columns
+    values: list[list[float]] = []
+    for line, cells in zip(table.lines, table.rows, strict=True):
+        values.append(table.layout.numbers(line, cells, file=str(path)))
+        if len(cells) != expected:
+            msg = (
+                f"{path}, line {line.number}: {len(cells)} columns where {expected} are expected{described}; is the "
+                "file cut short, or another kind of file?"
+            )
+            raise InputError(msg)
+    numbers = NumberTable(np.array(values), np.array([line.number for line in table.lines]), tuple(table.headings))
+    _refuse_counted_columns(numbers, path=path)
+    return numbers
+
+
+def _refuse_counted_columns(table: NumberTable, *, path: AnyPath) -> None:
+    """Raise ValueError if the first row is 0, 1, 2, …, as data frames without names of columns write headings."""
+    count = np.arange(table.values.shape[1])
+    if len(count) < 4 or len(table.values) < 2 or not np.array_equal(table.values[0], count):
+        return
+    if np.ptp(np.diff(table.values[1])) != 0:
+        msg = (
+            f"{path}, line {table.lines[0]}: 0, 1, 2, … up to {count[-1]} are numbers of the columns, as data frames "
+            "write them; remove the line (pandas: header=False)"
+        )
+        raise InputError(msg)
 
 
 def whole_numbers(table: NumberTable, column: int, *, path: AnyPath, name: str) -> Int[np.ndarray, " row"]:
@@ -161,7 +150,7 @@ def whole_numbers(table: NumberTable, column: int, *, path: AnyPath, name: str) 
     Raises
     ------
     ValueError
-        For a value that is not a whole number; the message quotes its line.
+        For a value that is not a whole number, or is too large to be exact; the message quotes its line.
 
     Examples
     --------
@@ -175,7 +164,31 @@ def whole_numbers(table: NumberTable, column: int, *, path: AnyPath, name: str) 
         row = wrong[0]
         msg = f"{path}, line {table.lines[row]}: the {name} must be a whole number; got {values[row]}"
         raise InputError(msg)
+    large = np.flatnonzero(np.abs(values) >= LARGEST_EXACT)
+    if len(large):
+        row = large[0]
+        msg = (
+            f"{path}, line {table.lines[row]}: the {name} {values[row]:.0f} is too large to be exact; expected less "
+            f"than {LARGEST_EXACT} in size"
+        )
+        raise InputError(msg)
     return values.astype(np.int64)
+
+
+def with_lines(message: str, lines: Int[np.ndarray, " row"]) -> str:
+    """Return a message about rows or cuboids of a table with the lines of the file that they are in.
+
+    Examples
+    --------
+    >>> with_lines("cuboids 0 and 1 overlap", np.array([3, 5]))
+    'cuboids 0 (line 3) and 1 (line 5) overlap'
+    """
+    number = re.compile(r"\d+")
+
+    def located(found: re.Match[str]) -> str:
+        return number.sub(lambda each: f"{each[0]} (line {lines[int(each[0])]})", found[0])
+
+    return re.sub(r"\b(?:cuboid|row) \d+|\bcuboids \d+ and \d+", located, message)
 
 
 def require_finite(table: NumberTable, *, path: AnyPath) -> None:
@@ -198,14 +211,28 @@ def read_json(path: AnyPath) -> dict[str, JsonValue]:
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the text is not JSON, for example because its copy was cut short, or not an object.
+        If the text is not JSON, for example because its copy was cut short, or not an object, or if it has a key twice.
     """
     try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+        content = json.loads(read_text(path), object_pairs_hook=_without_repeats)
+    except InputError as error:
+        raise InputError(str(error), where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        # ValueError is raised for integers of thousands of digits too.
         msg = f"{path} is not JSON ({error}); was its copy or download cut short?"
         raise InputError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} holds a JSON {type(content).__name__} where an object {{...}} is expected"
+        raise InputError(msg)
+    return content
+
+
+def _without_repeats(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Return the dictionary of a JSON object; raise ValueError if it has a key twice, of which JSON keeps the last."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        msg = f"the key {repeated!r} occurs {keys.count(repeated)} times; keep one"
         raise InputError(msg)
     return content
