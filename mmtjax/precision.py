@@ -107,18 +107,49 @@ def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:
     Raises
     ------
     ValueError
-        If `values` are not real numbers.
+        If `values` are not real numbers, or some of them are masked (`numpy.ma`).
+
+    Examples
+    --------
+    >>> float64_array([1, 2], name="spacing")
+    array([1., 2.])
+    >>> float64_array(np.ma.masked_equal([1.0, -9999.0], -9999.0), name="noise")
+    Traceback (most recent call last):
+        ...
+    mmtjax.errors.InputError: noise is a masked array, with 1 of 2 values masked; ... without masked values
     """
-    if isinstance(values, jax.Array):
-        return values
-    if not is_concrete(values):
-        return jax.numpy.asarray(values)
+    refuse_masked(values, name=name)
     try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiub":
+        array = jax.numpy.asarray(values) if _is_of_jax(values) else np.asarray(values)
+        if not any(jax.numpy.issubdtype(array.dtype, kind) for kind in (np.floating, np.integer, np.bool_)):
             msg = f"dtype {array.dtype}"
             raise InputTypeError(msg)
-        return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         msg = f"{name} must be an array of real numbers; got {values!r:.200} ({error})"
         raise InputError(msg) from error
+    return array.astype(jax.dtypes.canonicalize_dtype(np.float64) if isinstance(array, jax.Array) else np.float64)
+
+
+def refuse_masked(values: object, *, name: str) -> None:
+    """Raise a ValueError if masked values of `numpy.ma` are among `values`, because NumPy would use what is beneath.
+
+    Parameters
+    ----------
+    values
+        A number, an array, or a container of them.
+    name
+        Name of the argument in the error message.
+    """
+    for leaf in jax.tree_util.tree_leaves(values):
+        if isinstance(leaf, np.ma.MaskedArray) and np.ma.is_masked(leaf):
+            hidden = np.ma.getmaskarray(leaf)
+            msg = (
+                f"{name} is a masked array, with {hidden.sum()} of {hidden.size} values masked; fill them, or pass an "
+                "array without masked values"
+            )
+            raise InputError(msg)
+
+
+def _is_of_jax(values: object) -> bool:
+    """Return whether `values` are an array of JAX, or traced or contain something traced."""
+    return isinstance(values, jax.Array) or not is_concrete(values)

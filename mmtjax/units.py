@@ -21,28 +21,32 @@ UM3_PER_MM3 = 1e9
 #: Saturation magnetization of magnetite at room temperature, A/m (Dunlop & Özdemir 1997).
 MAGNETITE_SATURATION = 480e3
 
+#: Letters of the longest symbol of a unit of length.
+_LONGEST_SYMBOL = 2
+
+#: Names of factors before those of units.
+_PREFIXES = {"": 1.0, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9}
+
 _LENGTH_IN_UM = {
     "m": 1e6,
     "mm": 1e3,
     "um": 1.0,
     "µm": 1.0,  # U+00B5, the micro sign
     "μm": 1.0,  # U+03BC, the Greek letter
-    "micrometer": 1.0,
-    "micrometers": 1.0,
     "nm": 1e-3,
-}
+    "micron": 1.0,
+    "microns": 1.0,
+} | {prefix + name: size * 1e6 for name in ("metre", "metres", "meter", "meters") for prefix, size in _PREFIXES.items()}
 _FIELD_IN_NT = {
     "t": 1e9,
-    "tesla": 1e9,
     "mt": 1e6,
     "ut": 1e3,
     "µt": 1e3,
     "μt": 1e3,
     "nt": 1.0,
-    "nanotesla": 1.0,
     "g": 1e5,
     "gauss": 1e5,
-}
+} | {f"{prefix}tesla": size * 1e9 for prefix, size in _PREFIXES.items()}
 
 
 def length_in_micrometres(unit: str) -> float:
@@ -51,7 +55,8 @@ def length_in_micrometres(unit: str) -> float:
     Parameters
     ----------
     unit
-        Symbol or name of a unit of length, such as ``"mm"``.
+        Symbol or name of a unit of length, such as ``"mm"`` or ``"micrometre"``; upper and lower case are the same in
+        names, and not in symbols.
 
     Raises
     ------
@@ -63,7 +68,9 @@ def length_in_micrometres(unit: str) -> float:
     >>> length_in_micrometres("mm")
     1000.0
     """
-    return _look_up(unit.strip(), _LENGTH_IN_UM, quantity="length")
+    stripped = unit.strip()
+    symbol = len(stripped) <= _LONGEST_SYMBOL
+    return _look_up(stripped if symbol else stripped.lower(), _LENGTH_IN_UM, quantity="length")
 
 
 def field_in_nanotesla(unit: str) -> float:

@@ -17,6 +17,7 @@ MOST_PARAMETERS = 7
 #: Functions with more parameters, all of them keywords of a public function.
 MANY_PARAMETERS = {
     "io/matrix.py:read_matrix": "a bare matrix states no unit, spacing, height, origin and side; a user gives each",
+    "io/netcdf.py:read_netcdf": "a file may lack unit, spacing, height, origin, side, or sense of the mask",
     "registration/registration.py:fit_registration": "a public function; its own options and those of an inversion",
     "subdomains/invert.py:invert_subdomains": "a public function; its own options and those of an inversion",
 }

@@ -55,7 +55,7 @@ class MapInput:
     mask
         .npy of booleans, [y, x], of the whole map.
     mask_true_is
-        What True means in the mask.
+        What True means in the mask, or without one in the variable `mask` of a NetCDF file.
     bounds
         domainbounds.txt: the part of the map to keep.
     bounds_frame

@@ -11,6 +11,7 @@ from mmtjax.io.npy import load_npy
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath
 from mmtjax.scan.scan import Scan
+from mmtjax.scan.sensor_mask import checked_mask
 
 
 def read_mask(
@@ -37,13 +38,13 @@ def read_mask(
     """
     meaning = meaning_of_true(path, mask_true_is)
     content = load_npy(path)
-    if content.ndim != 2 or not (content.dtype == bool or np.all((content == 0) | (content == 1))):
-        msg = f"{path}: a mask is two-dimensional, of booleans; got shape {content.shape}, dtype {content.dtype}"
-        raise InputError(msg)
+    try:
+        mask = checked_mask(content, numbers=True)
+    except InputError as error:
+        raise InputError(str(error), where=str(path)) from error
     if shape is not None and content.shape != shape:
         msg = f"{path}: the mask has shape {content.shape}, the whole map (before any crop) {shape}"
         raise InputError(msg)
-    mask = content.astype(bool)
     return ~mask if meaning == "bad" else mask
 
 

@@ -1,15 +1,14 @@
-"""Read maps in NetCDF: those of mmtjax, of magali, and of qdmpy-core."""
+"""Read maps in NetCDF: those of mmtjax, of magali, of qdmpy-core, and of other programs."""
 
-import numpy as np
 import xarray
 
 from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath, require_file
 from mmtjax.precision import ArrayLike
-from mmtjax.scan.grid import SensorGrid
+from mmtjax.scan.coordinates import axes_of_map
+from mmtjax.scan.dataset import DatasetOptions, map_of_dataset
 from mmtjax.scan.scan import Scan
-from mmtjax.units import field_in_nanotesla
 
 
 def read_netcdf(
@@ -18,60 +17,84 @@ def read_netcdf(
     height: ArrayLike | None = None,
     unit: str | None = None,
     variable: str | None = None,
+    spacing: ArrayLike | None = None,
     origin: ArrayLike | None = None,
+    side: ArrayLike | None = None,
+    mask_true_is: str | None = None,
 ) -> Scan:
-    """Read a scan from a NetCDF file; pixels that are NaN are masked.
+    """Read a scan from a NetCDF file; pixels that are NaN or have the fill value are masked.
 
     Parameters
     ----------
     path
         A file of `Scan.to_xarray`, or a map with units on the field and on x and y; or one of qdmpy-core, without
-        coordinates and with the attribute ``pixel_spacing`` (m).
+        coordinates and with the attribute ``pixel_spacing`` (m). Axes may have any order and direction, and be called
+        northing and easting. The variables ``mask`` and ``noise`` and the attributes ``sensor_height``,
+        ``sensor_side`` and ``sensor_units`` are used where the file has them.
     height
         z of the scanning plane, µm; needed where the file has no attribute ``sensor_height``, which it overrides.
     unit
         Unit of the field; it overrides that of the file.
     variable
         Name of the variable that holds the map; ``bz`` or ``Bz`` by default.
+    spacing
+        Sampling interval, µm, for a map whose coordinates are missing or have no unit.
     origin
-        Centre (x, y) of the sensor [0, 0], µm, for a map without coordinates; (0, 0) by default.
+        Centre (x, y) of the sensor [0, 0], µm, for a map whose coordinates are missing or have no unit; (0, 0) by
+        default.
+    side
+        Edge of a sensor, µm; it overrides the attribute ``sensor_side``. The spacing by default.
+    mask_true_is
+        ``"bad"`` or ``"good"``: what True means in the variable ``mask``; needed unless `Scan.to_xarray` made it.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file is cut short or not NetCDF, if the map, its unit, its coordinates or its height are missing, and if
-        field, spacing or height is only possible with a wrong unit.
+        If the file is cut short or not NetCDF, if the map, its unit, its coordinates, its height or the meaning of its
+        mask are missing, if an option and the coordinates both say where the sensors are, and if field, spacing, side
+        or height is only possible with a wrong unit.
     """
     dataset = load_dataset(path)
     name = _name_of_map(dataset, variable, path=path)
-    dataset = dataset.rename({name: "bz"}) if name != "bz" else dataset
-    bz = dataset["bz"]
-    field_unit = unit or bz.attrs.get("units") or dataset.attrs.get("units")
-    if field_unit is None:
-        msg = f"{path}: {name!r} has no attribute 'units'; pass the unit of the field as unit="
-        raise InputError(msg)
-    bz.attrs["units"] = field_unit
-    if height is not None:
-        dataset.attrs.update(sensor_height=height, sensor_units="µm")
-    if "sensor_height" not in dataset.attrs:
-        msg = (
-            f"{path} does not hold the height of the scanning plane (attribute 'sensor_height'); pass it in µm as "
-            "height="
-        )
-        raise InputError(msg)
+    options = DatasetOptions(
+        height=height, unit=unit, spacing=spacing, origin=origin, side=side, mask_true_is=mask_true_is
+    )
     try:
-        if "x" not in bz.coords and "pixel_spacing" in bz.attrs:
-            scan = _scan_without_coordinates(dataset, unit=field_unit, origin=origin, path=path)
-        else:
-            if "mask" not in dataset:
-                dataset["mask"] = bz.notnull()
-            scan = Scan.from_xarray(dataset)
-    except (ValueError, KeyError) as error:
-        msg = f"{path}: {error}"
-        raise InputError(msg) from error
-    return check_scan(scan, unit=field_unit, path=path)
+        found = map_of_dataset(dataset, variable=name, options=options)
+        scan = Scan(found.field, found.grid, found.mask, noise=found.noise)
+    except InputError as error:
+        raise InputError(str(error), where=str(path)) from error
+    check_spacing(
+        scan.grid.spacing,
+        path=path,
+        remedy="Pass it in µm as spacing="
+        if spacing is not None
+        else "Correct the units of the coordinates in the file",
+    )
+    return check_scan(scan, unit=found.unit, path=path)
+
+
+def falling_axes(path: AnyPath, *, variable: str | None = None) -> tuple[str, ...]:
+    """Return the coordinates of a map in NetCDF that fall along its rows or columns.
+
+    Parameters
+    ----------
+    path
+        The file.
+    variable
+        Name of the variable that holds the map; ``bz`` or ``Bz`` by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        As `read_netcdf`.
+    """
+    dataset = load_dataset(path)
+    return tuple(axis.name for axis in axes_of_map(dataset[_name_of_map(dataset, variable, path=path)]) if axis.falling)
 
 
 def load_dataset(path: AnyPath) -> xarray.Dataset:
@@ -102,18 +125,3 @@ def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath
         f"{', '.join(map(str, dataset.data_vars)) or 'none'}. Pass the name of the map of Bz as variable="
     )
     raise InputError(msg)
-
-
-def _scan_without_coordinates(dataset: xarray.Dataset, *, unit: str, origin: ArrayLike | None, path: AnyPath) -> Scan:
-    """Return the scan of a map of qdmpy-core, which has a spacing instead of coordinates."""
-    bz = dataset["bz"].transpose("y", "x")
-    spacing = float(bz.attrs["pixel_spacing"]) * 1e6
-    check_spacing(spacing, path=path)
-    grid = SensorGrid(
-        origin=(0.0, 0.0) if origin is None else origin,
-        spacing=spacing,
-        shape=bz.shape,
-        height=dataset.attrs["sensor_height"],
-    )
-    field = bz.to_numpy().astype(np.float64) * field_in_nanotesla(unit)
-    return Scan(field, grid, ~np.isnan(field))

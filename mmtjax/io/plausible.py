@@ -17,12 +17,15 @@ _WEAKEST_FIELD = 1e-3
 #: Bounds of a sampling interval and of a stand-off, µm.
 _FINEST, _COARSEST = 1e-3, 1e3
 
+#: Side of the widest sensor, in sampling intervals.
+_WIDEST_SENSOR = 100.0
+
 #: Bounds of the diameter of a grain, µm.
 _SMALLEST_GRAIN, _LARGEST_GRAIN = 1e-3, 1e4
 
 
 def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
-    """Return `scan` if its field, spacing and height are plausible in the units that they were read in.
+    """Return `scan` if its field, height and side are plausible in the units that they were read in.
 
     Parameters
     ----------
@@ -36,10 +39,10 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
     Raises
     ------
     ValueError
-        If the field exceeds 1 T or nowhere reaches 1e-3 nT, if the spacing is not between 1 nm and 1 mm, or if the
-        height is negative or over 1 mm; the message names the option that overrides it.
+        If the field exceeds 1 T or nowhere reaches 1e-3 nT, if the height is negative or over 1 mm, or if the side is
+        not between 1 nm and 1 mm or is over 100 times the spacing; the message names the option that overrides it.
     """
-    check_spacing(scan.grid.spacing, path=path)
+    _check_side(scan, path=path)
     height = float(scan.grid.height)
     if not 0 <= height <= _COARSEST:
         msg = (
@@ -59,8 +62,17 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
     return scan
 
 
-def check_spacing(spacing: ArrayLike, *, path: AnyPath) -> None:
+def check_spacing(spacing: ArrayLike, *, path: AnyPath, remedy: str = "Pass it in µm as spacing=") -> None:
     """Raise ValueError unless every number of `spacing` (µm) is between 1 nm and 1 mm.
+
+    Parameters
+    ----------
+    spacing
+        One number or more, µm.
+    path
+        The file, for the error.
+    remedy
+        What to do, for the error: the default where the reader of the file has the option.
 
     Examples
     --------
@@ -73,7 +85,19 @@ def check_spacing(spacing: ArrayLike, *, path: AnyPath) -> None:
         if not _FINEST <= step <= _COARSEST:
             msg = (
                 f"{path}: a spacing of {step:g} µm is not between {_FINEST:g} and {_COARSEST:g} µm; is it in another "
-                "unit? Pass it in µm as spacing="
+                f"unit? {remedy}"
+            )
+            raise InputError(msg)
+
+
+def _check_side(scan: Scan, *, path: AnyPath) -> None:
+    """Raise ValueError unless the edges of a sensor are between 1 nm and 1 mm, and not far over the spacing."""
+    for edge, spacing in zip(np.asarray(scan.grid.side), np.asarray(scan.grid.spacing), strict=True):
+        highest = min(_COARSEST, _WIDEST_SENSOR * spacing)
+        if not _FINEST <= edge <= highest:
+            msg = (
+                f"{path}: a sensor with a side of {edge:g} µm is not between {_FINEST:g} and {highest:g} µm, at a "
+                f"spacing of {spacing:g} µm. Pass the right one, in µm, as side="
             )
             raise InputError(msg)
 

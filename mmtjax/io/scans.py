@@ -5,7 +5,7 @@ from mmtjax.io.dispatch import ReaderOption, call_reader, choose_format
 from mmtjax.io.domainbounds import DomainBounds, crop_to_bounds, read_domainbounds
 from mmtjax.io.mask import read_mask, with_mask
 from mmtjax.io.matrix import read_matrix
-from mmtjax.io.netcdf import read_netcdf
+from mmtjax.io.netcdf import falling_axes, read_netcdf
 from mmtjax.io.qdmlab import read_qdmlab
 from mmtjax.io.recognize import recognize
 from mmtjax.io.text import AnyPath
@@ -43,7 +43,8 @@ def read_scan(
         ``"text"`` or ``"npy"`` (`read_matrix`), ``"qdmlab"`` (`read_qdmlab`) or ``"netcdf"`` (`read_netcdf`); by
         default the one that the file looks like.
     mask, mask_true_is
-        Mask of the whole map, and what True means in it, see `read_mask`.
+        Mask of the whole map, and what True means in it, see `read_mask`; without `mask`, what True means in the mask
+        that a NetCDF file holds itself.
     bounds, frame
         Part of the map to keep, as `read_domainbounds` reads it, and the frame of its coordinates, ``"map"`` by
         default, see `crop_to_bounds`.
@@ -66,15 +67,31 @@ def read_scan(
     candidates = tuple(kind for kind in candidates if kind in _READERS) or candidates
     chosen = choose_format(path, tuple(_READERS), format=format, candidates=candidates, what="a map")
     if mask is None and mask_true_is is not None:
-        msg = f"{path}: mask_true_is={mask_true_is!r} says how to read a mask, but no mask is given; pass mask="
-        raise InputError(msg)
+        if chosen != "netcdf":
+            msg = f"{path}: mask_true_is={mask_true_is!r} says how to read a mask, but no mask is given; pass mask="
+            raise InputError(msg)
+        options["mask_true_is"] = mask_true_is
     if bounds is None and frame is not None:
         msg = f"{path}: frame={frame!r} says how to read bounds, but no bounds are given; pass bounds="
         raise InputError(msg)
     scan = call_reader(_READERS[chosen], path, options, format=chosen)
+    if chosen == "netcdf" and (mask is not None or bounds is not None):
+        _check_order_of_rows(path, options.get("variable"))
     if mask is not None:
         scan = with_mask(scan, read_mask(mask, mask_true_is=mask_true_is, shape=scan.grid.shape))
     if bounds is None:
         return scan
     window = bounds if isinstance(bounds, DomainBounds) else read_domainbounds(bounds)
     return crop_to_bounds(scan, window, frame=frame or "map")
+
+
+def _check_order_of_rows(path: AnyPath, variable: ReaderOption) -> None:
+    """Raise ValueError if a file that counts pixels may count them from another end than the map that was read."""
+    falling = falling_axes(path, variable=None if variable is None else str(variable))
+    if falling:
+        msg = (
+            f"{path}: {' and '.join(falling)} fall in the file, so that it is not known from which end a file of a "
+            "mask or of bounds counts its pixels; save the map with rising coordinates, or the mask as its variable "
+            "'mask'"
+        )
+        raise InputError(msg)

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 
 from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
+from mmtjax.scan.dataset import SENSOR_IS_USED, DatasetOptions, map_of_dataset
 from mmtjax.scan.grid import SensorGrid
-from mmtjax.units import field_in_nanotesla, length_in_micrometres
+from mmtjax.scan.sensor_mask import checked_mask
 
 
 class Scan(eqx.Module):
@@ -17,7 +18,8 @@ class Scan(eqx.Module):
     Parameters
     ----------
     field
-        Bz, (ny, nx), nT; row 0 has the lowest y. May be traced.
+        Bz, (ny, nx), nT; row 0 has the lowest y. May be traced. Masked values of a masked array of NumPy are sensors
+        that are not used.
     grid
         The sensors.
     mask
@@ -47,20 +49,17 @@ class Scan(eqx.Module):
     def __init__(
         self, field: ArrayLike, grid: SensorGrid, mask: ArrayLike | None = None, noise: ArrayLike | None = None
     ) -> None:
-        self.field = float64_array(field, name="field")
+        hidden = np.ma.getmaskarray(field) if isinstance(field, np.ma.MaskedArray) else None
+        self.field = float64_array(field if hidden is None else np.ma.getdata(field), name="field")
         self.grid = grid
-        self.mask = np.ones(grid.shape, bool) if mask is None else np.asarray(mask)
         self.noise = None if noise is None else float64_array(noise, name="noise")
         if self.field.shape != grid.shape:
             hint = "; is the map transposed? rows are y" if self.field.shape == grid.shape[::-1] else ""
             msg = f"the field has shape {self.field.shape}, the grid (ny, nx) = {grid.shape}{hint}"
             raise InputError(msg)
-        if self.mask.shape != grid.shape or self.mask.dtype != bool:
-            msg = (
-                f"the mask must be boolean, True = use this sensor, of shape {grid.shape}; "
-                f"got {self.mask.dtype} of shape {self.mask.shape}"
-            )
-            raise InputError(msg)
+        self.mask = np.ones(grid.shape, bool) if mask is None else checked_mask(mask, shape=grid.shape)
+        if hidden is not None:
+            self.field, self.mask = np.where(hidden, np.nan, self.field), self.mask & ~hidden
         if not self.mask.any():
             msg = "the mask leaves no sensor; True means use this sensor, so the mask may be inverted"
             raise InputError(msg)
@@ -153,7 +152,7 @@ class Scan(eqx.Module):
         micrometres = {"units": "µm"}
         variables = {
             "bz": (("y", "x"), np.asarray(self.field), {"units": "nT", "long_name": "Bz, mean over a sensor"}),
-            "mask": (("y", "x"), self.mask, {"long_name": "sensor is used"}),
+            "mask": (("y", "x"), self.mask, {"long_name": SENSOR_IS_USED}),
         }
         if self.noise is not None:
             spread = np.broadcast_to(self.noise, grid.shape)
@@ -169,19 +168,52 @@ class Scan(eqx.Module):
         )
 
     @classmethod
-    def from_xarray(cls, data: xarray.Dataset | xarray.DataArray) -> "Scan":
-        """Make a scan from a dataset of `to_xarray`, or from a data array of Bz.
+    def from_xarray(
+        cls,
+        data: xarray.Dataset | xarray.DataArray,
+        *,
+        height: ArrayLike | None = None,
+        unit: str | None = None,
+        spacing: ArrayLike | None = None,
+        origin: ArrayLike | None = None,
+        side: ArrayLike | None = None,
+        mask_true_is: str | None = None,
+    ) -> "Scan":
+        """Make a scan from a dataset of `to_xarray` or of another program, or from a data array of Bz.
+
+        Variables are read by name and coordinate, in any order and direction of their axes. Pixels that are NaN are
+        masked.
 
         Parameters
         ----------
         data
-            A dataset with the variable ``bz``, or a data array; with units on Bz, x and y and the attribute
-            ``sensor_height``.
+            A dataset with the variable ``bz``, or a data array, on y and x or northing and easting; with units on Bz, x
+            and y and the attribute ``sensor_height``, in µm or the unit of the attribute ``sensor_units``. The
+            variables ``mask`` and ``noise`` and the attribute ``sensor_side`` are used if the dataset has them.
+        height
+            z of the scanning plane, µm, in place of ``sensor_height``.
+        unit
+            Unit of Bz, in place of its attribute ``units``.
+        spacing, origin
+            Sampling interval and centre (x, y) of the sensor [0, 0], µm, of a map whose coordinates are missing or have
+            no unit; the attribute ``pixel_spacing`` (m) also gives the former, and the latter is (0, 0) by default.
+        side
+            Edge of a sensor, µm, in place of ``sensor_side``; by default the spacing.
+        mask_true_is
+            ``"bad"`` or ``"good"``: what True means in ``mask``. Needed unless the mask is that of `to_xarray`.
 
         Raises
         ------
         ValueError
-            If units, ``bz`` or the sensor height are missing, or x or y do not have equal steps.
+            If units, ``bz`` or the sensor height are missing, the steps of x or y are not equal, the meaning of a mask
+            is not known, or a mask or noise does not fit the map; for options beside coordinates that give the same.
+
+        Examples
+        --------
+        >>> field = xarray.DataArray([[1.0, 2.0], [3.0, 4.0]], dims=("y", "x"), attrs={"units": "uT"})
+        >>> Scan.from_xarray(field, spacing=1.2, height=5).field
+        array([[1000., 2000.],
+               [3000., 4000.]])
         """
         dataset = data.to_dataset(name="bz") if isinstance(data, xarray.DataArray) else data
         if isinstance(data, xarray.DataArray):
@@ -189,26 +221,11 @@ class Scan(eqx.Module):
         if "bz" not in dataset:
             msg = f"the dataset has no variable 'bz'; it has {', '.join(map(str, dataset.data_vars))}"
             raise InputError(msg)
-        bz = dataset["bz"].transpose("y", "x")
-        scale = field_in_nanotesla(_units_of(bz, "bz"))
-        axes = [bz[name].to_numpy() * length_in_micrometres(_units_of(bz[name], name)) for name in ("x", "y")]
-        if "sensor_height" not in dataset.attrs:
-            msg = "the dataset has no attribute 'sensor_height': the z of the scanning plane, in µm"
-            raise InputError(msg)
-        unit = length_in_micrometres(dataset.attrs.get("sensor_units", "µm"))
-        side = dataset.attrs.get("sensor_side")
-        grid = SensorGrid(
-            origin=(axes[0][0], axes[1][0]),
-            spacing=tuple(_regular_step(axis, name) for axis, name in zip(axes, "xy", strict=True)),
-            shape=bz.shape,
-            height=dataset.attrs["sensor_height"] * unit,
-            side=None if side is None else np.asarray(side) * unit,
+        options = DatasetOptions(
+            height=height, unit=unit, spacing=spacing, origin=origin, side=side, mask_true_is=mask_true_is
         )
-        mask = dataset["mask"].transpose("y", "x").to_numpy().astype(bool) if "mask" in dataset else None
-        noise = None
-        if "noise" in dataset:
-            noise = dataset["noise"].to_numpy() * field_in_nanotesla(_units_of(dataset["noise"], "noise"))
-        return cls(bz.to_numpy() * scale, grid, mask, noise=noise)
+        found = map_of_dataset(dataset, variable="bz", options=options)
+        return cls(found.field, found.grid, found.mask, noise=found.noise)
 
 
 def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
@@ -255,24 +272,3 @@ def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny 
 def _window_of_noise(noise: AnyArray | None, window: tuple[slice, slice]) -> AnyArray | None:
     """Return the noise of some sensors: one number is the noise of each."""
     return noise if noise is None or noise.shape == () else noise[window]
-
-
-def _units_of(array: xarray.DataArray, name: str) -> str:
-    """Return the attribute ``units`` of an array."""
-    if "units" not in array.attrs:
-        msg = f"{name!r} has no attribute 'units'; set e.g. attrs['units'] = 'nT' for a field, 'µm' for a length"
-        raise InputError(msg)
-    return array.attrs["units"]
-
-
-def _regular_step(axis: Float[np.ndarray, " sensor"], name: str) -> float:
-    """Return the step of an axis, µm, after a check that all steps are equal and positive."""
-    if len(axis) < 2:
-        msg = f"axis {name} has {len(axis)} value; the spacing needs two"
-        raise InputError(msg)
-    steps = np.diff(axis)
-    step = (axis[-1] - axis[0]) / (len(axis) - 1)
-    if step <= 0 or np.max(np.abs(steps - step)) > 1e-4 * abs(step):
-        msg = f"axis {name} must rise in equal steps; its steps go from {steps.min():g} to {steps.max():g} µm"
-        raise InputError(msg)
-    return float(step)
