@@ -6,7 +6,7 @@ from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath, require_file
 from mmtjax.precision import ArrayLike
-from mmtjax.scan.coordinates import axes_of_map
+from mmtjax.scan.axes import axes_of_map
 from mmtjax.scan.dataset import DatasetOptions, map_of_dataset
 from mmtjax.scan.scan import Scan
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike
-from mmtjax.scan.coordinates import (
+from mmtjax.scan.axes import (
     Axis,
     axes_of_map,
     numbers_in_attribute,
