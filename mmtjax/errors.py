@@ -53,6 +53,10 @@ class ExistingFileError(InputError, FileExistsError):
     """A file or directory that would be replaced or is in the way."""
 
 
+class OutputError(MmtjaxError, OSError):
+    """Standard output that cannot be written, because a disk is full or the like."""
+
+
 class MemoryLimitError(MmtjaxError, MemoryError):
     """A computation that does not fit into memory, or into the limit that was set."""
 

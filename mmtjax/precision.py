@@ -26,7 +26,8 @@ def require_float64() -> None:
     Raises
     ------
     RuntimeError
-        If ``jax_enable_x64`` is off; the message contains the line of code to type.
+        If ``jax_enable_x64`` is off, the message contains the line of code to type; if JAX cannot start on the platform
+        that ``JAX_PLATFORMS`` names, it says so.
     """
     if jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
         msg = (
@@ -34,6 +35,26 @@ def require_float64() -> None:
             '    import jax; jax.config.update("jax_enable_x64", True)'
         )
         raise SetupError(msg)
+    require_device()
+
+
+def require_device() -> None:
+    """Raise an error if JAX cannot start on the platform that its settings name.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no such platform; the message names the environment variable ``JAX_PLATFORMS``.
+    """
+    try:
+        jax.devices()
+    # JAX fails by an assertion where a platform is known and has no device.
+    except (RuntimeError, AssertionError) as error:
+        # JAX adds its options to `jax.config` at run time.
+        chosen = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
+        reason = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        msg = f"JAX cannot start on {chosen or 'this computer'!r}, the platform that JAX_PLATFORMS asks for{reason}"
+        raise SetupError(msg, remedy="unset JAX_PLATFORMS, or set it to cpu") from error
 
 
 def is_concrete(*values: object) -> bool:

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from mmtjax.cli.grain_inputs import GrainInput
 from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput
 from mmtjax.cli.invert import invert
+from mmtjax.cli.screen import after_results, screen
 from mmtjax.cli.terminal import OPTIONS, translate_errors
 from mmtjax.io import demo_sample as sample
 from mmtjax.io.output import output_directory
 from mmtjax.plot.style import percent
+from mmtjax.report.plain_text import plain
 
 
 def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:
@@ -32,9 +33,9 @@ def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)]
     """
     with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite) as directory:
         truth = sample.write_sample(directory).truth
-    console = Console()
     command = f"mmtjax invert --scan {out / 'scan.nc'} --grains {out / 'cuboids.txt'} --noise {sample.NOISE:g}"
-    console.print(f"The sample is in {out}. Now:\n$ {command} --out {out / 'results'}", highlight=False, soft_wrap=True)
+    with after_results(str(out)):
+        screen().print(plain(f"The sample is in {out}. Now:\n$ {command} --out {out / 'results'}"), soft_wrap=True)
     solution = invert(
         map_input=MapInput(scan=out / "scan.nc"),
         grain_input=GrainInput(grains=out / "cuboids.txt"),
@@ -42,8 +43,8 @@ def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)]
         results=ResultInput(out=out / "results"),
     )
     inside, count = sample.count_spheres_with_truth(solution, truth)
-    console.print(
-        f"The true magnetization lies in {inside} of {count} confidence spheres, {percent(inside / count)}; "
-        f"{percent(solution.level)} are expected.",
-        highlight=False,
-    )
+    with after_results(str(out)):
+        screen().print(
+            f"The true magnetization lies in {inside} of {count} confidence spheres, {percent(inside / count)}; "
+            f"{percent(solution.level)} are expected."
+        )

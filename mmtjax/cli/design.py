@@ -6,9 +6,9 @@ from typing import Annotated
 import numpy as np
 import pandas
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
+from mmtjax.cli.screen import after_results, error_screen, say, screen
 from mmtjax.cli.terminal import Stages, collect_warnings
 from mmtjax.design.config import DesignConfig, read_design
 from mmtjax.design.discrete import Trial, nearest_trials
@@ -21,6 +21,7 @@ from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.design_figures import plot_pareto, plot_profiles, plot_surface
 from mmtjax.plot.study_style import StudyFigure
+from mmtjax.report.plain_text import plain
 
 _DOTS_PER_INCH = 150
 
@@ -48,7 +49,7 @@ def design(
     """
     plan = read_design(config)
     with output_directory(out, overwrite=overwrite, inputs=[config]) as place:
-        with collect_warnings() as messages, Stages(Console(stderr=True)) as stages:
+        with collect_warnings() as messages, Stages(error_screen()) as stages:
             optimum = optimize(plan.problem, starts=plan.starts, steps=plan.steps, progress=stages)
             trials = nearest_trials(optimum, side=plan.side, repeats=plan.repeats, progress=stages)
             figures = _figures(plan, optimum, trials, stages)
@@ -62,9 +63,11 @@ def design(
         write_table(place / "sensitivities.csv", slopes, comment=f"{plan.name}: at the optimum, by one unit more")
         record = provenance([config], {"config": config, "out": out}) | {"warnings": messages}
         write_provenance(place, record)
-    _show(plan, settings, slopes, messages)
-    files = ", ".join(result_files(out))
-    Console().print(f"In {out}: {files}", highlight=False, markup=False, soft_wrap=True)
+    for message in messages:
+        say(message, kind="warning")
+    with after_results(str(out)):
+        _show(plan, settings, slopes)
+        screen().print(plain(f"In {out}: {', '.join(result_files(out))}"), soft_wrap=True)
 
 
 def _figures(plan: DesignConfig, optimum: Optimum, trials: list[Trial], stages: Stages) -> dict[str, StudyFigure]:
@@ -133,10 +136,10 @@ def _dwell(optimum: Optimum, chosen: dict[str, float]) -> float:
     return float(optimum.problem.setting(**chosen).dwell)
 
 
-def _show(plan: DesignConfig, settings: pandas.DataFrame, slopes: pandas.DataFrame, messages: list[str]) -> None:
-    """Print settings, sensitivities and warnings."""
-    screen, objective = Console(), plan.problem.criterion
-    table = Table(title=f"{plan.name}: {objective.meaning or objective.name}", title_justify="left")
+def _show(plan: DesignConfig, settings: pandas.DataFrame, slopes: pandas.DataFrame) -> None:
+    """Print settings and sensitivities."""
+    console, objective = screen(), plan.problem.criterion
+    table = Table(title=plain(f"{plan.name}: {objective.meaning or objective.name}"), title_justify="left")
     names = tuple(dict.fromkeys((*plan.problem.free, "dwell")))
     for heading in ("setting", *(f"{name.replace('_', ' ')} ({UNITS[name]})" for name in names)):
         table.add_column(heading, justify="left" if heading == "setting" else "right")
@@ -145,13 +148,11 @@ def _show(plan: DesignConfig, settings: pandas.DataFrame, slopes: pandas.DataFra
         error = row.get("standard_error", np.nan)
         value = f"{row['objective']:.4g}" + (f" ± {error:.2g}" if np.isfinite(error) else "")
         table.add_row(row["setting"], *(f"{row[name]:.3g}" for name in names), value)
-    screen.print(table)
+    console.print(table)
     unit = f" {change_unit(objective)}" if objective.relative or objective.unit else ""
     for row in slopes.to_dict("records"):
         spread = f" ± {row['spread']:.1g}" if np.isfinite(row["spread"]) else ""
         end = "; the optimum lies at the end of its bounds" if row["at_bound"] else ""
         step = f"+1 {UNITS[row['knob']]} of {row['knob'].replace('_', ' ')}"
         change = f"{row['change']:+.2g}{spread}{unit}{end}"
-        screen.print(f"{step} changes it by {change}", highlight=False, markup=False)
-    for message in messages:
-        screen.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{step} changes it by {change}")

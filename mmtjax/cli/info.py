@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
+from mmtjax.cli.screen import screen
 from mmtjax.io.description import describe
 from mmtjax.report.summary import listing
 
@@ -18,4 +17,4 @@ def info(file: Path) -> None:
     file
         The file.
     """
-    Console().print(listing(describe(file)))
+    screen().print(listing(describe(file)))

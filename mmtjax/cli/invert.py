@@ -1,10 +1,9 @@
 """The command ``mmtjax invert``."""
 
-from rich.console import Console
-
 from mmtjax.cli.grain_inputs import GrainInput
 from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput, SubdomainInput, option_values
 from mmtjax.cli.registration import fitted_geometry
+from mmtjax.cli.screen import after_results, error_screen, say, screen
 from mmtjax.cli.subdomains import invert_by_windows
 from mmtjax.cli.terminal import OPTIONS, Stages, collect_warnings, translate_errors, with_option_names
 from mmtjax.errors import InputError
@@ -15,6 +14,7 @@ from mmtjax.io.provenance_record import provenance
 from mmtjax.io.results import fill_results
 from mmtjax.plot.save import save_figures
 from mmtjax.progress import StageProgress
+from mmtjax.report.plain_text import plain
 from mmtjax.report.summary import listing, summary_table
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
@@ -72,7 +72,6 @@ def invert(
     """
     files = [map_input.scan, grain_input.grains, *map_input.companion_files]
     stores = [] if subdomains.subdomains is None else [subdomains.subdomains]
-    console, error_console = Console(), Console(stderr=True)
     with translate_errors(OPTIONS):
         for checked in (results, solve, subdomains):
             checked.check()
@@ -84,20 +83,20 @@ def invert(
             record = provenance(files, option_values(map_input, grain_input, solve, subdomains, results))
         scan = map_input.read()
         grains = grain_input.read(scan)
-        with translate_errors(OPTIONS), Stages(error_console) as stages:
+        with translate_errors(OPTIONS), Stages(error_screen()) as stages:
             if solve.fitted_parameters:
                 scan, grains, lines, record["registration"] = fitted_geometry(scan, grains, solve, progress=stages)
             solution = _solve(scan, grains, solve, subdomains=subdomains, progress=stages)
             fill_results(directory, table=solution.table(results.limit), maps=solution.maps(), provenance=record)
             if not results.no_figures:
                 save_figures(solution, directory / "figures", limit=results.limit, progress=stages)
-    if lines:
-        console.print(listing(lines, title="Geometry"))
-    console.print(summary_table(solution, limit=results.limit))
     for message in messages:
-        error_console.print("[bold yellow]warning:[/]", with_option_names(message), highlight=False, soft_wrap=True)
-    written = ", ".join(result_files(results.out))
-    console.print(f"Results in {results.out}: {written}", highlight=False, markup=False, soft_wrap=True)
+        say(with_option_names(message), kind="warning")
+    with after_results(str(results.out)):
+        if lines:
+            screen().print(listing(lines, title="Geometry"))
+        screen().print(summary_table(solution, limit=results.limit))
+        screen().print(plain(f"Results in {results.out}: {', '.join(result_files(results.out))}"), soft_wrap=True)
     return solution
 
 

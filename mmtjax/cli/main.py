@@ -6,20 +6,17 @@ from collections.abc import Sequence
 
 import jax
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
 
 from mmtjax.cli.demo import demo
 from mmtjax.cli.design import design
+from mmtjax.cli.failure import describe_failure
 from mmtjax.cli.info import info
 from mmtjax.cli.invert import invert
+from mmtjax.cli.screen import error_screen, say, screen
 from mmtjax.cli.signals import interrupted_by_signals
 from mmtjax.cli.simulate import simulate
 from mmtjax.cli.study import study
-from mmtjax.cli.terminal import with_option_names
 from mmtjax.cli.threshold import threshold
-from mmtjax.errors import InversionError
-from mmtjax.parallel.cluster import WorkerError
-from mmtjax.study.run import StudyError
 
 app = App(
     name="mmtjax",
@@ -48,18 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 if the command failed; 2 for invalid arguments; 130 if interrupted, 143 by SIGTERM, 129 by SIGHUP.
     """
     jax.config.update("jax_enable_x64", True)
-    error_console = Console(stderr=True)
     try:
         command, bound, _ = app.parse_args(
-            sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True
+            sys.argv[1:] if arguments is None else list(arguments),
+            console=screen(),
+            exit_on_error=False,
+            print_error=False,
         )
         command(*bound.args, **bound.kwargs)
-    except CycloptsError:
+    except CycloptsError as error:
+        say(str(error).strip(), kind="error")
         return 2
     except KeyboardInterrupt:
-        error_console.print("interrupted; incomplete results are not written", highlight=False)
+        error_screen().print("interrupted; incomplete results are not written")
         return 130
-    except (ValueError, OSError, MemoryError, FloatingPointError, InversionError, StudyError, WorkerError) as error:
-        error_console.print("[bold red]error:[/]", with_option_names(str(error)), highlight=False, soft_wrap=True)
+    except Exception as error:  # Nothing leaves the command but a message.
+        say(describe_failure(error), kind="error")
         return 1
     return 0

@@ -22,7 +22,7 @@ def bytes_of(memory_limit: float | None) -> int | None:
     """
     if memory_limit is None:
         return None
-    if not 0 < memory_limit < math.inf:
+    if not 0 < memory_limit * _GIB < math.inf:
         msg = f"--memory-limit must be a positive number of GiB; got {memory_limit!r}"
         raise InputError(msg)
     return int(memory_limit * _GIB)

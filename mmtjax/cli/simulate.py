@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 
 import jax
 from cyclopts import Group, Parameter
-from rich.console import Console
 
 from mmtjax.cli.grain_inputs import ShapeInput
 from mmtjax.cli.inputs import option_values
+from mmtjax.cli.screen import after_results, error_screen, screen
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.samples import fill_sample
+from mmtjax.report.plain_text import plain
 from mmtjax.simulation import SampleSpec
 from mmtjax.simulation import simulate as make_sample
 
@@ -82,7 +83,7 @@ def simulate(*, options: SimulateOptions, shapes: ShapeInput | None = None) -> N
     with output_directory(out, overwrite=options.overwrite, inputs=shapes.files) as place:
         record = provenance(shapes.files, option_values(options, shapes))
         library = shapes.library()
-        with translate_errors(OPTIONS), Stages(Console(stderr=True)) as stages:
+        with translate_errors(OPTIONS), Stages(error_screen()) as stages:
             spec = SampleSpec(
                 side=options.side,
                 thickness=options.thickness,
@@ -98,10 +99,6 @@ def simulate(*, options: SimulateOptions, shapes: ShapeInput | None = None) -> N
     rows, columns = sample.scan.grid.shape
     inversion = f"mmtjax invert --scan {out / 'map.nc'} --grains {out / 'grains.txt'}"
     inversion += ("" if noise else " --noise NT") + f" --out {out.with_name(out.name + '-results')}"
-    Console().print(
-        f"{len(sample.grains)} grains under a map of {columns} × {rows} sensors are in {out}. To invert it:\n"
-        f"$ {inversion}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    with after_results(str(out)):
+        made = f"{len(sample.grains)} grains under a map of {columns} × {rows} sensors are in {out}."
+        screen().print(plain(f"{made} To invert it:\n$ {inversion}"), soft_wrap=True)

@@ -13,9 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmtjax.cli.grain_inputs import ShapeInput
 from mmtjax.cli.memory import bytes_of
+from mmtjax.cli.screen import after_results, error_screen, screen
 from mmtjax.cli.study_report import figures, table
 from mmtjax.io.provenance_record import provenance
 from mmtjax.parallel.cluster import start_jax_with_one_thread
+from mmtjax.report.plain_text import plain
 from mmtjax.report.summary import listing
 from mmtjax.study.config import SYNTHETIC, read_config
 from mmtjax.study.cost import seconds_left
@@ -74,7 +76,6 @@ def run(
     memory_limit
         GiB that local workers and this process may use together: large samples then run beside small ones.
     """
-    console = Console(stderr=True)
     study_config = read_config(config)
     options = RunOptions(workers=workers, scheduler=scheduler, batch=batch, memory_limit=bytes_of(memory_limit))
     shapes = None if study_config.library == SYNTHETIC else config.parent / study_config.library
@@ -90,12 +91,13 @@ def run(
     )
     library = shape_input.library(option_names=_LIBRARY_KEYS)
     try:
-        with _progress_bar(console) as progress:
+        with _progress_bar(error_screen()) as progress:
             run_study(study_config, out, options, library=library, provenance=record, progress=progress)
     except KeyboardInterrupt:
-        console.print("complete cells are kept; the same command continues", highlight=False)
+        error_screen().print("complete cells are kept; the same command continues")
         raise
-    _report(out)
+    with after_results(str(out)):
+        _report(out)
 
 
 @study.command
@@ -133,7 +135,7 @@ def _report(store: Path) -> None:
         rows["code"] = f"cells of {found.states} states of the source; they may differ beyond the last digits"
     for cell, reason in list(found.failures.items())[:5]:
         rows[cell.description] = reason
-    Console().print(listing(rows, title=f"Study in {store}"))
+    screen().print(listing(rows, title=f"Study in {store}"))
 
 
 def _direction(name: str | None) -> Literal["up", "down"] | None:
@@ -154,12 +156,8 @@ def _progress_bar(console: Console) -> Iterator[Callable[[StudyProgress], None]]
 
         def line(progress: StudyProgress) -> None:
             name = "start" if progress.cell is None else str(progress.cell)
-            console.print(
-                f"{progress.done}/{progress.total} {name}, left {_duration(progress.seconds_left)}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            left = _duration(progress.seconds_left)
+            console.print(plain(f"{progress.done}/{progress.total} {name}, left {left}"), soft_wrap=True)
 
         yield line
         return
@@ -177,6 +175,6 @@ def _progress_bar(console: Console) -> Iterator[Callable[[StudyProgress], None]]
             left = f"left {_duration(progress.seconds_left)}"
             bars.update(task, completed=progress.done, total=progress.total, left=left)
             if progress.cell is not None and progress.failure:
-                console.print(f"{progress.cell.description}: {progress.failure}", highlight=False, soft_wrap=True)
+                console.print(plain(f"{progress.cell.description}: {progress.failure}"), soft_wrap=True)
 
         yield update

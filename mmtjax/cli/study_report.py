@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
+from mmtjax.cli.screen import after_results, error_screen, screen
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.tables import write_table
 from mmtjax.plot.study_figures import save_study_figures
+from mmtjax.report.plain_text import plain
 from mmtjax.study.pool import pooled_samples, sample_values
 from mmtjax.study.read import Study, open_study
 from mmtjax.study.report_tables import StudyTables, study_tables
@@ -34,7 +35,7 @@ def table(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show_d
     """
     opened = open_study(store)
     with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite, inputs=[store]) as place:
-        with Stages(Console(stderr=True)) as stages:
+        with Stages(error_screen()) as stages:
             tables = _tables(opened, stages)
         for name, values in tables._asdict().items():
             write_table(place / f"{name}.csv", values, comment=_origin(opened))
@@ -61,7 +62,7 @@ def figures(store: Path, *, out: Path, overwrite: Annotated[bool, Parameter(show
     with (
         translate_errors(OPTIONS),
         output_directory(out, overwrite=overwrite, inputs=[store]) as place,
-        Stages(Console(stderr=True)) as stages,
+        Stages(error_screen()) as stages,
     ):
         save_study_figures(opened, _tables(opened, stages), place, progress=stages)
     _list_files(out)
@@ -83,4 +84,5 @@ def _origin(opened: Study) -> str:
 
 
 def _list_files(out: Path) -> None:
-    Console().print(f"In {out}: {', '.join(result_files(out))}", highlight=False, markup=False, soft_wrap=True)
+    with after_results(str(out)):
+        screen().print(plain(f"In {out}: {', '.join(result_files(out))}"), soft_wrap=True)

@@ -136,7 +136,7 @@ class Stages:
 
     def __init__(self, console: Console) -> None:
         self.bars = Progress(
-            TextColumn("{task.description:<20}"),
+            TextColumn("{task.description:<20}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -169,7 +169,7 @@ class Stages:
         first_end = done >= total and stage not in self.ended
         if not self.bars.console.is_terminal and (first_end or now - self.last_line >= _LINE_SECONDS):
             elapsed = now - self.start_times[stage]
-            self.bars.console.print(f"{stage}: {done} of {total}, {elapsed:.0f} s", highlight=False, markup=False)
+            self.bars.console.print(f"{stage}: {done} of {total}, {elapsed:.0f} s")
             self.last_line = now
         if first_end:
             self.ended.add(stage)

@@ -10,16 +10,17 @@ import jax
 import numpy as np
 import pandas
 from cyclopts import Group, Parameter
-from rich.console import Console
 from rich.table import Table
 
 from mmtjax.cli.grain_inputs import ShapeInput
 from mmtjax.cli.inputs import option_values
+from mmtjax.cli.screen import after_results, error_screen, screen
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors, with_option_names
 from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
+from mmtjax.report.plain_text import plain
 from mmtjax.selection import LIMIT, SMALLER_IS_BETTER
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.interpolation import NotCovered, interpolate_threshold
@@ -128,13 +129,13 @@ def threshold(*, options: ThresholdOptions, shapes: ShapeInput | None = None) ->
             write_table(place / "convergence.csv", found.convergence, comment=found.how)
             record |= {"source": found.source, "how": found.how, "converged": found.converged}
             write_provenance(place, record)
-    _show(found, limit)
-    Console().print(f"In {out}: {', '.join(result_files(out))}", highlight=False, markup=False)
+    with after_results(str(out)):
+        _show(found, limit)
+        screen().print(plain(f"In {out}: {', '.join(result_files(out))}"), soft_wrap=True)
 
 
 def _answer(options: ThresholdOptions, shapes: ShapeInput) -> ThresholdAnswer:
     """Return the answer of the study if it covers the case, and of models that are run otherwise."""
-    console = Console(stderr=True)
     case = options.case(shapes.library())
     if options.study is not None:
         study = open_study(options.study)
@@ -143,14 +144,9 @@ def _answer(options: ThresholdOptions, shapes: ShapeInput) -> ThresholdAnswer:
         try:
             return interpolate_threshold(study, case)
         except NotCovered as reason:
-            console.print(
-                f"models are run, for {with_option_names(str(reason))}",
-                style="yellow",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
-    with Stages(console) as stages:
+            message = f"models are run, for {with_option_names(str(reason))}"
+            error_screen().print(plain(message, style="yellow"), soft_wrap=True)
+    with Stages(error_screen()) as stages:
         return find_threshold(
             jax.random.key(options.seed),
             case,
@@ -179,11 +175,10 @@ def _show(answer: ThresholdAnswer, limit: float) -> None:
             f"{error:.2f}" if np.isfinite(error) else "not known" if found else "",
             *_counts(row),
         )
-    screen = Console()
-    screen.print(table)
-    screen.print(_statistic_table(answer.statistics))
-    style = None if answer.converged else "bold yellow"
-    screen.print(answer.how, style=style, highlight=False, markup=False, soft_wrap=True)
+    console = screen()
+    console.print(table)
+    console.print(_statistic_table(answer.statistics))
+    console.print(plain(answer.how, style="" if answer.converged else "bold yellow"), soft_wrap=True)
 
 
 def _statistic_table(statistics: pandas.DataFrame) -> Table:

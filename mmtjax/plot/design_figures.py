@@ -50,7 +50,7 @@ def plot_profiles(optimum: Optimum, table: pandas.DataFrame, trials: list[Trial]
             )
         axes.set_xlabel(f"{knob.replace('_', ' ')} ({UNITS[knob]})")
         letter(axes, number, knob.replace("_", " "))
-    places[0].set_ylabel(axis_label(optimum))
+    places[0].set_ylabel(axis_label(optimum), parse_math=False)
     if _varies_much(table["objective"].to_numpy()):
         places[0].set_yscale("log")
     handles, labels = places[0].get_legend_handles_labels()
@@ -77,7 +77,7 @@ def plot_surface(optimum: Optimum, table: pandas.DataFrame, path: pandas.DataFra
     axes = figure.subplots()
     norm = "log" if _varies_much(table["objective"].to_numpy()) else None
     shades = axes.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap="cividis", norm=norm, shading="gouraud")
-    figure.colorbar(shades, ax=axes, label=axis_label(optimum))
+    figure.colorbar(shades, ax=axes).set_label(axis_label(optimum), parse_math=False)
     for number, steps in path.groupby("start"):
         axes.plot(steps[first], steps[second], "-", color="white", linewidth=2.4)
         label = "steps of each start" if number == 0 else None
@@ -127,7 +127,7 @@ def plot_pareto(front: list[Optimum], trials: list[Trial]) -> StudyFigure:
     axes.set_xscale("log")
     axes.margins(x=0.15, y=0.2)
     axes.set_xlabel("time of the scan (h)")
-    axes.set_ylabel(axis_label(front[0]))
+    axes.set_ylabel(axis_label(front[0]), parse_math=False)
     axes.set_title(f"by each point: {', '.join(name.replace('_', ' ') for name in free)}", loc="left", fontsize="small")
     figure.legend(loc="outside lower center", fontsize="small")
     caption = (

@@ -10,6 +10,7 @@ from rich.table import Table
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import percent
 from mmtjax.prior import Prior
+from mmtjax.report.plain_text import plain
 from mmtjax.selection import (
     PURITIES,
     SMALLER_IS_BETTER,
@@ -72,11 +73,18 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
 
 def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
     """Return a table of names and values in two columns that wrap long text."""
-    table = Table(title=title, show_header=False, title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    table = Table(
+        title=title if title is None else plain(title),
+        show_header=False,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 1),
+    )
     table.add_column(style="bold", overflow="fold", max_width=40)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(plain(name), plain(value))
     return table
 
 
