@@ -44,6 +44,8 @@ class GrainFormat:
         Edge of a voxel, µm.
     voxel_origin
         x, y, z of the centre of the voxel [0, 0, 0], µm.
+    labels
+        Whether the values of a stack are grain ids, or the stack is a mask whose connected pieces are the grains.
     """
 
     grains_format: str | None = None
@@ -55,6 +57,7 @@ class GrainFormat:
     min_voxels: int | None = None
     voxel_spacing: float | None = None
     voxel_origin: Point | None = None
+    labels: Literal["ids", "mask"] | None = None
 
     def read_file(self, file: Path, *, option_names: Mapping[str, str], origin: Point | None = None) -> Grains:
         """Read a file of grains.
@@ -80,6 +83,7 @@ class GrainFormat:
                 min_voxels=self.min_voxels,
                 spacing=self.voxel_spacing,
                 origin=origin if self.voxel_origin is None else self.voxel_origin,
+                labels=self.labels,
             )
 
 

@@ -35,7 +35,7 @@ class MapInput:
     scan
         File with the map of Bz: text or .npy matrix, QDMlab .mat, NetCDF.
     scan_format
-        `text`, `npy`, `qdmlab` or `netcdf`, where the contents allow several formats.
+        `text`, `npy`, `qdmlab`, `qdm` or `netcdf`, where the contents allow several formats.
     parameters
         JSON file that belongs to a matrix and gives its spacing, position and height.
     unit

@@ -44,6 +44,7 @@ OPTIONS: Mapping[str, str] = {
 GRAIN_OPTIONS: Mapping[str, str] = {
     "allow_overlap": "--allow-overlap",
     "format": "--grains-format",
+    "labels": "--labels",
     "lengths": "--lengths",
     "min_voxels": "--min-voxels",
     "origin": "--voxel-origin",

@@ -17,6 +17,7 @@ from mmtjax.io.parameters import sensor_grid_from_json as sensor_grid_from_json
 from mmtjax.io.parameters import sensor_grid_from_metadict as sensor_grid_from_metadict
 from mmtjax.io.positions import read_positions as read_positions
 from mmtjax.io.provenance_record import provenance as provenance
+from mmtjax.io.qdm import read_qdm as read_qdm
 from mmtjax.io.qdmlab import read_qdmlab as read_qdmlab
 from mmtjax.io.results import Results as Results
 from mmtjax.io.results import fill_results as fill_results

@@ -9,17 +9,18 @@ from jaxtyping import Float, Num
 from mmtjax.errors import InputError
 from mmtjax.io.domainbounds import read_domainbounds
 from mmtjax.io.dragonfly import read_dragonfly_table
+from mmtjax.io.labels import checked_labels, load_labels, voxel_text
 from mmtjax.io.mask import meaning_of_true
 from mmtjax.io.matrix import load_matrix, unit_in_name
 from mmtjax.io.multipole_moments import read_moments
-from mmtjax.io.netcdf import load_dataset
+from mmtjax.io.netcdf_file import load_dataset
 from mmtjax.io.npy import load_npy
 from mmtjax.io.parameters import sensor_grid_from_json
-from mmtjax.io.qdmlab import continuation_in_name, load_mat
+from mmtjax.io.qdm import load_qdm
+from mmtjax.io.qdmlab import continuation_in_name, load_mat, one_number
 from mmtjax.io.recognize import recognize
 from mmtjax.io.results import read_results
 from mmtjax.io.text import AnyPath, read_json, read_numbers
-from mmtjax.io.voxels import load_labels
 from mmtjax.scan.grid import SensorGrid
 
 
@@ -73,11 +74,21 @@ def _voxels(path: AnyPath) -> dict[str, str]:
 
 
 def _stack(path: AnyPath) -> dict[str, str]:
-    labels = load_labels(path)
+    stack = load_labels(path)
+    labels = stack.values
+    scale = (
+        "the file does not hold the scale,"
+        if stack.scale is None
+        else f"a voxel is {voxel_text(stack.scale)}, says the file; it does not hold"
+    )
+    try:
+        problem, count = "", len(np.setdiff1d(checked_labels(stack, None, path=path), 0))
+    except InputError as error:
+        problem, count = f"; {str(error).removeprefix(f'{path}: ')}", len(np.setdiff1d(labels, 0))
     return {
         "kind": "grains as a labelled stack",
-        "contents": f"[z, y, x] = {labels.shape}, {labels.dtype}, {len(np.setdiff1d(labels, 0))} grains",
-        "notes": "the file does not hold the scale, the origin, or the order of the slices",
+        "contents": f"[z, y, x] = {labels.shape}, {labels.dtype}, {count} {'labels' if problem else 'grains'}",
+        "notes": f"{scale} the origin, or the order of the slices{problem}",
         "reading": "read_grains(path, spacing=µm, origin=(x, y, z) µm, z='up'|'down')",
     }
 
@@ -132,23 +143,42 @@ def _matrix(path: AnyPath) -> dict[str, str]:
 def _qdmlab(path: AnyPath) -> dict[str, str]:
     content, continuation = load_mat(path), continuation_in_name(path)
     from_name = "no upward continuation in the name" if continuation is None else f"continued by {continuation:g} µm"
-    variables = [f"{name} {float(np.ravel(content[name])[0]) * 1e6:g} µm" for name in ("step", "h") if name in content]
+    bz, lengths = content.variables["Bz"], {name: one_number(content, name) for name in ("step", "h")}
+    numbers = _range(bz, "if in T, as QDMlab writes it") if bz.dtype.kind in "fiu" else f"of {bz.dtype}, not numbers"
+    described = [
+        f"{name} {'is not one number' if length is None else _length_from_metres(length)}"
+        for name, length in lengths.items()
+        if name in content.variables
+    ]
     return {
         "kind": "map of QDMlab",
-        "contents": f"Bz [y, x] = {np.shape(content['Bz'])}, {_range(content['Bz'], 'T')}; "
-        + ", ".join([from_name, *variables]),
+        "contents": f"Bz [y, x] = {bz.shape}, {numbers}; " + ", ".join([from_name, *described]),
         "notes": "h grows with every upward continuation of a list and is not used",
         "reading": f"read_scan(path, height=µm{'' if continuation is not None else ', upward_continuation=µm'})",
+    }
+
+
+def _qdm(path: AnyPath) -> dict[str, str]:
+    content = load_qdm(path)
+    spacing = "missing" if content.spacing is None else f"{content.spacing:g} µm"
+    missing = ["height=µm", *(["spacing=µm"] if content.spacing is None else [])]
+    return {
+        "kind": "map of qdmpy-core",
+        "contents": f"Bz [y, x] = {content.bz.shape}, {_range(content.bz, content.unit or 'of unknown unit')}; spacing "
+        f"{spacing}",
+        "notes": "the file does not hold the height; row 0 is taken to be the lowest y",
+        "reading": f"read_scan(path, {', '.join([*missing, *(['unit='] if content.unit is None else [])])})",
     }
 
 
 def _netcdf(path: AnyPath) -> dict[str, str]:
     dataset = load_dataset(path)
     height = dataset.attrs.get("sensor_height")
+    height_text = "missing" if height is None else f"{height} {dataset.attrs.get('sensor_units', 'µm')}"
     variables = [f"{name} {tuple(dataset[name].shape)}, {_units(dataset, name)}" for name in dataset.data_vars]
     return {
         "kind": "maps in NetCDF",
-        "contents": f"{'; '.join(variables)}; height {'missing' if height is None else f'{float(height):g} µm'}",
+        "contents": f"{'; '.join(variables) or 'no variables'}; height {height_text}",
         "notes": "units are taken from the attributes 'units'",
         "reading": f"read_scan(path{', height=µm' if height is None else ''})",
     }
@@ -157,7 +187,7 @@ def _netcdf(path: AnyPath) -> dict[str, str]:
 def _b111(path: AnyPath) -> dict[str, str]:
     return {
         "kind": "maps of B111, QDMlab",
-        "contents": ", ".join(f"{name} {np.shape(value)}" for name, value in load_mat(path).items()),
+        "contents": ", ".join(f"{name} {value.shape}" for name, value in load_mat(path).variables.items()),
         "notes": "the field along one axis of the diamond, in gauss, not Bz",
         "reading": "make Bz from it in QDMlab (QDMdataprocessing) and read the Bz_uc*.mat",
     }
@@ -171,7 +201,7 @@ def _mask(path: AnyPath) -> dict[str, str]:
         meaning = "the name does not say what True means"
     return {
         "kind": "mask",
-        "contents": f"[y, x] = {array.shape}, True in {array.mean():.2%}",
+        "contents": f"[y, x] = {array.shape}, True in {array.sum() / max(array.size, 1):.2%}",
         "notes": f"programs differ in the meaning of True; {meaning}",
         "reading": "read_scan(map, mask=path, mask_true_is='bad'|'good')",
     }
@@ -213,6 +243,9 @@ def _results(path: AnyPath) -> dict[str, str]:
     }
 
 
+#: A spacing or height of this size, m, is in another unit.
+_LONGEST_IN_METRES = 1e-3
+
 _Describer = Callable[[AnyPath], dict[str, str]]
 
 _GRAINS: dict[str, _Describer] = {
@@ -222,7 +255,7 @@ _GRAINS: dict[str, _Describer] = {
     "dragonfly": _dragonfly,
     "positions": _positions,
 }
-_MAPS: dict[str, _Describer] = {"text": _matrix, "npy": _matrix, "qdmlab": _qdmlab, "netcdf": _netcdf}
+_MAPS: dict[str, _Describer] = {"text": _matrix, "npy": _matrix, "qdmlab": _qdmlab, "qdm": _qdm, "netcdf": _netcdf}
 _DESCRIBERS: dict[str, _Describer] = {
     **_GRAINS,
     **_MAPS,
@@ -241,6 +274,11 @@ def _range(values: Num[np.ndarray, "..."], unit: str) -> str:
     """Return the range of the finite values as text."""
     finite = np.asarray(values)[np.isfinite(values)]
     return f"{finite.min():.4g} to {finite.max():.4g} {unit}" if finite.size else f"none finite, {unit}"
+
+
+def _length_from_metres(length: float) -> str:
+    """Return a length in m as text in µm, or the number alone where it cannot be in m."""
+    return f"{length * 1e6:g} µm" if abs(length) < _LONGEST_IN_METRES else f"= {length:g}, not in m"
 
 
 def _box(positions: Float[np.ndarray, "position 3"], unit: str) -> str:

@@ -3,8 +3,9 @@
 import xarray
 
 from mmtjax.errors import InputError
+from mmtjax.io.netcdf_file import load_dataset
 from mmtjax.io.plausible import check_scan, check_spacing
-from mmtjax.io.text import AnyPath, require_file
+from mmtjax.io.text import AnyPath
 from mmtjax.precision import ArrayLike
 from mmtjax.scan.axes import axes_of_map
 from mmtjax.scan.dataset import DatasetOptions, map_of_dataset
@@ -95,24 +96,6 @@ def falling_axes(path: AnyPath, *, variable: str | None = None) -> tuple[str, ..
     """
     dataset = load_dataset(path)
     return tuple(axis.name for axis in axes_of_map(dataset[_name_of_map(dataset, variable, path=path)]) if axis.falling)
-
-
-def load_dataset(path: AnyPath) -> xarray.Dataset:
-    """Read a whole NetCDF file into memory.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If the file is cut short or not NetCDF.
-    """
-    file = require_file(path)
-    try:
-        return xarray.load_dataset(file)
-    except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
-        msg = f"{file} does not read as NetCDF ({error}); was its copy cut short?"
-        raise InputError(msg) from error
 
 
 def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath) -> str:

@@ -2,16 +2,16 @@
 
 import re
 import warnings
-import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import scipy.io
-from scipy.io.matlab import MatReadError
+from jaxtyping import Float
 
 from mmtjax.errors import InputError
 from mmtjax.io.plausible import check_scan, check_spacing
-from mmtjax.io.text import AnyPath, require_file
+from mmtjax.io.text import AnyPath
+from mmtjax.io.untrusted import read_untrusted
 from mmtjax.precision import ArrayLike, float64_array
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
@@ -20,10 +20,25 @@ from mmtjax.units import field_in_nanotesla
 #: Heights that differ by more than this, µm, contradict each other.
 _SAME_HEIGHT = 0.01
 
+#: Spacings that differ by more than this part contradict each other.
+_SAME_SPACING = 0.01
+
 _WITHOUT_BZ = (
     "this is B111, the field along one axis of the diamond, in gauss, and not Bz; make Bz from it in QDMlab "
     "(QDMdataprocessing) and read the Bz_uc*.mat"
 )
+
+
+class MatContent(NamedTuple):
+    """Variables of a MAT file: those of numbers or text by name, and what the others are, such as a struct."""
+
+    variables: dict[str, np.ndarray]
+    others: dict[str, str]
+
+    @property
+    def listed(self) -> str:
+        """The names of all variables, and what the variables are that hold neither numbers nor text."""
+        return ", ".join([*self.variables, *(f"{name} ({what})" for name, what in self.others.items())]) or "nothing"
 
 
 def read_qdmlab(
@@ -32,6 +47,7 @@ def read_qdmlab(
     height: ArrayLike | None = None,
     upward_continuation: ArrayLike | None = None,
     unit: str = "T",
+    spacing: ArrayLike | None = None,
     origin: ArrayLike = (0.0, 0.0),
     side: ArrayLike | None = None,
 ) -> Scan:
@@ -52,6 +68,8 @@ def read_qdmlab(
         where it differs from the file name.
     unit
         Unit of ``Bz``.
+    spacing
+        Sampling interval, µm; by default the ``step`` of the file. Needed where that is not in m.
     origin
         Centre (x, y) of the sensor [0, 0], µm.
     side
@@ -60,22 +78,20 @@ def read_qdmlab(
     Warns
     -----
     UserWarning
-        If ``h`` of the file is not the height of the map.
+        If ``h`` of the file is not the height of the map, or `spacing` is not the ``step`` of the file.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        Without `height` or an upward continuation; for a map of B111, a file without Bz, a file that is cut short or of
-        version 7.3; and where field, spacing or height is only possible with a wrong unit.
+        Without `height` or an upward continuation; for a map of B111, a file without Bz, a file that is cut short,
+        damaged or of version 7.3; and where field, spacing or height is only possible with a wrong unit.
     """
     content = load_mat(path)
-    if "Bz" not in content:
-        msg = f"{path}: {_WITHOUT_BZ if is_b111(content) else 'there is no Bz'}; it has {_names(content)}"
-        raise InputError(msg)
-    step = _scalar_in_micrometres(content, "step", path=path)
-    height_in_file = _scalar_in_micrometres(content, "h", path=path) if "h" in content else None
+    field = _field(content, path=path)
+    step = _spacing(content, spacing, path=path)
+    height_in_file = _height_in_file(content)
     continuation = _continuation(path, upward_continuation)
     if height is None:
         note = "" if height_in_file is None else f" (its h is {height_in_file:g} µm, which QDMlab does not keep right)"
@@ -85,46 +101,49 @@ def read_qdmlab(
         )
         raise InputError(msg)
     plane = float(np.asarray(float64_array(height, name="height"))) + continuation
-    if height_in_file is not None and abs(height_in_file - plane) > _SAME_HEIGHT:
+    # A height in µm beside a step in m also occurs.
+    if height_in_file is not None and min(abs(height_in_file * factor - plane) for factor in (1, 1e-6)) > _SAME_HEIGHT:
         warnings.warn(
             f"{path}: h is {height_in_file:g} µm; not used, because QDMlab adds every continuation to it. The map is "
             f"taken to lie at {plane:g} µm: height={height} and an upward continuation of {continuation:g} µm",
             stacklevel=2,
         )
-    field = np.asarray(content["Bz"], np.float64)
-    check_spacing(step, path=path)
     grid = SensorGrid(origin=origin, spacing=step, shape=field.shape, height=plane, side=side)
     return check_scan(Scan(field * field_in_nanotesla(unit), grid, ~np.isnan(field)), unit=unit, path=path)
 
 
-def load_mat(path: AnyPath) -> dict[str, np.ndarray]:
-    """Read the arrays of a MAT file of version 5 by name.
+def load_mat(path: AnyPath) -> MatContent:
+    """Read the variables of a MAT file of version 4 or 5.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file is cut short, of version 7.3, or not a MAT file.
+        If the file is cut short, damaged, of version 7.3, or not a MAT file.
     """
-    file = require_file(path)
-    try:
-        content = scipy.io.loadmat(file, verify_compressed_data_integrity=True)
-    except NotImplementedError as error:
-        msg = f"{file} is a MAT file of version 7.3; save it in MATLAB with the option '-v7'"
-        raise InputError(msg) from error
-    except (ValueError, TypeError, OSError, EOFError, MatReadError, LookupError, zlib.error) as error:
-        msg = f"{file} does not read as a MAT file ({error}); was its copy cut short?"
-        raise InputError(msg) from error
-    # Names that begin with "__" are not variables but properties of the file.
-    return {
-        name: value for name, value in content.items() if not name.startswith("__") and isinstance(value, np.ndarray)
-    }
+    content = read_untrusted(path, reader="mat", kind="a MAT file")
+    return MatContent(content.arrays, {name: str(what) for name, what in content.facts_of("others").items()})
 
 
-def is_b111(content: dict[str, np.ndarray]) -> bool:
+def is_b111(content: MatContent) -> bool:
     """Whether the variables of a MAT file are maps of B111."""
-    return any(name.startswith("B111") for name in content)
+    return any(name.startswith("B111") for name in content.variables)
+
+
+def one_number(content: MatContent, name: str) -> float | None:
+    """Return the variable `name` if it is one finite number, else None.
+
+    Examples
+    --------
+    >>> content = MatContent({"step": np.array([[4.7e-6]]), "corners": np.eye(2)}, {})
+    >>> one_number(content, "step"), one_number(content, "corners"), one_number(content, "h")
+    (4.7e-06, None, None)
+    """
+    values = content.variables.get(name, np.zeros(0))
+    if values.size != 1 or values.dtype.kind not in "fiu" or not np.all(np.isfinite(values)):
+        return None
+    return float(values.ravel()[0])
 
 
 def continuation_in_name(path: AnyPath) -> float | None:
@@ -160,14 +179,50 @@ def _continuation(path: AnyPath, given: ArrayLike | None) -> float:
     return distance
 
 
-def _scalar_in_micrometres(content: dict[str, np.ndarray], name: str, *, path: AnyPath) -> float:
-    """Return a variable in m that holds one number, in µm."""
-    values = np.asarray(content.get(name, np.nan))
-    if values.size != 1 or values.dtype.kind not in "fiu" or not np.all(np.isfinite(values)):
-        msg = f"{path}: {name!r} must be one number, in m; got {content.get(name, 'nothing')!r}"
+def _field(content: MatContent, *, path: AnyPath) -> Float[np.ndarray, "ny nx"]:
+    """Return Bz in the unit of the file."""
+    bz = content.variables.get("Bz")
+    if bz is None:
+        reason = f"Bz is {content.others['Bz']}" if "Bz" in content.others else "there is no Bz"
+        msg = f"{path}: {_WITHOUT_BZ if is_b111(content) else reason}; it has {content.listed}"
         raise InputError(msg)
-    return float(values.ravel()[0]) * 1e6
+    if bz.ndim != 2 or bz.dtype.kind not in "fiu" or 0 in bz.shape:
+        msg = f"{path}: Bz must be a matrix of real numbers [y, x]; got shape {bz.shape}, dtype {bz.dtype}"
+        raise InputError(msg)
+    if np.isnan(bz).all():
+        msg = f"{path}: all {bz.size} pixels of Bz are NaN; is it the right file?"
+        raise InputError(msg)
+    return bz.astype(np.float64)
 
 
-def _names(content: dict[str, np.ndarray]) -> str:
-    return ", ".join(content) or "nothing"
+def _spacing(content: MatContent, given: ArrayLike | None, *, path: AnyPath) -> Float[np.ndarray, "..."]:
+    """Return the sampling interval, µm, as given or from the file, where it is in m."""
+    step = one_number(content, "step")
+    if given is not None:
+        spacing = np.asarray(float64_array(given, name="spacing"))
+        check_spacing(spacing, path=path)
+        # A step in µm beside a height in m also occurs.
+        if step is not None and not any(
+            np.allclose(step * factor, spacing, rtol=_SAME_SPACING, atol=0) for factor in (1, 1e6)
+        ):
+            warnings.warn(
+                f"{path}: step is {step:g}, neither in m nor in µm the spacing={given} that is used instead",
+                stacklevel=3,
+            )
+        return spacing
+    if step is None:
+        value = content.variables.get("step", content.others.get("step", "nothing"))
+        msg = f"{path}: 'step' must be one number, in m; got {value!r}"
+        raise InputError(msg, remedy="pass the spacing of the sensors in µm as spacing=")
+    try:
+        check_spacing(step * 1e6, path=path)
+    except InputError as error:
+        msg = f"{error}. The file has step = {step:g}, read in m, as QDMlab writes it"
+        raise InputError(msg) from error
+    return np.asarray(step * 1e6)
+
+
+def _height_in_file(content: MatContent) -> float | None:
+    """Return ``h`` of the file, µm, or None; it is only compared, so that nothing depends on its being there."""
+    height = one_number(content, "h")
+    return None if height is None else height * 1e6

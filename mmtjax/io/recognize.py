@@ -23,9 +23,9 @@ _MOMENT_OR_POSITION = (1e-11, 1e-8)
 def recognize(path: AnyPath) -> tuple[str, ...]:
     """Return the kinds that a file may be, the likeliest first; empty for a file of no known kind.
 
-    Grains are ``cuboids``, ``voxels``, ``stack``, ``dragonfly`` or ``positions``; maps ``text``, ``npy``, ``qdmlab`` or
-    ``netcdf``; the rest ``moments``, ``multipoles``, ``mask``, ``b111``, ``domainbounds``, ``dci-parameters``,
-    ``metadict`` and, for a directory, ``results``.
+    Grains are ``cuboids``, ``voxels``, ``stack``, ``dragonfly`` or ``positions``; maps ``text``, ``npy``, ``qdmlab``,
+    ``qdm`` or ``netcdf``; the rest ``moments``, ``multipoles``, ``mask``, ``b111``, ``domainbounds``,
+    ``dci-parameters``, ``metadict`` and, for a directory, ``results``.
 
     Raises
     ------
@@ -47,13 +47,14 @@ def recognize(path: AnyPath) -> tuple[str, ...]:
         ".nc": lambda _: ("netcdf",),
         ".nc4": lambda _: ("netcdf",),
         ".h5": lambda _: ("netcdf",),
+        ".qdm": lambda _: ("qdm",),
     }
     return by_suffix.get(suffix, _recognize_text)(path)
 
 
 def _recognize_npy(path: AnyPath) -> tuple[str, ...]:
     array = load_npy(path)
-    if array.ndim == 3 and array.dtype.kind in "iu":
+    if array.ndim == 3 and array.dtype.kind in "biu":
         return ("stack",)
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         return ()
@@ -66,7 +67,7 @@ def _recognize_npz(path: AnyPath) -> tuple[str, ...]:
 
 def _recognize_mat(path: AnyPath) -> tuple[str, ...]:
     content = load_mat(path)
-    return ("qdmlab",) if "Bz" in content else ("b111",) if is_b111(content) else ()
+    return ("qdmlab",) if "Bz" in content.variables else ("b111",) if is_b111(content) else ()
 
 
 def _recognize_json(path: AnyPath) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import xarray
 
 from mmtjax.errors import InputError, MissingFileError
-from mmtjax.io.netcdf import load_dataset
+from mmtjax.io.netcdf_file import load_dataset
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import recorded_inputs
 from mmtjax.io.tables import write_table

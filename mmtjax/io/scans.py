@@ -6,12 +6,13 @@ from mmtjax.io.domainbounds import DomainBounds, crop_to_bounds, read_domainboun
 from mmtjax.io.mask import read_mask, with_mask
 from mmtjax.io.matrix import read_matrix
 from mmtjax.io.netcdf import falling_axes, read_netcdf
+from mmtjax.io.qdm import read_qdm
 from mmtjax.io.qdmlab import read_qdmlab
 from mmtjax.io.recognize import recognize
 from mmtjax.io.text import AnyPath
 from mmtjax.scan.scan import Scan
 
-_READERS = {"text": read_matrix, "npy": read_matrix, "qdmlab": read_qdmlab, "netcdf": read_netcdf}
+_READERS = {"text": read_matrix, "npy": read_matrix, "qdmlab": read_qdmlab, "qdm": read_qdm, "netcdf": read_netcdf}
 
 #: What to do with files that belong to a map but are not a map.
 _INSTEAD = {
@@ -40,8 +41,8 @@ def read_scan(
     path
         The file with the map of Bz.
     format
-        ``"text"`` or ``"npy"`` (`read_matrix`), ``"qdmlab"`` (`read_qdmlab`) or ``"netcdf"`` (`read_netcdf`); by
-        default the one that the file looks like.
+        ``"text"`` or ``"npy"`` (`read_matrix`), ``"qdmlab"`` (`read_qdmlab`), ``"qdm"`` (`read_qdm`) or
+        ``"netcdf"`` (`read_netcdf`); by default the one that the file looks like.
     mask, mask_true_is
         Mask of the whole map, and what True means in it, see `read_mask`; without `mask`, what True means in the mask
         that a NetCDF file holds itself.

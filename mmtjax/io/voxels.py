@@ -1,19 +1,14 @@
 """Read grains as voxels, from a text file of their coordinates or from a labelled stack of images."""
 
-import struct
-import zlib
-from pathlib import Path
-
 import equinox as eqx
 import numpy as np
-import tifffile
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
 from mmtjax.io.depth import sign_of_z
-from mmtjax.io.npy import load_npy
+from mmtjax.io.labels import checked_labels, load_labels, warn_of_metadata
 from mmtjax.io.plausible import check_spacing
-from mmtjax.io.text import AnyPath, read_numbers, require_file, whole_numbers
+from mmtjax.io.text import AnyPath, read_numbers, whole_numbers
 from mmtjax.precision import ArrayLike, float64_array
 from mmtjax.sources.grains import Grains
 
@@ -71,14 +66,20 @@ def read_voxels(
 
 
 def read_stack(
-    path: AnyPath, *, spacing: ArrayLike | None = None, origin: ArrayLike | None = None, z: str | None = None
+    path: AnyPath,
+    *,
+    spacing: ArrayLike | None = None,
+    origin: ArrayLike | None = None,
+    z: str | None = None,
+    labels: str | None = None,
 ) -> Grains:
     """Read grains from a labelled stack of images, ``.npy`` or ``.tif``, such as a segmentation of microCT.
 
     Parameters
     ----------
     path
-        Whole numbers [z, y, x]; 0 is background, other values are grain ids. Row 0 of a slice has the lowest y.
+        Whole numbers [z, y, x]; 0 is background, positive values are grain ids. Row 0 of a slice has the lowest y.
+        Pages of a TIFF file that are series of their own are taken as slices, in their order.
     spacing
         Edge of a voxel, µm: one number, or three in the order x, y, z.
     origin
@@ -86,6 +87,15 @@ def read_stack(
     z
         ``"up"`` if later slices lie higher, ``"down"`` if they lie deeper. Needed where, read upwards, the stack has
         grains above the surface.
+    labels
+        ``"ids"`` if the values are grain ids, ``"mask"`` if there is one value beside 0 and every piece of it, of
+        voxels that touch by their faces, is a grain. Needed where one value is in several pieces, or may be the
+        background.
+
+    Warns
+    -----
+    UserWarning
+        If the file holds the edges of a voxel and they are not those of `spacing`, or calls its slices channels.
 
     Raises
     ------
@@ -93,45 +103,17 @@ def read_stack(
         If the file does not exist.
     ValueError
         Without `spacing` and `origin`; for a file that is cut short, is not three-dimensional or not of whole numbers,
-        or holds no grain; for grains above the surface without the option `z`, and a spacing that only a wrong unit
-        gives.
+        or holds no grain; for a picture in colours, a background that is not 0, and a mask without the option `labels`;
+        for grains above the surface without the option `z`, and a spacing that only a wrong unit gives.
     """
     edge, start = _edge_and_origin(spacing, origin, path=path)
-    labels = load_labels(path)
-    if labels.ndim != 3 or labels.dtype.kind not in "iu":
-        hint = "; is it a single slice, or was its copy cut short?" if labels.ndim < 3 else ""
-        msg = (
-            f"{path}: a labelled stack is three-dimensional, [z, y, x], of whole numbers; got shape {labels.shape}, "
-            f"dtype {labels.dtype}{hint}"
-        )
-        raise InputError(msg)
-    slices = np.flatnonzero(labels.any(axis=(1, 2)))
-    if len(slices) == 0:
-        msg = f"{path}: the stack of shape {labels.shape} holds no grain, every voxel is 0"
-        raise InputError(msg)
+    stack = load_labels(path)
+    ids = checked_labels(stack, labels, path=path)
+    warn_of_metadata(stack, edge, path=path)
+    slices = np.flatnonzero(ids.any(axis=(1, 2)))
     if sign_of_z(start[2] + edge[2] * slices, z=z, path=path) > 0:
-        return Grains.from_voxels(labels, spacing=edge, origin=start)
-    return _mirrored(Grains.from_voxels(labels, spacing=edge, origin=start * [1, 1, -1]))
-
-
-def load_labels(path: AnyPath) -> np.ndarray:
-    """Read the array of a ``.npy`` or ``.tif`` file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If the file is cut short or of another kind.
-    """
-    if Path(path).suffix.lower() not in (".tif", ".tiff"):
-        return load_npy(path)
-    file = require_file(path)
-    try:
-        return np.asarray(tifffile.imread(file))
-    except (ValueError, OSError, IndexError, KeyError, TypeError, struct.error, zlib.error) as error:
-        msg = f"{file} does not read as a TIFF image ({error}); was its copy cut short?"
-        raise InputError(msg) from error
+        return Grains.from_voxels(ids, spacing=edge, origin=start)
+    return _mirrored(Grains.from_voxels(ids, spacing=edge, origin=start * [1, 1, -1]))
 
 
 def _edge_and_origin(
