@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from mmtjax.errors import InputError
-from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, float64_array, is_concrete, refuse_masked, require_float64
 from mmtjax.selection.thresholds import check_limit
 from mmtjax.sources.base import AbstractSource
 from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
@@ -243,6 +243,7 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
     >>> probability_within_limit(np.array([0.0, 0.1, np.inf])).tolist()
     [1.0, 0.5, 0.0]
     """
+    refuse_masked(expected_ratio, name="expected_ratio")
     check_limit(limit)
     return ndtr((jnp.log10(limit) - jnp.log10(expected_ratio)) / MAGNETIZATION_SPREAD)
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.errors import InputError
-from mmtjax.precision import AnyArray, ArrayLike
+from mmtjax.precision import AnyArray, ArrayLike, refuse_masked
 from mmtjax.progress import Progress
 from mmtjax.unknowns import Component, UnknownSet
 
@@ -193,3 +193,37 @@ def point_parts(
         near_form=near_form,
         groups=groups,
     )
+
+
+def chosen_indices(keep: ArrayLike, count: int) -> Int[np.ndarray, " chosen"]:
+    """Return the indices of the sources that a user chooses.
+
+    Parameters
+    ----------
+    keep
+        A boolean for each source, or indices.
+    count
+        Number of sources.
+
+    Raises
+    ------
+    ValueError
+        For anything else, such as numbers with a fraction or NaN, masked arrays, and indices that no source has.
+
+    Examples
+    --------
+    >>> chosen_indices([True, False, True], 3), chosen_indices([0, 2], 3)
+    (array([0, 2]), array([0, 2]))
+    """
+    refuse_masked(keep, name="the selection")
+    chosen = np.asarray(keep)
+    if chosen.dtype == bool and chosen.shape == (count,):
+        return np.flatnonzero(chosen)
+    whole = chosen.dtype.kind in "iu" or chosen.size == 0
+    if chosen.ndim != 1 or not whole or np.any((chosen < -count) | (chosen >= count)):
+        msg = (
+            f"sources are selected by {count} booleans or by indices from 0 to {count - 1}; got {chosen.dtype} of "
+            f"shape {chosen.shape}: {keep!r:.200}"
+        )
+        raise InputError(msg)
+    return np.arange(count)[chosen.astype(np.int64)]

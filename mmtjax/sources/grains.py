@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mmtjax.errors import InputError
-from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, refuse_masked
 from mmtjax.progress import Progress
-from mmtjax.sources.base import AbstractSource, Parts
+from mmtjax.sources.base import AbstractSource, Parts, chosen_indices
 from mmtjax.sources.body_parts import body_parts
 from mmtjax.sources.corners import check_rounding, corners_of_boxes, corners_of_labels, volume_and_centroid
 from mmtjax.sources.ids import exact_ids
@@ -127,6 +127,7 @@ class Grains(AbstractSource):
         >>> Grains.from_voxels(labels, spacing=0.5, origin=(0, 0, -9)).position
         array([[ 0.25,  0.5 , -8.5 ]])
         """
+        refuse_masked(labels, name="labels")
         stack = np.asarray(labels)
         if stack.ndim != 3 or stack.dtype.kind not in "iu":
             msg = (
@@ -267,7 +268,7 @@ class Grains(AbstractSource):
 
     def select(self, keep: ArrayLike) -> "Grains":
         """Copy with the chosen grains only: a boolean array (grain,), or indices in ascending order."""
-        index = np.arange(len(self))[np.asarray(keep)]
+        index = chosen_indices(keep, len(self))
         if index.size == 0:
             msg = "the selection holds no grain; at least one is needed"
             raise InputError(msg)

@@ -12,7 +12,7 @@ from mmtjax.errors import InputError
 from mmtjax.physics.multipole import HIGHEST_DEGREE, Harmonic, harmonics_up_to, multipole_corner, multipole_series
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.progress import Progress
-from mmtjax.sources.base import AbstractSource, DegreeGroup, Parts, point_parts
+from mmtjax.sources.base import AbstractSource, DegreeGroup, Parts, chosen_indices, point_parts
 from mmtjax.sources.ids import exact_ids
 from mmtjax.units import AXES
 from mmtjax.unknowns import Component
@@ -97,7 +97,7 @@ class Multipoles(AbstractSource):
 
     def select(self, keep: ArrayLike) -> "Multipoles":
         """Return some of the sources: a boolean array (source,), or indices in ascending order."""
-        index = np.arange(len(self))[np.asarray(keep)]
+        index = chosen_indices(keep, len(self))
         return Multipoles(self.position[index], degree=self.degree, ids=self.ids[index])
 
     def parts(self, *, progress: Progress | None = None) -> Parts:

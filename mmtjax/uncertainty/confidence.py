@@ -11,7 +11,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from mmtjax.errors import InputError
-from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, refuse_masked, require_float64
 from mmtjax.uncertainty.covariance import checked_factor
 from mmtjax.uncertainty.quadrature import principal_axes, unit_radius
 from mmtjax.units import AXES
@@ -212,6 +212,7 @@ def uncertainty_ratio(
     >>> uncertainty_ratio(np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]]), np.array([0.5, 0.5])).tolist()
     [0.1, inf]
     """
+    refuse_masked((magnetization, radius), name="magnetization or radius")
     if magnetization.shape != (*radius.shape, _VECTOR):
         msg = f"magnetization and radius must be (grain, 3) and (grain,); got {magnetization.shape} and {radius.shape}"
         raise InputError(msg)

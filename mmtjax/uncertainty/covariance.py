@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from mmtjax.errors import InputError
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.linalg.triangular import Layout, inverse_blocks
-from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, refuse_masked, require_float64
 from mmtjax.units import AXES
 
 
@@ -170,6 +170,7 @@ def standard_deviation(covariance: Float[AnyArray, "source component component"]
     >>> standard_deviation(np.diag([1.0, 4.0, 9.0])[None]).tolist()
     [[1.0, 2.0, 3.0]]
     """
+    refuse_masked(covariance, name="covariance")
     return _deviation(jnp.diagonal(covariance, axis1=-2, axis2=-1))
 
 
@@ -193,6 +194,7 @@ def correlation(covariance_matrix: Float[AnyArray, "param param"]) -> Float[Arra
     >>> correlation(np.array([[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 0.0]])).tolist()
     [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    refuse_masked(covariance_matrix, name="covariance_matrix")
     deviation = _deviation(jnp.diagonal(covariance_matrix))
     inverse = jnp.where(deviation == 0, 0.0, 1 / jnp.where(deviation == 0, 1.0, deviation))
     # One factor after the other: the product of two small deviations may underflow though the result is of order one.
@@ -225,6 +227,7 @@ def grain_correlation(correlation: Float[AnyArray, "param param"]) -> Float[Arra
     >>> grain_correlation(pair).tolist()
     [[1.0, 0.25], [0.25, 1.0]]
     """
+    refuse_masked(correlation, name="correlation")
     grains, rest = divmod(correlation.shape[0], len(AXES))
     if rest:
         msg = f"a correlation matrix has three rows per grain; got shape {correlation.shape}"
