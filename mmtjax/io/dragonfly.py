@@ -80,8 +80,9 @@ def read_dragonfly(
             keep &= (table.position[:, axis] >= bounds[0]) & (table.position[:, axis] <= bounds[1])
     if not keep.any():
         low, high = table.position.min(axis=0), table.position.max(axis=0)
+        inside = "" if x is None and y is None else f" and lies in x {x}, y {y} µm"
         msg = (
-            f"{path}: none of the {len(keep)} grains has min_voxels={min_voxels} and lies in x={x}, y={y} µm; they lie "
+            f"{path}: none of the {len(keep)} grains has min_voxels={min_voxels}{inside}; they lie "
             f"in x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
         )
         raise InputError(msg)

@@ -14,6 +14,9 @@ from mmtjax.sources.grains import Grains
 
 _UM = 1e6
 
+#: What to do about a spacing that is not in m: no option overrides that of the file.
+_SPACING_IN_METRES = "Lengths in this file are in m; correct it"
+
 #: Keys that the files of each program have.
 DCI_KEYS = ("Scan spacing", "Scan delta-x", "Scan delta-y", "Scan area", "Scan height")
 METADICT_KEYS = (
@@ -68,7 +71,7 @@ def sensor_grid_from_dci(path: AnyPath, *, height: ArrayLike | None = None) -> S
             f"{spacing.tolist()} m; expected whole numbers, none negative"
         )
         raise InputError(msg)
-    check_spacing(spacing * _UM, path=path)
+    check_spacing(spacing * _UM, path=path, remedy=_SPACING_IN_METRES)
     height_in_file = abs(_numbers(content, "Scan height", path=path)[0]) * _UM
     return SensorGrid(
         origin=low * _UM,
@@ -115,7 +118,7 @@ def sensor_grid_from_metadict(
             "expected positive whole numbers"
         )
         raise InputError(msg)
-    check_spacing(step * _UM, path=path)
+    check_spacing(step * _UM, path=path, remedy=_SPACING_IN_METRES)
     _check_particles(content, grains, path=path)
     origin = [
         _numbers(content, key, path=path)[0] if key in content else 0.0
