@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 import xarray
 
+from mmtjax.errors import InputError
 from mmtjax.io import (
     describe,
     fill_results,
@@ -208,3 +209,22 @@ def test_damaged_results(tmp_path, table, maps, record):
     (folder / "maps.nc").unlink()
     with pytest.raises(FileNotFoundError, match=r"maps\.nc"):
         read_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "units", "message"),
+    [
+        ({b"provenance": b'{"a": '}, b"", "grains.parquet does not read as Parquet .*Expecting value"),
+        ({b"provenance": b"[" * 100_000}, b"", "grains.parquet does not read as Parquet .*recursion"),
+        ({b"provenance": b"[1]"}, b"", "grains.parquet has no provenance in its metadata"),
+        ({b"provenance": b"{}"}, b"\xff", "grains.parquet does not read as Parquet .*0xff"),
+    ],
+)
+def test_damaged_metadata(tmp_path, table, maps, record, metadata, units, message):
+    write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
+    file = tmp_path / "run" / "grains.parquet"
+    content = pyarrow.parquet.read_table(file)
+    fields = [field.with_metadata({"units": units}) for field in content.schema]
+    pyarrow.parquet.write_table(content.cast(pyarrow.schema(fields, metadata=metadata)), file)
+    with pytest.raises(InputError, match=message):
+        read_results(tmp_path / "run")

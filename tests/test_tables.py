@@ -8,6 +8,7 @@ import pytest
 
 from mmtjax.errors import InputError
 from mmtjax.io import read_grains, read_scan, sensor_grid_from_json
+from mmtjax.io.parameters import DCI_KEYS, METADICT_KEYS
 from mmtjax.io.tables import read_table, write_table
 
 EXPORT = (
@@ -170,6 +171,30 @@ def test_the_metadict_of_the_collection(data):
 def test_damaged_json(write, text, message):
     with pytest.raises(InputError, match=message):
         sensor_grid_from_json(write("parameters.json", text))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Scan area x-dimension Sx": 1e3}, "expected positive whole numbers, none above 1000000"),
+        ({"Scan area x-dimension Sx": 1e300}, "'Scan area x-dimension Sx' is 1e.300; expected 1 finite numbers"),
+        ({"Scan x-step Sdx": 1e-320}, "expected positive whole numbers"),
+    ],
+)
+def test_scans_that_no_memory_holds(write, changes, message):
+    content = dict.fromkeys(METADICT_KEYS, 1e-6) | changes
+    with pytest.raises(InputError, match=message):
+        sensor_grid_from_json(write("MetaDict_v.json", json.dumps(content)))
+
+
+def test_a_domain_that_no_memory_holds(write):
+    content = dict.fromkeys(DCI_KEYS, 1e-6) | {"Scan area": 4e-12}
+    for upper, message in ((1e300, "expected 2 finite numbers"), (1e3, "none negative or above 1000000")):
+        domain = {"Sensor center domain LL-x-y": [0, 0], "Sensor center domain UR-x-y": [upper, 0]}
+        with pytest.raises(InputError, match=message):
+            sensor_grid_from_json(write("scan.json", json.dumps(content | domain)))
+    with pytest.raises(InputError, match="spacing of 0 µm is not between"):
+        sensor_grid_from_json(write("scan.json", json.dumps(content | domain | {"Scan spacing": 0})))
 
 
 @pytest.mark.parametrize("name", ["fz_09_v.txt", "fz_11_d.csv", "fz_12_d.csv"])

@@ -47,7 +47,8 @@ class CellLayout(NamedTuple):
         (['1.5', '2', '', '3'], ['1.5', '2'])
         """
         if self.separator is None:
-            return re.findall(r"[^ \t\f\v]+", text)
+            # A blank that is not ASCII separates thousands.
+            return text.split() if text.isascii() else re.findall(r"[^ \t\f\v]+", text)
         return [cell.strip(" \t\f\v") for cell in text.split(self.separator)]
 
     def numbers(self, line: Line, cells: Sequence[str], *, file: str) -> list[float]:
@@ -63,9 +64,10 @@ class CellLayout(NamedTuple):
         >>> CellLayout(";", decimal_comma=True).numbers(Line(1, ""), ["1,5", "", "2e-3"], file="a.csv")
         [1.5, nan, 0.002]
         """
-        if line.text.isascii() and "_" not in line.text and not self.decimal_comma:
+        if line.text.isascii() and "_" not in line.text and not (self.decimal_comma and "." in line.text):
+            plain = [cell.replace(",", ".") for cell in cells] if self.decimal_comma else cells
             try:
-                return [float(cell) for cell in cells]
+                return [float(cell) for cell in plain]
             except ValueError:
                 pass
         return [self._number(cell, where=f"{file}, line {line.number}") for cell in cells]
@@ -135,7 +137,7 @@ def split_lines(text: str) -> list[str]:
     >>> split_lines("1\r\n2\r3\n")
     ['1', '2', '3', '']
     """
-    return re.split(r"\r\n|\r|\n", text)
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def is_comment(text: str) -> bool:
@@ -211,7 +213,7 @@ def _layout(lines: Sequence[Line], *, file: str) -> CellLayout:
     if "," in text and blanks is None:
         _refuse_split_numbers(lines, text, separator=",", file=file)
         return CellLayout(",")
-    if re.search(r",\s|\s,|^,|,$", text):
+    if "," in text and re.search(r",\s|\s,|^,|,$", text):
         line = next(line for line in lines if re.search(r"[^\s,][ \t]+[^\s,]", line.text))
         msg = "cells are separated by blanks here, and by commas elsewhere"
         raise InputError(msg, where=f"{file}, line {line.number}", remedy="save the file with one separator")

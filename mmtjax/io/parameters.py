@@ -17,6 +17,12 @@ _UM = 1e6
 #: What to do about a spacing that is not in m: no option overrides that of the file.
 _SPACING_IN_METRES = "Lengths in this file are in m; correct it"
 
+#: Numbers in SI units that no scan has; those near the largest of float64 would overflow.
+_LARGEST = 1e9
+
+#: Sensors along an axis that no scan has, and that no memory holds.
+_MOST_SENSORS = 1_000_000
+
 #: Keys that the files of each program have.
 DCI_KEYS = ("Scan spacing", "Scan delta-x", "Scan delta-y", "Scan area", "Scan height")
 METADICT_KEYS = (
@@ -63,15 +69,15 @@ def sensor_grid_from_dci(path: AnyPath, *, height: ArrayLike | None = None) -> S
             "m²; 'Scan delta-x' and '-y' are half of a sensor's edges. Correct the one that is wrong"
         )
         raise InputError(msg)
+    check_spacing(spacing * _UM, path=path, remedy=_SPACING_IN_METRES)
     steps = (high - low) / spacing
     shape = np.round(steps).astype(int)[::-1] + 1
-    if np.any(shape < 1) or np.any(np.abs(steps - np.round(steps)) > 0.05):
+    if np.any(shape < 1) or np.any(shape > _MOST_SENSORS) or np.any(np.abs(steps - np.round(steps)) > 0.05):
         msg = (
             f"{path}: from {low.tolist()} to {high.tolist()} m there are {steps.tolist()} spacings of "
-            f"{spacing.tolist()} m; expected whole numbers, none negative"
+            f"{spacing.tolist()} m; expected whole numbers, none negative or above {_MOST_SENSORS}"
         )
         raise InputError(msg)
-    check_spacing(spacing * _UM, path=path, remedy=_SPACING_IN_METRES)
     height_in_file = abs(_numbers(content, "Scan height", path=path)[0]) * _UM
     return SensorGrid(
         origin=low * _UM,
@@ -111,11 +117,13 @@ def sensor_grid_from_metadict(
     values = {key: _numbers(content, key, path=path)[0] for key in METADICT_KEYS}
     plane, *extents = values.values()
     extent, step = np.array(extents[:2]), np.array(extents[2:])
-    count = extent / step if np.all(step > 0) else np.array([math.nan, math.nan])
-    if not np.all(np.abs(count - np.round(count)) <= 0.05) or np.any(np.round(count) < 1):
+    with np.errstate(over="ignore"):
+        count = extent / step if np.all(step > 0) else np.array([math.nan, math.nan])
+    whole = np.all(np.isfinite(count)) and np.all(np.abs(count - np.round(count)) <= 0.05)
+    if not whole or np.any(np.round(count) < 1) or np.any(count > _MOST_SENSORS):
         msg = (
             f"{path}: extents Sx, Sy = {extent.tolist()} m are {count.tolist()} steps Sdx, Sdy = {step.tolist()} m; "
-            "expected positive whole numbers"
+            f"expected positive whole numbers, none above {_MOST_SENSORS}"
         )
         raise InputError(msg)
     check_spacing(step * _UM, path=path, remedy=_SPACING_IN_METRES)
@@ -177,9 +185,10 @@ def _numbers(
         values = np.atleast_1d(np.asarray(content[key], np.float64))
     except (TypeError, ValueError, OverflowError):
         values = np.array([math.nan])
-    if values.ndim != 1 or len(values) not in count or not np.all(np.isfinite(values)):
+    if values.ndim != 1 or len(values) not in count or not np.all(np.abs(values) <= _LARGEST):
         msg = (
-            f"{path}: {key!r} is {content[key]!r}; expected {' or '.join(map(str, count))} finite numbers, in SI units"
+            f"{path}: {key!r} is {content[key]!r}; expected {' or '.join(map(str, count))} finite numbers, in SI "
+            f"units, none above {_LARGEST:g}"
         )
         raise InputError(msg)
     return values

@@ -112,25 +112,31 @@ def read_results(directory: AnyPath) -> Results:
     if not folder.is_dir():
         msg = f"{folder}: there is no such directory of results"
         raise MissingFileError(msg)
-    file = require_file(folder / _PARQUET)
-    try:
-        content = pyarrow.parquet.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        msg = f"{file} does not read as Parquet ({error}); was its copy cut short?"
-        raise InputError(msg) from error
-    metadata = content.schema.metadata or {}
-    if b"provenance" not in metadata:
-        msg = f"{file} has no provenance in its metadata; it was not written by mmtjax"
-        raise InputError(msg)
-    table = content.to_pandas()
-    table.attrs["units"] = {
-        field.name: field.metadata[b"units"].decode()
-        for field in content.schema
-        if field.metadata and b"units" in field.metadata
-    }
+    table, provenance = _read_parquet(require_file(folder / _PARQUET))
     maps = load_dataset(folder / _MAPS)
     maps.attrs.pop("provenance", None)
-    return Results(table, maps, json.loads(metadata[b"provenance"]))
+    return Results(table, maps, provenance)
+
+
+def _read_parquet(file: Path) -> tuple[pd.DataFrame, dict[str, JsonValue]]:
+    """Read a table with its units, and the provenance in the metadata of the file."""
+    try:
+        content = pyarrow.parquet.read_table(file)
+        metadata = content.schema.metadata or {}
+        table = content.to_pandas()
+        table.attrs["units"] = {
+            field.name: field.metadata[b"units"].decode()
+            for field in content.schema
+            if field.metadata and b"units" in field.metadata
+        }
+        record = json.loads(metadata[b"provenance"]) if b"provenance" in metadata else None
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        msg = f"{file} does not read as Parquet ({error}); was its copy cut short?"
+        raise InputError(msg) from error
+    if not isinstance(record, dict):
+        msg = f"{file} has no provenance in its metadata; it was not written by mmtjax"
+        raise InputError(msg)
+    return table, record
 
 
 def _units_of(table: pd.DataFrame) -> dict[str, str]:
