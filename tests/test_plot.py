@@ -153,6 +153,7 @@ def test_thresholds_count_a_grain_as_trusted_does(cases: dict[str, Solution]) ->
             solution.uncertainty_ratio,
             reduced_chi_square=solution.reduced_chi_square,
             beyond_saturation=solution.beyond_saturation,
+            is_explained=solution.misfit.is_explained,
         )
         statistics = {name: getattr(solution, name) for name in SMALLER_IS_BETTER}
         found = thresholds_by_purity(statistics, ratio)

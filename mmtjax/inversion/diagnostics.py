@@ -9,13 +9,15 @@ import numpy as np
 from scipy import ndimage
 
 from mmtjax.errors import InversionWarning
+from mmtjax.inversion.orientation import better_reading
 from mmtjax.inversion.solution import Solution
 from mmtjax.inversion.tolerance import is_too_coarse, tightened
 from mmtjax.solvers.base import AbstractSolver
 from mmtjax.units import MAGNETITE_SATURATION
 
-#: Number of standard deviations by which χ² may exceed its expectation without a warning.
-_CHI_SQUARE_SPREAD = 5.0
+#: A ratio of residual and noise this near to a power of ten, up to the largest power, is taken for a wrong unit.
+_NEAR_A_POWER = 0.1
+_LARGEST_POWER = 6
 
 #: Packages whose functions are not shown as the origin of a warning: this package, and checkers of types that wrap it.
 _OURS = ("mmtjax", "jaxtyping", "beartype")
@@ -63,10 +65,11 @@ def diagnose(
     InversionError
         If the solution failed and `throw` is set.
     """
+    solution = dataclasses.replace(solution, better_reading=better_reading(solution))
     failure = condition_failure(float(solution.condition), solver, limit=limit) or solution.failure
     if failure is not None:
-        unseen = _unseen(solution)
-        failure += "" if unseen is None else f". {unseen}"
+        for concern in (_unseen(solution), _reading(solution)):
+            failure += "" if concern is None else f". {concern}"
         solution = dataclasses.replace(solution, failure=failure, warnings=(failure,))
         if throw:
             solution.check()
@@ -95,16 +98,7 @@ def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
             "peak of a grain, to errors of magnetizations that are a share of their radii; pass "
             f"tolerance={tightened(tolerance, condition=condition):.0e}"
         )
-    freedom = max(float(solution.scan.used - solution.effective_unknowns), 1.0)
-    excess = float(solution.reduced_chi_square)
-    if excess > 1 + _CHI_SQUARE_SPREAD * np.sqrt(2 / freedom):
-        residual = np.asarray(solution.residual)[solution.scan.mask]
-        yield (
-            f"noise of {float(np.median(solution.noise)):.4g} nT cannot explain the residual of "
-            f"{np.sqrt(np.mean(residual**2)):.4g} nT rms (reduced chi-square {excess:.3g}): radii are too small by "
-            f"{np.sqrt(excess):.3g} times at least. Something is not modelled (standoff, shift, missing grains, "
-            "grains that are not uniform); pass noise='residual' for radii that account for it"
-        )
+    yield from _concerns_about_residual(solution)
     beyond = int(np.sum(solution.beyond_saturation))
     if beyond:
         yield (
@@ -115,6 +109,50 @@ def _concerns(solution: Solution, tolerance: float) -> Iterator[str]:
     unseen = _unseen(solution)
     if unseen is not None:
         yield unseen
+
+
+def _concerns_about_residual(solution: Solution) -> Iterator[str]:
+    """Yield the warnings about a residual that the noise does not explain."""
+    excess, found = float(solution.reduced_chi_square), solution.misfit
+    noise, residual = float(np.median(solution.noise)), np.asarray(solution.residual)[solution.scan.mask]
+    size = np.sqrt(np.mean(residual**2))
+    if found.exceeds_noise:
+        yield (
+            f"noise of {noise:.4g} nT cannot explain the residual of {size:.4g} nT rms (reduced chi-square "
+            f"{excess:.3g}): radii are too small by {np.sqrt(excess):.3g} times at least. Something is not modelled "
+            "(standoff, shift, missing grains, grains that are not uniform); pass noise='residual' for radii that "
+            "account for it"
+        )
+    if not found.is_explained:
+        yield (
+            f"the residual of {size:.4g} nT rms is {found.share:.0%} of the map, and "
+            + (
+                "far larger than the noise"
+                if solution.noise_is_known
+                else f"correlated between neighbours ({found.neighbours:.2f}), which white noise is not"
+            )
+            + ": the grains are not those of the map, or its axes or lengths are wrong; no grain is trusted"
+        )
+    reading = _reading(solution)
+    if reading is not None:
+        yield reading
+    power = round(0.5 * np.log10(excess)) if excess > 0 else 0
+    nearness = abs(np.sqrt(excess) / 10.0**power - 1)
+    if 0 < abs(power) <= _LARGEST_POWER and nearness < _NEAR_A_POWER and not found.is_correlated and found.is_explained:
+        yield (
+            f"the residual is white noise of {size:.4g} nT, {10.0**power:g} times the noise of {noise:.4g} nT: is the "
+            "unit of the map or of the noise wrong by that factor? Magnetizations then are, too"
+        )
+
+
+def _reading(solution: Solution) -> str | None:
+    """Return a warning that names a reading of the map that fits far better; None if there is none."""
+    if solution.better_reading is None:
+        return None
+    return (
+        f"the map fits far better {solution.better_reading}: correct the map or the grains and invert again; no grain "
+        "is trusted"
+    )
 
 
 def _unseen(solution: Solution) -> str | None:

@@ -10,6 +10,7 @@ import xarray
 from jaxtyping import Array, Bool, Float
 
 from mmtjax.errors import InputError, InversionError, UnknownNameError
+from mmtjax.inversion.misfit import MapMisfit, misfit
 from mmtjax.inversion.stack import PriorLike, SourceStack
 from mmtjax.precision import AnyArray
 from mmtjax.scan.scan import Scan
@@ -92,6 +93,11 @@ class Solution(eqx.Module):
         Prior of the components, or None.
     is_gaussian
         Whether errors are normal with these covariances; otherwise radii come from a bootstrap.
+    noise_is_known
+        Whether the noise was given; otherwise it was estimated from the residual.
+    better_reading
+        How the map has to be read to fit far better, such as with its rows in reverse order; None where the map as
+        given fits, or no other reading does.
     failure
         Why the uncertainties are not reliable, and what to do; None if they are reliable.
     warnings
@@ -117,6 +123,8 @@ class Solution(eqx.Module):
     level: float = eqx.field(static=True)
     prior: PriorLike = None
     is_gaussian: bool = eqx.field(static=True, default=True)
+    noise_is_known: bool = eqx.field(static=True, default=True)
+    better_reading: str | None = eqx.field(static=True, default=None)
     failure: str | None = eqx.field(static=True, default=None)
     warnings: tuple[str, ...] = eqx.field(static=True, default=())
     radius_error: Float[Array, " source"] | None = None
@@ -213,22 +221,45 @@ class Solution(eqx.Module):
             return jnp.zeros(len(self.sources), bool)
         return self.magnitude > MAGNETITE_SATURATION
 
-    def trusted(self, limit: float = LIMIT) -> Bool[Array, " source"]:
-        """Return which sources can be trusted: those whose `mmtjax.selection.trusted_ratio` is within a limit.
+    @property
+    def misfit(self) -> MapMisfit:
+        """The residual in relation to the map and to the noise."""
+        patterns = jnp.zeros(self.scan.grid.shape)
+        for pattern, own in zip(self.stack.patterns, self.estimates[len(self.stack.sources) :], strict=True):
+            patterns = patterns + jnp.tensordot(jnp.asarray(own.values)[0], pattern.columns(self.scan.grid), axes=1)
+        return misfit(
+            self.residual / self.noise,
+            (self.scan.field - patterns) / self.noise,
+            self.scan.mask,
+            reduced_chi_square=self.reduced_chi_square,
+            freedom=self.scan.used - self.effective_unknowns,
+            noise_is_known=self.noise_is_known,
+        )
 
-        That ratio is the uncertainty ratio for the noise that the residual shows; it is infinite beyond saturation.
+    @property
+    def trusted_ratio(self) -> Float[Array, " source"]:
+        """Ratios that decide which sources are trusted, see `mmtjax.selection.trusted_ratio`.
+
+        They are the uncertainty ratios for the noise that the residual shows. They are infinite for sources beyond
+        saturation, and for all sources if the residual is a large share of the map and noise does not explain it, or
+        if another reading of the map fits far better.
+        """
+        return trusted_ratio(
+            self.uncertainty_ratio,
+            reduced_chi_square=self.reduced_chi_square,
+            beyond_saturation=self.beyond_saturation,
+            is_explained=self.misfit.is_explained & (self.better_reading is None),
+        )
+
+    def trusted(self, limit: float = LIMIT) -> Bool[Array, " source"]:
+        """Return which sources can be trusted: those whose `trusted_ratio` is within a limit.
 
         Parameters
         ----------
         limit
             Largest ratio, a finite fraction.
         """
-        ratio = trusted_ratio(
-            self.uncertainty_ratio,
-            reduced_chi_square=self.reduced_chi_square,
-            beyond_saturation=self.beyond_saturation,
-        )
-        return ratio <= limit
+        return self.trusted_ratio <= limit
 
     def covariance_matrix(self) -> Float[Array, "unknown unknown"]:
         """Return the whole covariance matrix C of all unknowns; (3 grain, 3 grain) and in (A/m)² for grains."""
@@ -339,7 +370,8 @@ class Solution(eqx.Module):
             "uncertainty_ratio = confidence_radius / magnetization; "
             "expected_uncertainty_ratio = confidence_radius / magnetization of equation 1 of Out et al. (2022); "
             "crowded_signal_strength by the learned formula, lengths in µm; "
-            f"trusted: ratio, widened by the square root of reduced chi-square, within {limit:g}, and below saturation"
+            f"trusted: ratio, widened by the square root of reduced chi-square, within {limit:g}, and below "
+            "saturation; none if noise does not explain a residual that is a large share of the map"
         )
         for estimate in self.estimates[1:]:
             if estimate.unknowns.sources > 1:

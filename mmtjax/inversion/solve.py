@@ -213,4 +213,5 @@ def solution_of(
         level=options.level,
         prior=options.priors,
         is_gaussian=uncertainty.is_gaussian,
+        noise_is_known=noise.is_known,
     )

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import GREEN, classes, draw_class, figure_of, logarithmic, new_axes, percent
-from mmtjax.selection import PURITIES, ssr_threshold, trusted_ratio
+from mmtjax.selection import PURITIES, ssr_threshold
 
 #: Line styles of the thresholds, the least strict purity first.
 _DASHES = ((0, (1, 1.2)), (0, (3, 1.5)), (0, (6, 2)), "solid")
@@ -68,12 +68,7 @@ def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None
 
 
 def _draw_thresholds(axes: Axes, solution: Solution, *, limit: float) -> None:
-    ratio = trusted_ratio(
-        solution.uncertainty_ratio,
-        reduced_chi_square=solution.reduced_chi_square,
-        beyond_saturation=solution.beyond_saturation,
-    )
-    found = 0
+    ratio, found = solution.trusted_ratio, 0
     for purity, dashes in zip(reversed(PURITIES), _DASHES, strict=True):
         threshold = ssr_threshold(solution.signal_strength_ratio, ratio, limit=limit, purity=purity)
         if not np.isfinite(threshold.value):

@@ -17,7 +17,6 @@ from mmtjax.selection import (
     Threshold,
     probability_within_limit,
     thresholds_by_purity,
-    trusted_ratio,
 )
 from mmtjax.units import MAGNETITE_SATURATION
 
@@ -39,6 +38,7 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
     residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
     excess = float(solution.reduced_chi_square)
     widened = ratio * np.sqrt(max(excess, 1.0))
+    share = round(float(solution.misfit.share), 2)
     rows = {
         "grains": f"{count}, volumes {_range(np.asarray(solution.grains.volume))} µm³",
         "sensors used": f"{solution.scan.used} of {grid.shape[1]} × {grid.shape[0]} (x × y), side {side[0]:g} × "
@@ -50,8 +50,11 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
         f"ratio within {', '.join(f'{100 * bound:g}' for bound in _LIMITS)} %": _counts(ratio) + " grains",
         "the same, widened by √χ²": _counts(widened) + " grains",
         f"beyond saturation ({MAGNETITE_SATURATION / 1e3:g} kA/m)": f"{int(np.sum(solution.beyond_saturation))} grains",
-        f"trusted to {percent(limit)}": f"{int(np.sum(solution.trusted(limit)))} of {count} grains",
+        f"trusted to {percent(limit)}": f"{int(np.sum(solution.trusted(limit)))} of {count} grains"
+        + ("" if solution.misfit.is_explained else f"; {percent(share)} of the map is not explained"),
     }
+    if solution.better_reading is not None:
+        rows["the map fits far better"] = solution.better_reading
     chance = probability_within_limit(solution.expected_uncertainty_ratio, limit)
     rows[f"expected within {percent(limit)} before the scan"] = f"{float(np.sum(chance)):.1f} grains, by equation 1"
     for estimate in solution.estimates[1:]:
@@ -59,8 +62,7 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
     if not solution.is_gaussian:
         rows["confidence spheres"] = "by bootstrap, for errors are not normal at a bound"
     statistics = {name: np.asarray(getattr(solution, name)) for name in SMALLER_IS_BETTER}
-    by_trust = trusted_ratio(ratio, reduced_chi_square=excess, beyond_saturation=solution.beyond_saturation)
-    found = thresholds_by_purity(statistics, by_trust, limit=limit)
+    found = thresholds_by_purity(statistics, solution.trusted_ratio, limit=limit)
     for purity in reversed(PURITIES):
         trusted = f"{percent(purity)} are trusted"
         strength, crowded, expected = (found[name][purity] for name in SMALLER_IS_BETTER)

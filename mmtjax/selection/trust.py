@@ -26,13 +26,18 @@ PURITIES = (0.999, 0.99, 0.95, 0.90)
 
 
 def trusted_ratio(
-    ratio: Float[AnyArray, " grain"], *, reduced_chi_square: Number, beyond_saturation: Bool[AnyArray, " grain"]
+    ratio: Float[AnyArray, " grain"],
+    *,
+    reduced_chi_square: Number,
+    beyond_saturation: Bool[AnyArray, " grain"],
+    is_explained: bool | Bool[AnyArray, ""],
 ) -> Float[Array, " grain"]:
     """Return the uncertainty ratios that decide which grains are trusted: those whose ratio is within a limit.
 
     Where the residual is larger than the noise explains (reduced χ² > 1), ratios are multiplied by √χ², because
     whatever causes the excess changes the solution, too. Grains beyond saturation are never trusted: their ratio is
-    infinite.
+    infinite. So is that of all grains if the map is not explained, for then the model is another one than that of the
+    map, and ratios say nothing.
 
     Parameters
     ----------
@@ -42,13 +47,17 @@ def trusted_ratio(
         Sum of squares of residual over noise, per degree of freedom.
     beyond_saturation
         Whether a grain is magnetized beyond the saturation of magnetite.
+    is_explained
+        Whether the residual is a small share of the map, or noise explains it.
 
     Examples
     --------
-    >>> trusted_ratio(np.array([0.1, 0.1]), reduced_chi_square=4.0, beyond_saturation=np.array([False, True])).tolist()
+    >>> ratio, beyond = np.array([0.1, 0.1]), np.array([False, True])
+    >>> trusted_ratio(ratio, reduced_chi_square=4.0, beyond_saturation=beyond, is_explained=True).tolist()
     [0.2, inf]
     """
-    return jnp.where(beyond_saturation, jnp.inf, ratio * jnp.sqrt(jnp.maximum(reduced_chi_square, 1.0)))
+    refused = beyond_saturation | ~jnp.asarray(is_explained)
+    return jnp.where(refused, jnp.inf, ratio * jnp.sqrt(jnp.maximum(reduced_chi_square, 1.0)))
 
 
 def thresholds_by_purity(

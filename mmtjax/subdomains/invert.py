@@ -253,6 +253,7 @@ def _solution(
         method="subdomains",
         level=options.level,
         prior=options.priors,
+        noise_is_known=noise.is_known,
         failure=failure,
     )
 
