@@ -168,6 +168,7 @@ def test_odd_lines_of_the_log_are_left_out(store: Path) -> None:
         log.write(b"\n".join(lines) + b"\n")
     entries = open_study(store).log()
     assert [entry["event"] for entry in entries if "event" in entry] == ["start", "odd"]
+    assert all(isinstance(entry, dict) for entry in entries)
     assert seconds_left([CELL], entries) == pytest.approx(2.0)
 
 

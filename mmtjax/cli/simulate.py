@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 
 from mmtjax.cli.grain_inputs import ShapeInput
 from mmtjax.cli.inputs import option_values
+from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.screen import after_results, error_screen, screen
 from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory
@@ -21,6 +22,7 @@ from mmtjax.simulation import simulate as make_sample
 _SAMPLE = Parameter(group=Group("The sample", sort_key=1))
 _MAP = Parameter(group=Group("The map", sort_key=3))
 _FILES = Parameter(group=Group("The files", sort_key=4))
+_LIMITS = Parameter(group=Group("Limits", sort_key=5))
 
 
 @Parameter(name="*")
@@ -50,6 +52,10 @@ class SimulateOptions:
         Sampling interval, a whole number n of µm: every n-th sensor of the map of 1 µm.
     height
         z of the scanning plane above the surface of the sample, µm.
+    memory_limit
+        GiB that the sample may be estimated to take, by default the memory that is free.
+    time_limit
+        Hours that it may be estimated to take.
     overwrite
         Replace a directory of results; one that holds anything else is refused.
     """
@@ -64,6 +70,8 @@ class SimulateOptions:
     noise: Annotated[float, _MAP] = 5.0
     spacing: Annotated[float, _MAP] = 1.0
     height: Annotated[float, _MAP] = 0.0
+    memory_limit: Annotated[float | None, _LIMITS] = None
+    time_limit: Annotated[float, _LIMITS] = 24.0
     overwrite: Annotated[bool, Parameter(group=_FILES.group, show_default=False)] = False
 
 
@@ -94,7 +102,15 @@ def simulate(*, options: SimulateOptions, shapes: ShapeInput | None = None) -> N
                 library=library,
             )
             key = jax.random.key(options.seed)
-            sample = make_sample(key, spec, noise=noise, spacing=options.spacing, progress=stages)
+            sample = make_sample(
+                key,
+                spec,
+                noise=noise,
+                spacing=options.spacing,
+                memory_limit=bytes_of(options.memory_limit),
+                time_limit=options.time_limit,
+                progress=stages,
+            )
             fill_sample(place, sample, provenance=record)
     rows, columns = sample.scan.grid.shape
     inversion = f"mmtjax invert --scan {out / 'map.nc'} --grains {out / 'grains.txt'}"

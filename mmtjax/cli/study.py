@@ -15,6 +15,7 @@ from mmtjax.cli.grain_inputs import ShapeInput
 from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.screen import after_results, error_screen, screen
 from mmtjax.cli.study_report import figures, table
+from mmtjax.cli.terminal import OPTIONS, translate_errors
 from mmtjax.io.provenance_record import provenance
 from mmtjax.parallel.cluster import start_jax_with_one_thread
 from mmtjax.report.plain_text import plain
@@ -51,6 +52,7 @@ def run(
     scheduler: str | None = None,
     batch: Annotated[int | None, Parameter(show_default=False)] = None,
     memory_limit: float | None = None,
+    time_limit: float = 720.0,
 ) -> None:
     """Compute the samples of a study, or those that are missing.
 
@@ -75,9 +77,17 @@ def run(
         process computes then, and one elsewhere.
     memory_limit
         GiB that local workers and this process may use together: large samples then run beside small ones.
+    time_limit
+        Hours that the missing cells may be estimated to take on local workers; a longer study is refused.
     """
     study_config = read_config(config)
-    options = RunOptions(workers=workers, scheduler=scheduler, batch=batch, memory_limit=bytes_of(memory_limit))
+    options = RunOptions(
+        workers=workers,
+        scheduler=scheduler,
+        batch=batch,
+        memory_limit=bytes_of(memory_limit),
+        time_limit=time_limit,
+    )
     shapes = None if study_config.library == SYNTHETIC else config.parent / study_config.library
     if workers == 0:
         # This must come before the record asks JAX for its devices.
@@ -91,7 +101,7 @@ def run(
     )
     library = shape_input.library(option_names=_LIBRARY_KEYS)
     try:
-        with _progress_bar(error_screen()) as progress:
+        with translate_errors(OPTIONS), _progress_bar(error_screen()) as progress:
             run_study(study_config, out, options, library=library, provenance=record, progress=progress)
     except KeyboardInterrupt:
         error_screen().print("complete cells are kept; the same command continues")

@@ -34,6 +34,7 @@ OPTIONS: Mapping[str, str] = {
     "prior": "--prior",
     "side": "--side",
     "spacing": "--spacing",
+    "time_limit": "--time-limit",
     "tolerance": "--tolerance",
     "unit": "--unit",
     "upward_continuation": "--upward-continuation",

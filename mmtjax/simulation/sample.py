@@ -1,5 +1,6 @@
 """Make up a sample and the map that a scan of it gives (Out et al. 2022, section 2.1)."""
 
+import math
 from typing import Unpack
 
 import equinox as eqx
@@ -17,6 +18,7 @@ from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import signal_strength_ratio
+from mmtjax.simulation.feasibility import require_feasible
 from mmtjax.simulation.spec import SampleFields, SampleSpec
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.magnetization import draw_magnetization
@@ -98,6 +100,8 @@ def simulate(
     *,
     noise: float = 5.0,
     spacing: float = FINEST_SPACING,
+    memory_limit: int | None = None,
+    time_limit: float = math.inf,
     progress: StageProgress | None = None,
     **fields: Unpack[SampleFields],
 ) -> Simulation:
@@ -115,6 +119,8 @@ def simulate(
     spacing
         Sampling interval of the map, a whole number n of µm. The map is every n-th sensor of the grid of 1 µm, noise
         included; sensors keep their edge of 1 µm.
+    memory_limit, time_limit
+        Bytes and hours that the sample may be estimated to take: by default the memory that is free, and any time.
     progress
         Called with the name of a stage, the work that is done and the whole of it.
     **fields
@@ -132,7 +138,9 @@ def simulate(
         If JAX is not set to double precision.
     ValueError
         For a side or spacing that is not a whole number of µm, a noise that is negative, as `SampleSpec`, and for a
-        density that cannot be packed.
+        density that cannot be packed. Also if the sample would take too long.
+    MemoryError
+        If the sample would not fit into memory.
 
     Examples
     --------
@@ -144,6 +152,7 @@ def simulate(
     spec = value_or_fields(sample, SampleSpec, fields=fields)
     grid = _finest_grid(spec.side, height=spec.height)
     _check_sampling(grid, spacing=spacing, noise=noise)
+    require_feasible(spec, sensors=grid.size, memory_limit=memory_limit, time_limit=time_limit)
     key_of_places, key_of_magnetization, key_of_noise = jax.random.split(key, 3)
     grains = spec.place_grains(key_of_places, progress=progress)
     volume = np.asarray(grains.volume)

@@ -1,6 +1,7 @@
 """Place grains at random in a slice of rock so that none intersect (Out et al. 2022, section 2.1.1)."""
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import jax
@@ -153,7 +154,11 @@ def count_grains(*, side: float | tuple[float, float], thickness: float, density
             f"high above the bottom; got {clearance!r}"
         )
         raise InputError(msg)
-    count = round(density * float(np.prod(size)) / UM3_PER_MM3) if np.isfinite(density) else 0
+    expected = density * (math.prod(size.tolist()) / UM3_PER_MM3) if np.isfinite(density) else 0.0
+    if not np.isfinite(expected):
+        msg = f"side, thickness and density are too large; got {size.tolist()} µm and {density!r} grains per mm³"
+        raise InputError(msg)
+    count = round(expected)
     if count < 1:
         msg = (
             f"density of {density:g} grains per mm³ puts no grain into {size[0]:g} × {size[1]:g} × {size[2]:g} µm; "

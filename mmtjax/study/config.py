@@ -37,6 +37,9 @@ _EXPECTED = {
     **{name: f"a list of different positive numbers ({unit})" for name, unit in PARAMETERS.items()},
 }
 
+#: Largest value of a parameter, and most cells of a study, which are listed in memory.
+_LARGEST, _MOST_CELLS = 1e12, 10**6
+
 #: Choices that the numbers of a cell do not depend on, so that they may change in a store. The shapes in a file of
 #: grains matter, of which the store keeps a hash, but not the place of the file.
 FREE = ("name", "repeats", "library", "library_z", "library_voxel_spacing")
@@ -150,21 +153,39 @@ class StudyConfig:
         for name in PARAMETERS:
             values = getattr(self, name)
             _check(len(values) > 0 and all(0 < value < math.inf for value in values), name, list(values))
+            if max(values) > _LARGEST:
+                msg = f"{name} may be up to {_LARGEST:g} {PARAMETERS[name]}; got {max(values)!r}"
+                raise InputError(msg)
             _check(len(set(values)) == len(values), name, list(values))
             object.__setattr__(self, name, tuple(sorted(float(value) for value in values)))
+        most = _MOST_CELLS // (self.models // len(self.noise))
+        if self.repeats > most:
+            msg = (
+                f"repeats of {self.models} models may be up to {most}, as a study has {_MOST_CELLS} cells at most; got "
+                f"{self.repeats if self.repeats < _LARGEST else 'a number above 1e12'}"
+            )
+            raise InputError(msg)
         for name in ("level", "height", "tolerance"):
             object.__setattr__(self, name, float(getattr(self, name)))
         for interval in self.interval:
             for side in self.side:
                 check_interval(interval, side=side)
-        for geometry in self.geometries():
-            if geometry.repeat == 0:
-                self.sample_spec(geometry)
+        for geometry in self.models_of_samples():
+            self.sample_spec(geometry)
 
     @property
     def models(self) -> int:
         """Number of models."""
         return math.prod(len(getattr(self, name)) for name in PARAMETERS)
+
+    def models_of_samples(self) -> list[Geometry]:
+        """Return the first repeat of every side, thickness and density."""
+        return [
+            Geometry(side, thickness, density, 0)
+            for side in self.side
+            for thickness in self.thickness
+            for density in self.density
+        ]
 
     def geometries(self) -> list[Geometry]:
         """Return the samples in the order in which they are computed.
@@ -173,11 +194,7 @@ class StudyConfig:
         the samples with most grains come first, so that the last worker has little left to do alone.
         """
         samples = [
-            Geometry(side, thickness, density, repeat)
-            for repeat in range(self.repeats)
-            for side in self.side
-            for thickness in self.thickness
-            for density in self.density
+            model._replace(repeat=repeat) for repeat in range(self.repeats) for model in self.models_of_samples()
         ]
         return sorted(samples, key=lambda sample: (sample.repeat, -grain_count(sample), sample))
 

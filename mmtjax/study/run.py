@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Unpack
 import xarray
 from distributed import Client, Future, as_completed
 
-from mmtjax.errors import MmtjaxError
+from mmtjax.errors import InputError, MmtjaxError
 from mmtjax.inversion.memory import available_memory, estimate_memory, require_bytes
 from mmtjax.options import value_or_fields
 from mmtjax.parallel.cluster import (
@@ -26,7 +26,7 @@ from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
 from mmtjax.study.config import StudyConfig
-from mmtjax.study.cost import seconds_left
+from mmtjax.study.cost import estimated_hours, seconds_left
 from mmtjax.study.geometry import run_geometry
 from mmtjax.study.read import Study, open_study
 from mmtjax.study.run_options import RunFields, RunOptions
@@ -98,8 +98,8 @@ def run_study(
     progress
         Called with a `StudyProgress`.
     **fields
-        Instead of `options` its fields by keyword: ``workers``, ``scheduler``, ``batch`` and ``memory_limit``, see
-        `mmtjax.study.RunOptions`.
+        Instead of `options` its fields by keyword: ``workers``, ``scheduler``, ``batch``, ``memory_limit`` and
+        ``time_limit``, see `mmtjax.study.RunOptions`.
 
     Returns
     -------
@@ -110,9 +110,9 @@ def run_study(
     ------
     ValueError
         If the store belongs to another study, other shapes or another version, the configuration does not match
-        `library`, or an option is invalid.
+        `library`, an option is invalid, or the cells would take longer than ``time_limit`` allows.
     MemoryError
-        If the largest sample would not fit into the limit.
+        If the largest sample would not fit into the limit, or into the memory that is free.
     StudyError
         If a sample cannot be computed, or its workers die again and again; the message names the sample.
     OSError
@@ -127,8 +127,9 @@ def run_study(
     """
     chosen = value_or_fields(options, RunOptions, fields=fields)
     check_shapes(config, library)
-    if chosen.memory_limit is not None:
+    if chosen.scheduler is None:
         _check_largest(config, chosen.memory_limit)
+        _check_time(config, Path(store), chosen)
     workers, batch = chosen.workers, chosen.batch
     if workers == 0:
         start_jax_with_one_thread()
@@ -166,14 +167,29 @@ def memory_of(geometry: Geometry, config: StudyConfig) -> int:
     return estimate_memory(grain_count(geometry), sensors)
 
 
-def _check_largest(config: StudyConfig, memory_limit: int) -> None:
-    largest = max(config.geometries(), key=lambda geometry: memory_of(geometry, config))
+def _check_largest(config: StudyConfig, memory_limit: int | None) -> None:
+    """Raise an error if the largest sample does not fit into memory."""
+    largest = max(config.models_of_samples(), key=lambda geometry: memory_of(geometry, config))
     require_bytes(
-        _MASTER + memory_of(largest, config),
+        (0 if memory_limit is None else _MASTER) + memory_of(largest, config),
         limit=memory_limit,
         work=f"the sample of {largest.description}",
         remedy="leave it out of the study, or allow more",
     )
+
+
+def _check_time(config: StudyConfig, store: Path, options: RunOptions) -> None:
+    """Raise an error if the cells that a store lacks would take too long."""
+    missing = [Cell(*geometry, one) for geometry, intervals in _missing(config, store).items() for one in intervals]
+    workers = max(1, cores() if options.workers is None else options.workers)
+    hours = estimated_hours(missing) / workers
+    if hours > options.time_limit:
+        grains = sum(grain_count(cell.geometry) for cell in missing)
+        msg = (
+            f"the {len(missing)} cells that are missing, with {grains} grains together, take about {hours:.3g} h on "
+            f"{workers} cores, and {options.time_limit:g} h are allowed"
+        )
+        raise InputError(msg, remedy="leave models or repeats out of the study, or pass time_limit= to allow more")
 
 
 def _missing(config: StudyConfig, store: Path) -> dict[Geometry, list[float]]:

@@ -6,6 +6,7 @@ from typing import TypedDict
 from mmtjax.errors import InputError
 from mmtjax.inversion.memory import checked_limit
 from mmtjax.parallel.cluster import check_helpers
+from mmtjax.simulation.feasibility import checked_hours
 
 
 class RunFields(TypedDict, total=False):
@@ -15,6 +16,7 @@ class RunFields(TypedDict, total=False):
     scheduler: str | None
     batch: int | None
     memory_limit: int | None
+    time_limit: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,14 @@ class RunOptions:
     memory_limit
         Bytes that local workers and this process may use together: large samples then run beside small ones. By default
         the only limit is the memory that is free when the number of workers is chosen.
+    time_limit
+        Hours that the cells which are missing may be estimated to take on local workers.
 
     Raises
     ------
     ValueError
         For a negative number of workers, workers together with a scheduler, a batch of no samples, a limit that is not
-        positive, and a limit for the workers of a cluster.
+        positive, and a limit of memory for the workers of a cluster.
 
     Examples
     --------
@@ -56,6 +60,7 @@ class RunOptions:
     scheduler: str | None = None
     batch: int | None = None
     memory_limit: int | None = None
+    time_limit: float = 720.0
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -63,6 +68,7 @@ class RunOptions:
         if self.batch is not None and self.batch < 1:
             msg = f"batch must be a number of samples, 1 or more; got {self.batch}"
             raise InputError(msg)
+        checked_hours(self.time_limit)
         if checked_limit(self.memory_limit) is not None and self.scheduler is not None:
             msg = "memory_limit is for local workers; those of a cluster have limits of their own"
             raise InputError(msg)

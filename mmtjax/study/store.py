@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -225,19 +224,9 @@ def log_of(store: str | Path) -> list[dict[str, Any]]:
     for line in log.read_bytes().splitlines() if log.exists() else ():
         # A killed run leaves half a line; no number of the study depends on the log.
         with contextlib.suppress(ValueError, RecursionError):
-            entry = json.loads(line)
-            if _is_entry(entry):
+            if isinstance(entry := json.loads(line), dict):
                 entries.append(entry)
     return entries
-
-
-def _is_entry(entry: object) -> bool:
-    """Return whether a value of the log is the entry of a cell, with its seconds, or of another event."""
-    if not isinstance(entry, dict) or "seconds" not in entry:
-        return isinstance(entry, dict)
-    cell_of_path(str(entry.get("cell")))
-    seconds = entry["seconds"]
-    return isinstance(seconds, int | float) and 0 <= seconds < math.inf
 
 
 @contextlib.contextmanager
