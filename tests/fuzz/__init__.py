@@ -1,0 +1,1 @@
+"""Files with changed bytes, of every format that the package reads."""
