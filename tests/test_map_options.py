@@ -181,6 +181,23 @@ def test_a_mask_of_a_file_and_that_of_netcdf_are_both_applied(tmp_path):
         MapInput(**(foreign | {"mask": tmp_path / "mask.npy"})).read()
 
 
+@pytest.mark.parametrize("write", [write_npy, write_text, write_netcdf])
+def test_infinite_pixels_name_a_way_out_of_the_command(write, tmp_path, monkeypatch):
+    """No file of a mask helps, because the map is read before it."""
+    field = FIELD.copy()
+    field[2, 3] = np.inf
+    monkeypatch.setattr(f"{__name__}.FIELD", field)
+    with pytest.raises(ValueError, match="map.* write nan where") as caught:
+        MapInput(**write(tmp_path)).read()
+    assert "mask" not in str(caught.value)
+
+
+def test_a_wrong_unit_of_huge_numbers_is_named(tmp_path):
+    np.save(tmp_path / "map.npy", np.full((2, 3), 1e305))
+    with pytest.raises(ValueError, match=r"6 pixels are infinite in nT.* or pass the unit of the file as --unit"):
+        MapInput(scan=tmp_path / "map.npy", unit="T", spacing=1.0, height=1.0).read()
+
+
 def texts(tree):
     """The constant text of each string and f-string of a syntax tree, without docstrings."""
     documents = {

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from mmtjax.errors import InputError
 from mmtjax.io.cells import is_comment, is_number, split_lines
 from mmtjax.io.coordinates import refuse_coordinates
 from mmtjax.io.npy import load_npy
 from mmtjax.io.parameters import sensor_grid_from_json
-from mmtjax.io.plausible import check_scan, check_spacing
+from mmtjax.io.plausible import check_scan, check_spacing, measured_pixels
 from mmtjax.io.text import AnyPath, NumberTable, read_numbers, read_text
 from mmtjax.precision import ArrayLike
 from mmtjax.scan.grid import SensorGrid
@@ -89,7 +89,7 @@ def read_matrix(
     with np.errstate(over="ignore"):
         # The check below refuses what becomes infinite.
         nanotesla = field * field_in_nanotesla(field_unit)
-    scan = Scan(nanotesla, grid, _pixels_with_value(field, path=path))
+    scan = Scan(nanotesla, grid, measured_pixels(nanotesla, path=path))
     return check_scan(scan, unit=field_unit, path=path)
 
 
@@ -219,12 +219,3 @@ def _json_files_beside(path: AnyPath) -> str:
     """Return the part of an error that suggests the JSON files in the folder of a map."""
     names = sorted(file.name for file in Path(path).parent.glob("*.json"))
     return f"; or parameters=, a JSON file of the group's programs ({', '.join(names[:3]) or 'none lies beside it'})"
-
-
-def _pixels_with_value(field: Float[np.ndarray, "ny nx"], *, path: AnyPath) -> Bool[np.ndarray, "ny nx"]:
-    """Return the mask of the pixels that are not NaN."""
-    measured = ~np.isnan(field)
-    if not measured.any():
-        msg = f"{path}: all {field.size} pixels are NaN; is it the right variable or file?"
-        raise InputError(msg)
-    return measured

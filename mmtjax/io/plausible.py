@@ -1,7 +1,7 @@
 """Checks that refuse values that only a wrong unit gives, and options that are not among the choices."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mmtjax.errors import InputError
 from mmtjax.io.text import AnyPath
@@ -60,6 +60,41 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
         msg = f"{path}: the field nowhere exceeds {strongest:g} nT, which no magnetometer resolves; {remedy}"
         raise InputError(msg)
     return scan
+
+
+def measured_pixels(field: Float[np.ndarray, "ny nx"], *, path: AnyPath) -> Bool[np.ndarray, "ny nx"]:
+    """Return where a map has a value: True for pixels that are not NaN.
+
+    Parameters
+    ----------
+    field
+        The map, nT.
+    path
+        The file, for the error.
+
+    Raises
+    ------
+    ValueError
+        If a pixel is infinite, or all are NaN.
+
+    Examples
+    --------
+    >>> measured_pixels(np.array([[1.0, np.nan]]), path="map.npy")
+    array([[ True, False]])
+    """
+    infinite = np.isinf(field)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0]
+        msg = (
+            f"{path}: {infinite.sum()} pixels are infinite in nT, the first at [y, x] = [{row}, {column}]; write nan "
+            "where nothing was measured, or pass the unit of the file as unit="
+        )
+        raise InputError(msg)
+    measured = ~np.isnan(field)
+    if not measured.any():
+        msg = f"{path}: all {field.size} pixels are NaN; is it the right variable or file?"
+        raise InputError(msg)
+    return measured
 
 
 def check_spacing(spacing: ArrayLike, *, path: AnyPath, remedy: str = "Pass it in µm as spacing=") -> None:

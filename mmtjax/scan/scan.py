@@ -264,7 +264,7 @@ def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny 
         row, column = np.argwhere(wrong)[0]
         msg = (
             f"{wrong.sum()} used pixels are not finite, the first is {field[row, column]} at [y, x] = "
-            f"[{row}, {column}]; pass mask=np.isfinite(field) to leave them out"
+            f"[{row}, {column}]; leave them out by the mask, such as np.isfinite(field)"
         )
         raise InputError(msg)
 
