@@ -101,6 +101,12 @@ def test_voxels_that_vanish_in_rounding():
         Grains.from_voxels(np.ones((2, 2, 2), int), spacing=1e-3, origin=(1e15, 0, 0))
 
 
+def test_voxels_of_a_file_that_vanish_in_rounding(write):
+    file = write("voxels.txt", "i x y z\n1 0 0 0\n1 900000000000000 0 0\n")
+    with pytest.raises(InputError, match=r"voxels.txt: a half-length is 0.5 µm .*cuboid 1 \(line 3\)"):
+        read_grains(file, spacing=1, origin=(0, 0, -5))
+
+
 def test_cuboids_of_a_file_that_vanish_in_rounding(write):
     text = "# far away\n0 0 -5 1 1 1 7\n1e15 0 -5 1 1e-200 1 3\n"
     with pytest.raises(InputError, match=r"cuboids.txt: a half-length is 1e-200 µm \(cuboid 1 \(line 3\)\)"):

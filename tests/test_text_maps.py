@@ -170,6 +170,16 @@ def test_grains_with_decimal_commas(write):
         read_cuboids(write("twice.txt", "# a\n# b\n0 0 -5 1 1 1 7\n\n0 0 -5 1 1 1 7\n"))
 
 
+def test_numbers_that_may_be_split_in_several_ways_are_recognized_as_that(write):
+    file = write("grains.txt", "0,5 0 -5 1 1 1 7\n2, 0 -5 1 1 1 3\n")
+    for read in (read_grains, describe, read_scan):
+        with pytest.raises(InputError, match="line 1: cells are separated by blanks here, and by commas elsewhere"):
+            read(file)
+    letter = write("letter.txt", "Dear colleague,\nthese, at last, are 3 grains\n")
+    with pytest.raises(InputError, match="of no known kind"):
+        describe(letter)
+
+
 def test_domain_bounds_without_a_value(write):
     with pytest.raises(InputError, match="line 2: column 1 is nan"):
         read_domainbounds(write("domainbounds.txt", "1\nnan\n2\n3\n"))

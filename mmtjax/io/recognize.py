@@ -1,5 +1,6 @@
 """Recognize the kind of a file by its name and its first lines or the names of its arrays."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from mmtjax.io.npy import load_npy, load_npz
 from mmtjax.io.parameters import DCI_KEYS, METADICT_KEYS
 from mmtjax.io.qdmlab import is_b111, load_mat
 from mmtjax.io.text import AnyPath, read_json, read_text, require_file
+
+#: A word of prose: numbers that are missing are not.
+_WORD = re.compile(r"(?i)\b(?!null\b|none\b)[^\W\d_]{4,}")
 
 #: Number of rows that are examined.
 _ROWS = 40
@@ -32,7 +36,7 @@ def recognize(path: AnyPath) -> tuple[str, ...]:
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file is empty, or too damaged to recognize its kind.
+        If the file is empty, too damaged to recognize its kind, or has numbers that may be split in several ways.
     """
     if Path(path).is_dir():
         return ("results",) if (Path(path) / "grains.parquet").is_file() else ()
@@ -84,8 +88,10 @@ def _recognize_text(path: AnyPath) -> tuple[str, ...]:
     try:
         sample = text_table(lines[:_ROWS], file=str(path))
     except InputError:
-        # The reader of a map raises the same error.
-        return ("text",)
+        # The readers raise the same error for numbers, and prose may hold numbers too.
+        if any(_WORD.search(line.text) for line in lines[1:_ROWS]):
+            return ()
+        raise
     if sample is None:
         return ()
     columns = len(sample.rows[0])

@@ -8,7 +8,7 @@ from mmtjax.errors import InputError
 from mmtjax.io.depth import sign_of_z
 from mmtjax.io.labels import checked_labels, load_labels, warn_of_metadata
 from mmtjax.io.plausible import check_spacing
-from mmtjax.io.text import AnyPath, read_numbers, whole_numbers
+from mmtjax.io.text import AnyPath, read_numbers, whole_numbers, with_lines
 from mmtjax.precision import ArrayLike, float64_array
 from mmtjax.sources.grains import Grains
 
@@ -62,7 +62,10 @@ def read_voxels(
     sign = sign_of_z(start[2] + edge[2] * voxels[:, 2], z=z, path=path)
     centre = start + edge * [1, 1, sign] * voxels
     half = np.broadcast_to(edge / 2, centre.shape)
-    return Grains.from_cuboids(np.column_stack([centre, half, ids]), allow_overlap=True)
+    try:
+        return Grains.from_cuboids(np.column_stack([centre, half, ids]), allow_overlap=True)
+    except InputError as error:
+        raise InputError(with_lines(str(error), table.lines), where=str(path)) from error
 
 
 def read_stack(
