@@ -4,6 +4,9 @@ Each is also the error of Python that fits, so that ``except ValueError`` and th
 error that leaves the package is a bug in it.
 """
 
+from types import UnionType
+from typing import get_args
+
 
 class MmtjaxError(Exception):
     """An error whose message says what is wrong, where, and what to do.
@@ -75,3 +78,33 @@ class InversionError(MmtjaxError, RuntimeError):
 
 class InversionWarning(UserWarning):
     """An inversion whose result must not be used without a closer look; the message says why."""
+
+
+def require_type(value: object, kind: type | UnionType, *, name: str) -> None:
+    """Raise an error unless a value is of one of some types.
+
+    Parameters
+    ----------
+    value
+        What a user passes.
+    kind
+        The type, or a union of types.
+    name
+        Name of the argument in the error message.
+
+    Raises
+    ------
+    TypeError
+        If the value is of another type.
+
+    Examples
+    --------
+    >>> require_type([1.0], int | float, name="limit")
+    Traceback (most recent call last):
+    mmtjax.errors.InputTypeError: limit must be of the type int or float; got [1.0]
+    """
+    if not isinstance(value, kind):
+        kinds = " or ".join(one.__name__ for one in (get_args(kind) if isinstance(kind, UnionType) else (kind,)))
+        text = f"{value!r:.60}".partition("\n")[0]
+        msg = f"{name} must be of the type {kinds}; got {text}"
+        raise InputTypeError(msg)

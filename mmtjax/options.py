@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from mmtjax.errors import InputTypeError
+from mmtjax.errors import InputTypeError, require_type
 
 T = TypeVar("T")
 
@@ -39,6 +39,8 @@ def value_or_fields(value: T | None, make: Callable[..., T], *, fields: Mapping[
         msg = f"give either {type(value).__name__} or its fields, not both; got {', '.join(fields)} too"
         raise InputTypeError(msg)
     if value is not None:
+        if inspect.isclass(make):
+            require_type(value, make, name="options")
         return value
     if inspect.isclass(make) and dataclasses.is_dataclass(make):
         known = [field.name for field in dataclasses.fields(make) if field.init]

@@ -1,5 +1,6 @@
 """Check that JAX uses double precision, whether values are traced, and in which memory arrays are."""
 
+import contextlib
 from collections.abc import Sequence
 
 import jax
@@ -70,7 +71,15 @@ def is_concrete(*values: object) -> bool:
     >>> is_concrete(np.zeros(3), 1.0)
     True
     """
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(values))
+    return not any(isinstance(leaf, Tracer) for leaf in _leaves(values))
+
+
+def _leaves(values: object) -> list[object]:
+    """Return the leaves of containers; none for a mapping whose keys cannot be sorted, in which JAX traces nothing."""
+    try:
+        return jax.tree_util.tree_leaves(values)
+    except ValueError:
+        return []
 
 
 def in_main_memory(values: np.ndarray | jax.Array) -> bool:
@@ -145,7 +154,7 @@ def float64_array(values: object, *, name: str) -> np.ndarray | jax.Array:
         if not any(jax.numpy.issubdtype(array.dtype, kind) for kind in (np.floating, np.integer, np.bool_)):
             msg = f"dtype {array.dtype}"
             raise InputTypeError(msg)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         msg = f"{name} must be an array of real numbers; got {values!r:.200} ({error})"
         raise InputError(msg) from error
     return array.astype(jax.dtypes.canonicalize_dtype(np.float64) if isinstance(array, jax.Array) else np.float64)
@@ -161,7 +170,7 @@ def refuse_masked(values: object, *, name: str) -> None:
     name
         Name of the argument in the error message.
     """
-    for leaf in jax.tree_util.tree_leaves(values):
+    for leaf in _leaves(values):
         if isinstance(leaf, np.ma.MaskedArray) and np.ma.is_masked(leaf):
             hidden = np.ma.getmaskarray(leaf)
             msg = (
@@ -174,3 +183,110 @@ def refuse_masked(values: object, *, name: str) -> None:
 def _is_of_jax(values: object) -> bool:
     """Return whether `values` are an array of JAX, or traced or contain something traced."""
     return isinstance(values, jax.Array) or not is_concrete(values)
+
+
+def real_number(value: object, *, name: str, expected: str = "one number") -> float:
+    """Return one known real number, of Python, NumPy or JAX, as a float; it may be infinite or NaN.
+
+    Parameters
+    ----------
+    value
+        What a user passes as a number.
+    name, expected
+        Name of the argument, and what it must be, for the error message.
+
+    Raises
+    ------
+    TypeError
+        For anything else, also for text, truth values and arrays of one dimension or more.
+
+    Examples
+    --------
+    >>> real_number(np.float32(0.5), name="limit"), real_number(3, name="draws")
+    (0.5, 3.0)
+    """
+    shape: tuple[int, ...] | None = None
+    if not isinstance(value, bool | np.bool_ | str | bytes) and is_concrete(value):
+        with contextlib.suppress(InputError):
+            array = float64_array(value, name=name)
+            if array.shape == ():
+                return float(array)
+            shape = array.shape
+    given = f"{value!r:.100}".partition("\n")[0] if shape is None else f"an array of shape {shape}"
+    msg = f"{name} must be {expected}; got {given}"
+    raise InputTypeError(msg)
+
+
+def whole_number(value: object, *, name: str) -> int:
+    """Return one known whole number, of Python, NumPy or JAX.
+
+    Parameters
+    ----------
+    value
+        What a user passes as a whole number.
+    name
+        Name of the argument in the error message.
+
+    Raises
+    ------
+    TypeError
+        For anything else, also for numbers with a fraction.
+
+    Examples
+    --------
+    >>> whole_number(np.int64(3), name="draws")
+    3
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    number = real_number(value, name=name)
+    if not number.is_integer():
+        msg = f"{name} must be a whole number; got {value!r:.100}"
+        raise InputTypeError(msg)
+    return int(number)
+
+
+def random_key(seed: int) -> jax.Array:
+    """Return the random key of JAX of a seed.
+
+    Parameters
+    ----------
+    seed
+        A whole number of 64 bits.
+
+    Raises
+    ------
+    ValueError
+        For a number of more bits.
+
+    Examples
+    --------
+    >>> random_key(1) == jax.random.key(1)
+    Array(True, dtype=bool)
+    """
+    number = whole_number(seed, name="seed")
+    if not -(2**63) <= number < 2**63:
+        msg = f"the seed must lie between -2**63 and 2**63 - 1, but has {number.bit_length()} bits"
+        raise InputError(msg)
+    return jax.random.key(number)
+
+
+def require_key(key: object) -> None:
+    """Raise an error unless a value is one random key of JAX.
+
+    Parameters
+    ----------
+    key
+        What a user passes as a key.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if isinstance(key, jax.Array):
+        typed = jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
+        if (typed and key.shape == ()) or (key.dtype == np.uint32 and key.shape in ((2,), (4,))):
+            return
+    msg = f"key must be a random key of JAX, such as jax.random.key(0); got {key!r:.100}"
+    raise InputTypeError(msg)

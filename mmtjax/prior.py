@@ -8,6 +8,10 @@ from mmtjax.errors import InputError
 from mmtjax.precision import ArrayLike, float64_array, is_concrete
 from mmtjax.unknowns import UnknownSet
 
+#: Smallest standard deviation that is accepted, and its inverse the largest: those whose fourth powers are numbers of
+#: double precision.
+_LEAST = 1e-60
+
 
 class Prior(eqx.Module):
     """Independent normal priors, with a mean of zero, on the components of sources.
@@ -37,11 +41,11 @@ class Prior(eqx.Module):
         if not is_concrete(standard_deviation):
             msg = "a prior is being traced; pass known numbers: it has no derivative"
             raise InputError(msg)
-        if standard_deviation is None or isinstance(standard_deviation, str | bool):
+        if standard_deviation is None or isinstance(standard_deviation, str | bytes | bool):
             msg = f"prior must be a positive standard deviation in A/m, or None; got {standard_deviation!r}"
             raise InputError(msg)
         values = np.asarray(float64_array(standard_deviation, name="prior"))
-        if values.ndim > 2:
+        if values.ndim > 2 or values.size == 0:
             msg = (
                 "prior must be one number, or an array (source, 1), (component,) or (source, component); got shape "
                 f"{values.shape}"
@@ -52,6 +56,13 @@ class Prior(eqx.Module):
             worst = values[~proper][0] if values.ndim else values[()]
             msg = f"prior must be a positive standard deviation in A/m, or None; got {float(worst)!r}"
             raise InputError(msg)
+        extreme = (values < _LEAST) | ((values > 1 / _LEAST) & np.isfinite(values))
+        if np.any(extreme):
+            msg = (
+                f"prior must lie between {_LEAST:g} and {1 / _LEAST:g}, in A/m or the unit of the components; got "
+                f"{float(values[extreme].flat[0]):g}"
+            )
+            raise InputError(msg, remedy="pass None for no prior")
         self.standard_deviation = values
 
     @property

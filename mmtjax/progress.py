@@ -2,11 +2,31 @@
 
 from collections.abc import Callable
 
+from mmtjax.errors import InputTypeError
+
 #: A function that is called with the amount of work done and the total amount.
 Progress = Callable[[int, int], None]
 
 #: A function that is called with the name of a stage, the amount of work done and the total amount.
 StageProgress = Callable[[str, int, int], None]
+
+
+def check_progress(progress: object) -> None:
+    """Raise an error unless progress can be reported: to a function, or to nothing.
+
+    Parameters
+    ----------
+    progress
+        What a user passes.
+
+    Raises
+    ------
+    TypeError
+        For anything but a function and None.
+    """
+    if progress is not None and not callable(progress):
+        msg = f"progress must be a function, called as progress(stage, done, total), or None; got {progress!r:.60}"
+        raise InputTypeError(msg)
 
 
 def stage(progress: StageProgress | None, name: str) -> Progress | None:

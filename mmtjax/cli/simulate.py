@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-import jax
 from cyclopts import Group, Parameter
 
 from mmtjax.cli.grain_inputs import ShapeInput
@@ -15,6 +14,7 @@ from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.samples import fill_sample
+from mmtjax.precision import random_key
 from mmtjax.report.plain_text import plain
 from mmtjax.simulation import SampleSpec
 from mmtjax.simulation import simulate as make_sample
@@ -101,7 +101,7 @@ def simulate(*, options: SimulateOptions, shapes: ShapeInput | None = None) -> N
                 height=options.height,
                 library=library,
             )
-            key = jax.random.key(options.seed)
+            key = random_key(options.seed)
             sample = make_sample(
                 key,
                 spec,

@@ -5,12 +5,11 @@ import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
-import jax
-
 from mmtjax.cli.inputs import SolveInput, SubdomainInput
 from mmtjax.inversion.memory import available_memory
 from mmtjax.inversion.solution import Solution
 from mmtjax.parallel.cluster import connected
+from mmtjax.precision import random_key
 from mmtjax.progress import StageProgress
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
@@ -47,7 +46,7 @@ def invert_by_windows(
         options = dataclasses.replace(options, memory_limit=shared // subdomains.workers)
     with _workers(subdomains) as executor:
         return invert_subdomains(
-            jax.random.key(subdomains.seed or 0),
+            random_key(subdomains.seed or 0),
             scan,
             grains,
             solve.noise,

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jax
 import numpy as np
 import pandas
 from cyclopts import Group, Parameter
@@ -20,6 +19,7 @@ from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
 from mmtjax.plot.style import percent
+from mmtjax.precision import random_key
 from mmtjax.report.plain_text import plain
 from mmtjax.selection import LIMIT, SMALLER_IS_BETTER
 from mmtjax.sources.shape_library import ShapeLibrary
@@ -148,7 +148,7 @@ def _answer(options: ThresholdOptions, shapes: ShapeInput) -> ThresholdAnswer:
             error_screen().print(plain(message, style="yellow"), soft_wrap=True)
     with Stages(error_screen()) as stages:
         return find_threshold(
-            jax.random.key(options.seed),
+            random_key(options.seed),
             case,
             minimum=options.minimum,
             maximum=options.maximum,

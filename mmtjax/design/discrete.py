@@ -12,6 +12,7 @@ from mmtjax.design.chain import objective_on
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.problem import DesignProblem, require_whole
 from mmtjax.errors import InputError
+from mmtjax.precision import random_key
 from mmtjax.progress import StageProgress
 from mmtjax.scan.grid import SensorGrid
 
@@ -99,7 +100,7 @@ def try_setting(
         side=problem.instrument.sensor_side(setting),
     )
     spec, values = problem.sample(side=side, thickness=float(setting.thickness)), []
-    for number, key in enumerate(jax.random.split(jax.random.key(seed), repeats)):
+    for number, key in enumerate(jax.random.split(random_key(seed), repeats)):
         values.append(float(objective_on(problem, setting, spec.place_grains(key), grid)))
         if progress is not None:
             progress("fresh samples", number + 1, repeats)

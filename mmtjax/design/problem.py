@@ -13,7 +13,7 @@ from mmtjax.design.population import Population, cell_edge, draw_population
 from mmtjax.design.setting import KNOBS, Scalar, Setting
 from mmtjax.errors import InputError
 from mmtjax.field.plan import DEFAULT_TOLERANCE
-from mmtjax.precision import require_float64
+from mmtjax.precision import random_key, require_float64
 from mmtjax.simulation import SampleSpec
 from mmtjax.sources.shape_library import ShapeLibrary, synthetic_library
 from mmtjax.units import MAGNETITE_SATURATION
@@ -192,7 +192,7 @@ class DesignProblem:
         require_float64()
         thickness = float(np.mean(self.knobs["thickness"]))
         spec = self.sample(side=cell_edge(self.grains, density=self.density, thickness=thickness), thickness=thickness)
-        keys = jax.random.split(jax.random.key(self.seed), self.samples)
+        keys = jax.random.split(random_key(self.seed), self.samples)
         return [draw_population(key, spec) for key in keys]
 
     def _check_knobs(self) -> None:

@@ -17,7 +17,7 @@ from mmtjax.errors import InputError, InversionError
 from mmtjax.estimators.base import AbstractEstimator, Estimate, FactoredProblem, Uncertainty
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.linalg.ball_projection import project_on_balls
-from mmtjax.precision import AnyArray, is_concrete
+from mmtjax.precision import AnyArray, is_concrete, real_number, require_key, whole_number
 from mmtjax.progress import Progress
 from mmtjax.units import AXES
 from mmtjax.unknowns import UnknownSet
@@ -65,10 +65,12 @@ class BoundedLeastSquares(AbstractEstimator):
     draws: int = eqx.field(static=True, default=200)
 
     def __check_init__(self) -> None:
-        if isinstance(self.limit, bool | str) or not (np.isfinite(self.limit) and self.limit > 0):
-            msg = f"the bound must be a positive magnetization in A/m, such as 480e3; got {self.limit!r}"
+        require_key(self.key)
+        expected = "a positive magnetization in A/m, such as 480e3"
+        if not 0 < real_number(self.limit, name="the bound", expected=expected) < np.inf:
+            msg = f"the bound must be {expected}; got {self.limit!r}"
             raise InputError(msg)
-        if self.draws < 20:
+        if whole_number(self.draws, name="draws") < 20:
             msg = f"draws must be 20 or more, for a radius of 95 %; got {self.draws!r}"
             raise InputError(msg)
 

@@ -12,7 +12,7 @@ from mmtjax.errors import InputError
 from mmtjax.field.forms import Bodies, Surroundings, cheapest_forms, distance_to_all, sensors_of
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import degree_bounds, truncation_radius
-from mmtjax.precision import AnyArray, is_concrete, require_float64
+from mmtjax.precision import AnyArray, is_concrete, real_number, require_float64
 from mmtjax.progress import Progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.sources.base import AbstractSource, Parts
@@ -21,6 +21,9 @@ from mmtjax.sources.base import AbstractSource, Parts
 #: number. On a published scan with a condition number of 6e6, magnetizations move by up to 0.7 of their radius at 20 nT
 #: for a tolerance of 1e-7, and by 0.03 for 1e-8, which takes a fifth longer.
 DEFAULT_TOLERANCE = 1e-8
+
+#: Smallest error of a coefficient that double precision has.
+_ROUNDING = 1e-15
 
 #: Number of sensors along an edge of a tile, and along an edge of the squares that a tile is cut into near a grain.
 TILE = 16
@@ -199,8 +202,15 @@ def plan_field(
         For a tolerance outside (0, 0.01], a source above the sensors, and traced corners (shapes of grains).
     """
     require_float64()
+    tolerance = real_number(tolerance, name="tolerance")
     if not 0 < tolerance <= 1e-2:
         msg = f"tolerance must lie in (0, 0.01], as a share of each grain's peak; got {tolerance!r}"
+        raise InputError(msg)
+    if tolerance < _ROUNDING:
+        msg = (
+            f"tolerance {tolerance!r} is below the rounding of double precision, so that no column reaches it; pass "
+            "1e-11, the smallest that gains anything, or more"
+        )
         raise InputError(msg)
     refuse_sources_above(sources, grid)
     parts = sources.parts(progress=progress) if reuse_plan is None else reuse_plan.parts

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mmtjax.errors import require_type
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.base import AbstractGreen
 from mmtjax.greens.frames import AbstractFrame, WholeFrame
@@ -187,4 +188,6 @@ def greens_matrix(
     >>> greens_matrix(grains, grid).shape
     (9, 3)
     """
+    require_type(sources, AbstractSource, name="sources")
+    require_type(grid, SensorGrid, name="grid")
     return jnp.asarray(DenseGreen.from_operator(TiledGreen(sources, grid, tolerance=tolerance)).transposed).T

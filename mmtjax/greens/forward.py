@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, require_type
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.greens.compressed.operator import CompressedGreen
 from mmtjax.greens.tiled import TiledGreen
@@ -51,6 +51,8 @@ def forward(
     >>> round(float(forward(grains, [[0, 0, 1000.0]], grid)[1, 1]), 3)
     7287.435
     """
+    require_type(sources, AbstractSource, name="sources")
+    require_type(grid, SensorGrid, name="grid")
     known = float64_array(values, name="values")
     shape = len(sources), len(sources.components)
     if known.shape != shape:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-from mmtjax.errors import InputError
+import numpy as np
+
+from mmtjax.errors import InputError, require_type
 from mmtjax.inversion.groups import group_by_sensors
 from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.solution import Solution
@@ -12,7 +14,7 @@ from mmtjax.inversion.stack import SourcesLike, as_stack
 from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.options import value_or_fields
 from mmtjax.precision import is_concrete, require_float64
-from mmtjax.progress import StageProgress
+from mmtjax.progress import StageProgress, check_progress
 from mmtjax.scan.scan import Scan
 
 
@@ -129,7 +131,12 @@ def invert_series(
     """
     require_float64()
     chosen = value_or_fields(options, InversionOptions, fields=fields)
+    require_type(throw, bool | np.bool_, name="throw")
+    check_progress(progress)
+    require_type(scans, Sequence, name="scans")
     scans = list(scans)
+    for scan in scans:
+        require_type(scan, Scan, name="scan")
     stack = as_stack(sources, chosen.pattern)
     given = list(noise) if isinstance(noise, list | tuple) else [noise] * len(scans)
     if len(given) != len(scans):

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmtjax.errors import InputError, MemoryLimitError
 from mmtjax.greens.tiled import block_bytes_for
-from mmtjax.precision import default_device, on_accelerator
+from mmtjax.precision import default_device, on_accelerator, real_number, whole_number
 from mmtjax.solvers import as_solver
 from mmtjax.solvers.base import AbstractSolver
 from mmtjax.units import AXES
@@ -42,12 +42,22 @@ def estimate_memory(grains: int, sensors: int, *, method: str = "auto", stored: 
         Bytes of the compressed columns, which depend on the depth of the grains; by default 1 MiB for each grain. With
         the true number, which `mmtjax.invert` knows before it computes the columns, the estimate is an upper bound.
 
+    Raises
+    ------
+    ValueError
+        For numbers that are not whole, or below 1.
+
     Examples
     --------
     >>> round(estimate_memory(1875, 251_001, method="cholesky") / 2**30, 1)
     3.9
     """
-    return bytes_of_problem(len(AXES) * grains, sensors, solver=as_solver(method), stored=stored)
+    counts = [whole_number(grains, name="grains"), whole_number(sensors, name="sensors")]
+    bytes_stored = None if stored is None else whole_number(stored, name="stored")
+    if min(counts) < 1 or (bytes_stored or 0) < 0:
+        msg = f"grains and sensors must be 1 or more, stored 0 or more; got {grains}, {sensors} and {stored}"
+        raise InputError(msg)
+    return bytes_of_problem(len(AXES) * counts[0], counts[1], solver=as_solver(method), stored=bytes_stored)
 
 
 def bytes_of_problem(unknowns: int, sensors: int, *, solver: AbstractSolver, stored: int | None = None) -> int:
@@ -206,8 +216,9 @@ def checked_limit(limit: int | None) -> int | None:
     """
     if limit is None:
         return None
-    if isinstance(limit, bool | str) or not np.isfinite(limit) or limit <= 0:
-        msg = f"memory_limit must be a positive number of bytes, as 8 * 2**30, or None; got {limit!r}"
+    expected = "a positive number of bytes, as 8 * 2**30, or None"
+    if not 0 < real_number(limit, name="memory_limit", expected=expected) < np.inf:
+        msg = f"memory_limit must be {expected}; got {limit!r}"
         raise InputError(msg)
     if limit < _LEAST_LIMIT:
         msg = (

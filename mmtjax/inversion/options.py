@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal, TypedDict, get_args
 
-import numpy as np
-
 from mmtjax.errors import InputError
 from mmtjax.estimators.base import AbstractEstimator
 from mmtjax.estimators.least_squares import LeastSquares
@@ -14,10 +12,11 @@ from mmtjax.inversion.memory import checked_limit
 from mmtjax.inversion.stack import PriorLike
 from mmtjax.patterns.background import Background
 from mmtjax.patterns.base import AbstractPattern
-from mmtjax.precision import ArrayLike
+from mmtjax.precision import ArrayLike, real_number
 from mmtjax.prior import Prior, as_prior
 from mmtjax.solvers import as_solver
 from mmtjax.solvers.base import AbstractSolver
+from mmtjax.uncertainty.confidence import LEAST_LEVEL
 
 #: Names of the forms of the Green's operator.
 GreenForm = Literal["auto", "dense", "tiled", "compressed", "sharded"]
@@ -87,10 +86,14 @@ class InversionOptions:
 
     def __post_init__(self) -> None:
         as_solver(self.method)
-        if not (np.ndim(self.level) == 0 and not isinstance(self.level, str) and 0 < self.level < 1):
+        expected = "a probability between 0 and 1, e.g. 0.95"
+        if not 0 < real_number(self.level, name="level", expected=expected) < 1:
             msg = f"level must lie between 0 and 1, e.g. 0.95; got {self.level!r}"
             raise InputError(msg)
-        if self.green not in get_args(GreenForm):
+        if self.level < LEAST_LEVEL:
+            msg = f"level must be {LEAST_LEVEL:g} or more, for a radius of ten digits; got {self.level!r}"
+            raise InputError(msg)
+        if not isinstance(self.green, str) or self.green not in get_args(GreenForm):
             msg = f"green must be one of {', '.join(map(repr, get_args(GreenForm)))}; got {self.green!r}"
             raise InputError(msg)
         if not isinstance(self.estimator, AbstractEstimator):
@@ -99,6 +102,7 @@ class InversionOptions:
                 f"{self.estimator!r}"
             )
             raise InputError(msg)
+        real_number(self.tolerance, name="tolerance")
         object.__setattr__(self, "prior", _as_priors(self.prior))
         object.__setattr__(self, "memory_limit", checked_limit(self.memory_limit))
         if not (self.background is None or isinstance(self.background, AbstractPattern)):

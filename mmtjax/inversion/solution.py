@@ -9,10 +9,10 @@ import pandas
 import xarray
 from jaxtyping import Array, Bool, Float
 
-from mmtjax.errors import InputError, InversionError, UnknownNameError
+from mmtjax.errors import InputError, InversionError, UnknownNameError, require_type
 from mmtjax.inversion.misfit import MapMisfit, misfit
 from mmtjax.inversion.stack import PriorLike, SourceStack
-from mmtjax.precision import AnyArray
+from mmtjax.precision import AnyArray, real_number
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import (
     LIMIT,
@@ -161,6 +161,7 @@ class Solution(eqx.Module):
         KeyError
             If there is no set of that name.
         """
+        require_type(name, str, name="name")
         for estimate in self.estimates:
             if estimate.unknowns.name == name:
                 return estimate
@@ -259,7 +260,7 @@ class Solution(eqx.Module):
         limit
             Largest ratio, a finite fraction.
         """
-        return self.trusted_ratio <= limit
+        return self.trusted_ratio <= real_number(limit, name="limit")
 
     def covariance_matrix(self) -> Float[Array, "unknown unknown"]:
         """Return the whole covariance matrix C of all unknowns; (3 grain, 3 grain) and in (A/m)² for grains."""

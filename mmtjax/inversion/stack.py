@@ -100,7 +100,7 @@ def as_stack(sources: SourcesLike, background: AbstractPattern | None = None) ->
     >>> as_stack([grains, mmtjax.Background(1)]).unknowns.size
     6
     """
-    parts = [sources] if isinstance(sources, AbstractSource) else list(sources)
+    parts = list(sources) if isinstance(sources, Sequence) else [sources]
     if not parts or not isinstance(parts[0], AbstractSource):
         msg = (
             "sources must be Grains, Multipoles or another AbstractSource, or a list that begins with one; got "

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
@@ -51,7 +52,7 @@ class Background(AbstractPattern):
 
     def __init__(self, degree: int | str, prior: Prior | ArrayLike | None = None) -> None:
         number = self.names.get(degree) if isinstance(degree, str) else degree
-        if number is None or isinstance(number, bool) or number not in self.names.values():
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number not in self.names.values():
             words = ", ".join(f"{value} or {name!r}" for name, value in self.names.items())
             msg = f"the degree of a background must be one of {words}; got {degree!r}"
             raise InputError(msg)

@@ -9,16 +9,16 @@ import pandas
 from jaxtyping import Float
 from scipy.stats import norm
 
-from mmtjax.errors import InputError, MemoryLimitError
+from mmtjax.errors import InputError, MemoryLimitError, require_type
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.inversion.memory import require_memory
 from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.stack import SourceStack, as_stack
 from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.options import value_or_fields
-from mmtjax.precision import is_concrete, require_float64
+from mmtjax.precision import is_concrete, real_number, require_float64, whole_number
 from mmtjax.prior import Prior
-from mmtjax.progress import StageProgress
+from mmtjax.progress import StageProgress, check_progress
 from mmtjax.registration.alignment import NAMES, PARAMETERS, UNITS, moved_grains, moved_grid
 from mmtjax.registration.determinacy import own_reasons, shared_reasons
 from mmtjax.registration.levenberg_marquardt import RegistrationOptimum, RegistrationProblem, find_optimum
@@ -209,6 +209,9 @@ def fit_registration(
     (('standoff', 'shift'), True)
     """
     require_float64()
+    require_type(scan, Scan, name="scan")
+    require_type(grains, Grains, name="grains")
+    check_progress(progress)
     if not is_concrete(scan, grains):
         msg = "the map or the geometry is being traced, and a fit is a search: call it outside of jit and grad"
         raise InputError(msg)
@@ -224,7 +227,7 @@ def fit_registration(
         )
         raise InputError(msg)
     free = _free_parameters(fit)
-    if points < 3:
+    if whole_number(points, name="points") < 3:
         msg = f"points must be at least 3, the ends of a range and its middle; got {points!r}"
         raise InputError(msg)
     stack = as_stack(grains, chosen.pattern)
@@ -343,8 +346,8 @@ def _free_parameters(fit: Sequence[str]) -> tuple[int, ...]:
     ValueError
         For another name, or none.
     """
-    wanted = [fit] if isinstance(fit, str) else list(fit)
-    if not wanted or any(name not in PARAMETERS for name in wanted):
+    wanted = list(fit) if isinstance(fit, Sequence) and not isinstance(fit, str) else [fit]
+    if not wanted or any(not isinstance(name, str) or name not in PARAMETERS for name in wanted):
         msg = f"fit must name some of {', '.join(PARAMETERS)}; got {fit!r}"
         raise InputError(msg)
     return tuple(NAMES.index(name) for what, names in PARAMETERS.items() if what in wanted for name in names)
@@ -358,12 +361,13 @@ def _bounds(survey: Survey, ranges: Mapping[str, float] | None) -> tuple[np.ndar
     ValueError
         For another name, or a range that is not positive or too large.
     """
+    require_type(ranges, Mapping | None, name="ranges")
     given = dict(ranges or {})
     for name, width in given.items():
         if name not in DEFAULT_RANGES:
             msg = f"ranges must name some of {', '.join(DEFAULT_RANGES)}; got {name!r}"
             raise InputError(msg)
-        if not (np.isfinite(width) and width > 0):
+        if not 0 < real_number(width, name=f"the range of the {name}") < np.inf:
             msg = f"the range of the {name} must be positive, in {'°' if name == 'rotation' else 'µm'}; got {width!r}"
             raise InputError(msg)
     chosen = {**DEFAULT_RANGES, **given}

@@ -4,7 +4,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, require_type
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 
 
@@ -111,6 +111,8 @@ class SensorGrid(eqx.Module):
         >>> grid.window(slice(10, 20), slice(0, 40, 4)).shape
         (10, 10)
         """
+        require_type(rows, slice, name="rows")
+        require_type(columns, slice, name="columns")
         ranges = [range(*part.indices(count)) for part, count in zip((rows, columns), self.shape, strict=True)]
         if any(len(indices) == 0 or indices.step < 1 for indices in ranges):
             msg = f"rows {rows} and columns {columns} contain no sensor of a grid of shape {self.shape}"

@@ -5,11 +5,15 @@ import numpy as np
 import xarray
 from jaxtyping import Bool, Float
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, require_type
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.scan.dataset import SENSOR_IS_USED, DatasetOptions, map_of_dataset
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.sensor_mask import checked_mask
+
+#: Smallest noise that is accepted, nT, and its inverse the largest: far beyond those of any instrument, and within
+#: those whose fourth powers are numbers of double precision.
+_LEAST_NOISE = 1e-60
 
 
 class Scan(eqx.Module):
@@ -49,6 +53,7 @@ class Scan(eqx.Module):
     def __init__(
         self, field: ArrayLike, grid: SensorGrid, mask: ArrayLike | None = None, noise: ArrayLike | None = None
     ) -> None:
+        require_type(grid, SensorGrid, name="grid")
         hidden = np.ma.getmaskarray(field) if isinstance(field, np.ma.MaskedArray) else None
         self.field = float64_array(field if hidden is None else np.ma.getdata(field), name="field")
         self.grid = grid
@@ -86,7 +91,7 @@ class Scan(eqx.Module):
         ValueError
             If no sensor lies there; the message states the ranges of the scan.
         """
-        grid = self.grid
+        grid, x, y = self.grid, _ends(x, name="x"), _ends(y, name="y")
         columns = np.flatnonzero((np.asarray(grid.x) >= x[0]) & (np.asarray(grid.x) <= x[1]))
         rows = np.flatnonzero((np.asarray(grid.y) >= y[0]) & (np.asarray(grid.y) <= y[1]))
         if len(columns) == 0 or len(rows) == 0:
@@ -215,6 +220,7 @@ class Scan(eqx.Module):
         array([[1000., 2000.],
                [3000., 4000.]])
         """
+        require_type(data, xarray.Dataset | xarray.DataArray, name="data")
         dataset = data.to_dataset(name="bz") if isinstance(data, xarray.DataArray) else data
         if isinstance(data, xarray.DataArray):
             dataset.attrs.update(data.attrs)
@@ -255,6 +261,13 @@ def check_noise(noise: AnyArray, shape: tuple[int, ...]) -> None:
         where = f" at [y, x] = {list(first)}" if values.ndim else ""
         msg = f"noise must be positive and finite, in nT; got {values[first]:g}{where}"
         raise InputError(msg)
+    # Variances and weights are squares of the noise and of its inverse.
+    extreme = (values < _LEAST_NOISE) | (values > 1 / _LEAST_NOISE)
+    if np.any(extreme):
+        first = tuple(np.argwhere(extreme)[0].tolist())
+        where = f" at [y, x] = {list(first)}" if values.ndim else ""
+        msg = f"noise must lie between {_LEAST_NOISE:g} and {1 / _LEAST_NOISE:g} nT; got {values[first]:g}{where}"
+        raise InputError(msg)
 
 
 def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny nx"]) -> None:
@@ -267,6 +280,15 @@ def _check_pixels(field: Float[np.ndarray, "ny nx"], mask: Bool[np.ndarray, "ny 
             f"[{row}, {column}]; leave them out by the mask, such as np.isfinite(field)"
         )
         raise InputError(msg)
+
+
+def _ends(values: tuple[float, float], *, name: str) -> tuple[float, float]:
+    """Return the smallest and the largest coordinate of a range."""
+    ends = np.asarray(float64_array(values, name=name))
+    if ends.shape != (2,):
+        msg = f"{name} must be the smallest and the largest coordinate, in µm; got {values!r:.60}"
+        raise InputError(msg)
+    return float(ends[0]), float(ends[1])
 
 
 def _window_of_noise(noise: AnyArray | None, window: tuple[slice, slice]) -> AnyArray | None:

@@ -9,8 +9,8 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from mmtjax.errors import InputError
-from mmtjax.precision import AnyArray, float64_array, is_concrete, refuse_masked, require_float64
+from mmtjax.errors import InputError, require_type
+from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
 from mmtjax.selection.thresholds import check_limit
 from mmtjax.sources.base import AbstractSource
 from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
@@ -76,7 +76,8 @@ def signal_strength_ratio(grains: AbstractSource, height: ArrayLike) -> Float[An
     >>> round(signal_strength_ratio(grain, 0.0)[0].item(), 6)
     0.000239
     """
-    return grains.known_volume / (_distance(grains, height) ** 3 * grains.equivalent_diameter)
+    distance = _distance(grains, height)
+    return grains.known_volume / (distance**3 * grains.equivalent_diameter)
 
 
 @jax.jit
@@ -185,7 +186,7 @@ def crowded_signal_strength(
     True
     """
     require_float64()
-    volume, depth = grains.known_volume, _distance(grains, height)
+    depth, volume = _distance(grains, height), grains.known_volume
     neighbours = crowding(grains.position, depth, reach=formula.reach)
     return jnp.exp(log_crowded_strength(volume, depth, neighbours=neighbours, formula=formula))
 
@@ -211,12 +212,21 @@ def expected_uncertainty_ratio(
     Array of the shape of `confidence_radius`
         Ratios as fractions.
 
+    Raises
+    ------
+    ValueError
+        For other shapes.
+
     Examples
     --------
     >>> expected_uncertainty_ratio(np.array([np.pi / 6]), np.array([465.0])).round(12).tolist()
     [0.01]
     """
-    return confidence_radius / magnetization_of_volume(volume)
+    radius, size = float64_array(confidence_radius, name="confidence_radius"), float64_array(volume, name="volume")
+    if size.ndim != 1 or radius.shape[-1:] != size.shape:
+        msg = f"volume and confidence_radius must be (grain,) and (..., grain); got {size.shape} and {radius.shape}"
+        raise InputError(msg)
+    return radius / magnetization_of_volume(size)
 
 
 def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: float = 0.10) -> Float[Array, "..."]:
@@ -243,13 +253,14 @@ def probability_within_limit(expected_ratio: Float[AnyArray, "..."], limit: floa
     >>> probability_within_limit(np.array([0.0, 0.1, np.inf])).tolist()
     [1.0, 0.5, 0.0]
     """
-    refuse_masked(expected_ratio, name="expected_ratio")
     check_limit(limit)
-    return ndtr((jnp.log10(limit) - jnp.log10(expected_ratio)) / MAGNETIZATION_SPREAD)
+    expected = float64_array(expected_ratio, name="expected_ratio")
+    return ndtr((jnp.log10(limit) - jnp.log10(expected)) / MAGNETIZATION_SPREAD)
 
 
 def _distance(grains: AbstractSource, height: ArrayLike) -> Float[AnyArray, " grain"]:
     """Return the distances of the centroids below the scanning plane, µm, after a check that they are positive."""
+    require_type(grains, AbstractSource, name="grains")
     plane = float64_array(height, name="height")
     if plane.shape != ():
         msg = f"height must be one number, the z of the scanning plane in µm; got {height!r}"

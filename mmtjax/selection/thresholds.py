@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from mmtjax.errors import InputError
-from mmtjax.precision import float64_array, is_concrete
+from mmtjax.errors import InputError, require_type
+from mmtjax.precision import float64_array, is_concrete, real_number
 
 #: Anything that NumPy can convert to one number for each grain.
 GrainValues = ArrayLike | Sequence[float]
@@ -136,7 +136,7 @@ def check_limit(limit: float) -> None:
     limit
         Largest uncertainty ratio of a grain that counts as resolved.
     """
-    if not 0 < limit < np.inf:
+    if not 0 < real_number(limit, name="limit") < np.inf:
         msg = f"limit must be an uncertainty ratio as a fraction, such as 0.10; got {limit!r}"
         raise InputError(msg)
 
@@ -149,7 +149,7 @@ def check_purity(purity: float) -> None:
     purity
         Share of the selected grains that must be resolved.
     """
-    if not 0 < purity <= 1:
+    if not 0 < real_number(purity, name="purity") <= 1:
         msg = f"purity must be a share above 0 and up to 1, such as 0.99; got {purity!r}"
         raise InputError(msg)
 
@@ -195,6 +195,7 @@ def _threshold(
     purity: float,
     smaller_is_better: bool = False,
 ) -> Threshold:
+    require_type(smaller_is_better, bool | np.bool_, name="smaller_is_better")
     strength, uncertainty = grain_arrays(statistic, ratio, name=name)
     known = np.isfinite(strength) | (smaller_is_better & (strength == np.inf))
     if not np.all(known):

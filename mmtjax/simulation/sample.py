@@ -13,8 +13,8 @@ from jaxtyping import Float
 from mmtjax.errors import InputError
 from mmtjax.greens.forward import forward
 from mmtjax.options import value_or_fields
-from mmtjax.precision import require_float64
-from mmtjax.progress import StageProgress
+from mmtjax.precision import real_number, require_float64, require_key
+from mmtjax.progress import StageProgress, check_progress
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import signal_strength_ratio
@@ -149,6 +149,8 @@ def simulate(
     (5, (41, 41))
     """
     require_float64()
+    require_key(key)
+    check_progress(progress)
     spec = value_or_fields(sample, SampleSpec, fields=fields)
     grid = _finest_grid(spec.side, height=spec.height)
     _check_sampling(grid, spacing=spacing, noise=noise)
@@ -203,6 +205,7 @@ def sample_field(
     >>> coarse.field.shape, bool(np.all(coarse.field == fine.field[::4, ::4]))
     ((2, 3), True)
     """
+    require_key(key)
     _check_sampling(grid, spacing=spacing, noise=noise)
     step = round(spacing / FINEST_SPACING)
     noisy = field
@@ -225,7 +228,7 @@ def _finest_grid(side: float, *, height: float) -> SensorGrid:
 
 
 def _check_sampling(grid: SensorGrid, *, spacing: float, noise: float) -> None:
-    steps = spacing / FINEST_SPACING
+    steps = real_number(spacing, name="spacing") / FINEST_SPACING
     most = min(grid.shape) - 1
     if not (np.isfinite(steps) and 1 <= steps <= most and steps == round(steps)):
         msg = (
@@ -233,6 +236,6 @@ def _check_sampling(grid: SensorGrid, *, spacing: float, noise: float) -> None:
             f"{spacing!r}"
         )
         raise InputError(msg)
-    if not (np.isfinite(noise) and noise >= 0):
+    if not 0 <= real_number(noise, name="noise") < np.inf:
         msg = f"noise must be a standard deviation in nT, 0 or more; got {noise!r}"
         raise InputError(msg)

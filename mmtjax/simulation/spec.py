@@ -6,7 +6,8 @@ from typing import TypedDict
 import jax
 import numpy as np
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, require_type
+from mmtjax.precision import real_number
 from mmtjax.progress import StageProgress
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.magnetization import check_directions
@@ -70,7 +71,11 @@ class SampleSpec:
 
     def __post_init__(self) -> None:
         """Check all values."""
-        if not 0 <= self.height < np.inf:
+        for name in ("side", "thickness", "density", "clearance"):
+            real_number(getattr(self, name), name=name)
+        if self.library is not None:
+            require_type(self.library, ShapeLibrary, name="library")
+        if not 0 <= real_number(self.height, name="height") < np.inf:
             msg = f"height must be a height in µm, 0 or more; got {self.height!r}"
             raise InputError(msg)
         check_directions(self.directions)

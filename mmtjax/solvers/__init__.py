@@ -35,7 +35,7 @@ def as_solver(method: str | AbstractSolver) -> AbstractSolver:
     """
     if isinstance(method, AbstractSolver):
         return method
-    if method not in SOLVERS:
+    if not isinstance(method, str) or method not in SOLVERS:
         names = ", ".join(map(repr, SOLVERS))
         msg = f"method must be one of {names}, or an AbstractSolver; got {method!r}"
         raise InputError(msg)

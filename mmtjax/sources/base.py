@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.errors import InputError
-from mmtjax.precision import AnyArray, ArrayLike, refuse_masked
+from mmtjax.precision import AnyArray, ArrayLike, float64_array
 from mmtjax.progress import Progress
 from mmtjax.unknowns import Component, UnknownSet
 
@@ -195,35 +195,44 @@ def point_parts(
     )
 
 
-def chosen_indices(keep: ArrayLike, count: int) -> Int[np.ndarray, " chosen"]:
-    """Return the indices of the sources that a user chooses.
+def selected_indices(keep: ArrayLike, count: int) -> Int[np.ndarray, " kept"]:
+    """Return the indices of the sources that a user selects, ascending.
 
     Parameters
     ----------
     keep
-        A boolean for each source, or indices.
+        A boolean for each source, or indices in ascending order; those below zero count from the end.
     count
         Number of sources.
 
     Raises
     ------
     ValueError
-        For anything else, such as numbers with a fraction or NaN, masked arrays, and indices that no source has.
+        For anything else, such as numbers with a fraction or NaN and masked arrays, for no source, and for indices that
+        repeat or do not exist.
 
     Examples
     --------
-    >>> chosen_indices([True, False, True], 3), chosen_indices([0, 2], 3)
+    >>> selected_indices([True, False, True], 3), selected_indices([0, 2], 3)
     (array([0, 2]), array([0, 2]))
     """
-    refuse_masked(keep, name="the selection")
+    float64_array(keep, name="the selection")
     chosen = np.asarray(keep)
     if chosen.dtype == bool and chosen.shape == (count,):
-        return np.flatnonzero(chosen)
-    whole = chosen.dtype.kind in "iu" or chosen.size == 0
-    if chosen.ndim != 1 or not whole or np.any((chosen < -count) | (chosen >= count)):
-        msg = (
-            f"sources are selected by {count} booleans or by indices from 0 to {count - 1}; got {chosen.dtype} of "
-            f"shape {chosen.shape}: {keep!r:.200}"
-        )
+        index = np.flatnonzero(chosen)
+    else:
+        whole = chosen.dtype.kind in "iu" or chosen.size == 0
+        if chosen.ndim != 1 or not whole or np.any((chosen < -count) | (chosen >= count)):
+            msg = (
+                f"sources are selected by {count} booleans or by indices from 0 to {count - 1}; got {chosen.dtype} of "
+                f"shape {chosen.shape}: {keep!r:.200}"
+            )
+            raise InputError(msg)
+        index = np.arange(count)[chosen.astype(np.int64)]
+    if index.size == 0:
+        msg = "the selection holds no grain; at least one is needed"
         raise InputError(msg)
-    return np.arange(count)[chosen.astype(np.int64)]
+    if np.any(np.diff(index) <= 0):
+        msg = "grains are selected by a boolean array or by ascending indices without repeats"
+        raise InputError(msg)
+    return index

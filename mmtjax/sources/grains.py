@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from mmtjax.errors import InputError
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, refuse_masked
 from mmtjax.progress import Progress
-from mmtjax.sources.base import AbstractSource, Parts, chosen_indices
+from mmtjax.sources.base import AbstractSource, Parts, selected_indices
 from mmtjax.sources.body_parts import body_parts
 from mmtjax.sources.corners import check_rounding, corners_of_boxes, corners_of_labels, volume_and_centroid
 from mmtjax.sources.ids import exact_ids
@@ -135,8 +135,8 @@ class Grains(AbstractSource):
                 f"dtype {stack.dtype}"
             )
             raise InputError(msg)
-        edge = np.broadcast_to(float64_array(spacing, name="spacing"), (3,))
-        start = np.broadcast_to(float64_array(origin, name="origin"), (3,))
+        edge = _three_numbers(spacing, name="spacing")
+        start = _three_numbers(origin, name="origin")
         if not (np.all(np.isfinite(edge)) and np.all(edge > 0)):
             msg = f"spacing must be positive and finite, in µm; got {spacing!r}"
             raise InputError(msg)
@@ -264,17 +264,15 @@ class Grains(AbstractSource):
         >>> cube.translate([1, 0, 0]).position
         array([[ 1.,  0., -5.]])
         """
-        return eqx.tree_at(lambda g: g.position, self, self.position + float64_array(shift, name="shift"))
+        moved = float64_array(shift, name="shift")
+        if moved.shape not in ((), (1,), (len(AXES),), (1, len(AXES)), self.position.shape):
+            msg = f"shift must be (3,) or (grain, 3) = {self.position.shape}, in µm; got shape {moved.shape}"
+            raise InputError(msg)
+        return eqx.tree_at(lambda g: g.position, self, self.position + moved)
 
     def select(self, keep: ArrayLike) -> "Grains":
         """Copy with the chosen grains only: a boolean array (grain,), or indices in ascending order."""
-        index = chosen_indices(keep, len(self))
-        if index.size == 0:
-            msg = "the selection holds no grain; at least one is needed"
-            raise InputError(msg)
-        if np.any(np.diff(index) <= 0):
-            msg = "grains are selected by a boolean array or by ascending indices without repeats"
-            raise InputError(msg)
+        index = selected_indices(keep, len(self))
         number = np.full(len(self), -1)
         number[index] = np.arange(len(index))
         corner = number[self.corner_grain] >= 0
@@ -287,6 +285,15 @@ class Grains(AbstractSource):
             bounding_radius=self.bounding_radius[index],
             ids=self.ids[index],
         )
+
+
+def _three_numbers(values: object, *, name: str) -> np.ndarray:
+    """Return one number for each of x, y and z, from three or from one for all."""
+    numbers = np.asarray(float64_array(values, name=name))
+    if numbers.shape not in ((), (1,), (len(AXES),)):
+        msg = f"{name} must be one number or three, x, y, z, in µm; got shape {numbers.shape}"
+        raise InputError(msg)
+    return np.broadcast_to(numbers, (len(AXES),))
 
 
 def _check_cuboids(table: np.ndarray) -> None:

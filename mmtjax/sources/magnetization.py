@@ -69,7 +69,7 @@ def magnetization_of_volume(
 
 def check_directions(directions: str) -> None:
     """Raise a ValueError unless a distribution of directions is one of `DIRECTIONS`."""
-    if directions not in DIRECTIONS:
+    if not isinstance(directions, str) or directions not in DIRECTIONS:
         msg = f"directions must be {' or '.join(map(repr, DIRECTIONS))}; got {directions!r}"
         raise InputError(msg)
 

@@ -12,7 +12,7 @@ from mmtjax.errors import InputError
 from mmtjax.physics.multipole import HIGHEST_DEGREE, Harmonic, harmonics_up_to, multipole_corner, multipole_series
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.progress import Progress
-from mmtjax.sources.base import AbstractSource, DegreeGroup, Parts, chosen_indices, point_parts
+from mmtjax.sources.base import AbstractSource, DegreeGroup, Parts, point_parts, selected_indices
 from mmtjax.sources.ids import exact_ids
 from mmtjax.units import AXES
 from mmtjax.unknowns import Component
@@ -67,7 +67,11 @@ class Multipoles(AbstractSource):
         if place.ndim != 2 or place.shape[1] != len(AXES) or len(place) == 0:
             msg = f"position must be (source, 3), in µm; got shape {place.shape}"
             raise InputError(msg)
-        if isinstance(degree, bool) or degree not in range(1, HIGHEST_DEGREE + 1):
+        if (
+            isinstance(degree, bool)
+            or not isinstance(degree, int | np.integer)
+            or degree not in range(1, HIGHEST_DEGREE + 1)
+        ):
             msg = f"degree must be 1 (dipoles), 2 (with quadrupoles) or 3 (with octupoles); got {degree!r}"
             raise InputError(msg)
         if is_concrete(place):
@@ -97,7 +101,7 @@ class Multipoles(AbstractSource):
 
     def select(self, keep: ArrayLike) -> "Multipoles":
         """Return some of the sources: a boolean array (source,), or indices in ascending order."""
-        index = chosen_indices(keep, len(self))
+        index = selected_indices(keep, len(self))
         return Multipoles(self.position[index], degree=self.degree, ids=self.ids[index])
 
     def parts(self, *, progress: Progress | None = None) -> Parts:

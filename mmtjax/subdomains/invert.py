@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mmtjax.errors import InputError, InversionError
+from mmtjax.errors import InputError, InversionError, require_type
 from mmtjax.estimators.base import effective_unknowns
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.files import lock_directory, real_path, remove_partial_files
@@ -27,8 +27,8 @@ from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.options import value_or_fields
 from mmtjax.parallel.task_runner import TaskRunner
 from mmtjax.patterns.background import Background
-from mmtjax.precision import is_concrete, require_float64
-from mmtjax.progress import StageProgress
+from mmtjax.precision import is_concrete, real_number, require_float64, require_key, whole_number
+from mmtjax.progress import StageProgress, check_progress
 from mmtjax.scan.scan import Scan
 from mmtjax.solvers import SOLVERS
 from mmtjax.sources.grains import Grains
@@ -132,6 +132,12 @@ def invert_subdomains(
     True
     """
     require_float64()
+    require_key(key)
+    require_type(scan, Scan, name="scan")
+    require_type(grains, Grains, name="grains")
+    require_type(executor, Executor | None, name="executor")
+    check_progress(progress)
+    require_type(throw, bool | np.bool_, name="throw")
     if not is_concrete(scan, grains, noise):
         msg = "windows cannot be traced; use `mmtjax.invert` for derivatives"
         raise InputError(msg)
@@ -315,7 +321,7 @@ def _directory(store: str | Path | None) -> Iterator[Path]:
 
 def _checked_size(name: str, value: float) -> float:
     """Return a length; raise ValueError unless it is positive and finite."""
-    if not (np.isfinite(value) and value > 0):
+    if not 0 < real_number(value, name=name) < np.inf:
         msg = f"{name} must be a positive length in µm; got {value!r}"
         raise InputError(msg)
     return float(value)
@@ -323,7 +329,7 @@ def _checked_size(name: str, value: float) -> float:
 
 def _checked_draws(draws: int) -> int:
     """Return the number of maps of noise; raise ValueError unless it is 2 or more."""
-    if draws < 2:
+    if whole_number(draws, name="draws") < 2:
         msg = f"draws must be 2 or more, because their scatter is needed; got {draws!r}"
         raise InputError(msg)
     return int(draws)

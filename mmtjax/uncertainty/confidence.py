@@ -11,7 +11,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from mmtjax.errors import InputError
-from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, refuse_masked, require_float64
+from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, real_number, require_float64, require_key
 from mmtjax.uncertainty.covariance import checked_factor
 from mmtjax.uncertainty.quadrature import principal_axes, unit_radius
 from mmtjax.units import AXES
@@ -24,7 +24,7 @@ _VECTOR = len(AXES)
 _ROUNDING = 1e-6
 
 #: Smallest level for which the radius has ten correct digits; below it, P is a difference of nearly equal numbers.
-_LEAST_LEVEL = 1e-5
+LEAST_LEVEL = 1e-5
 
 #: Numbers of grains and of draws that are in memory at the same time.
 _GRAINS_AT_ONCE = 2048
@@ -71,8 +71,8 @@ def confidence_radius(covariance: ArrayLike, level: ArrayLike = 0.95) -> Float[A
         msg = f"covariance must be (grain, 3, 3), or (3, 3) for one grain; got shape {blocks.shape}"
         raise InputError(msg)
     share = float64_array(level, name="level")
-    if share.shape != () or (is_concrete(share) and not _LEAST_LEVEL <= share < 1):
-        msg = f"level must be one probability, from {_LEAST_LEVEL:g} to 1 (exclusive); got {level!r}"
+    if share.shape != () or (is_concrete(share) and not LEAST_LEVEL <= share < 1):
+        msg = f"level must be one probability, from {LEAST_LEVEL:g} to 1 (exclusive); got {level!r}"
         raise InputError(msg)
     if is_concrete(blocks):
         _refuse_improper(np.asarray(blocks))
@@ -117,6 +117,7 @@ def bootstrap_radius(
     True
     """
     require_float64()
+    require_key(key)
     matrix = float64_array(covariance, name="covariance")
     size = matrix.shape[-1] if matrix.ndim else 0
     blocks = matrix.shape[1:] == (_VECTOR, _VECTOR)
@@ -179,6 +180,7 @@ def joint_bootstrap_radius(
     >>> joint_bootstrap_radius(jax.random.key(0), np.eye(6), np.ones(6), variance=1.0).shape
     (2,)
     """
+    require_key(key)
     triangle, columns, power = checked_factor(factor, scale, variance, of_grains=True)
     rank = _rank(draws, level)
 
@@ -212,7 +214,8 @@ def uncertainty_ratio(
     >>> uncertainty_ratio(np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]]), np.array([0.5, 0.5])).tolist()
     [0.1, inf]
     """
-    refuse_masked((magnetization, radius), name="magnetization or radius")
+    magnetization = float64_array(magnetization, name="magnetization")
+    radius = float64_array(radius, name="radius")
     if magnetization.shape != (*radius.shape, _VECTOR):
         msg = f"magnetization and radius must be (grain, 3) and (grain,); got {magnetization.shape} and {radius.shape}"
         raise InputError(msg)
@@ -274,7 +277,7 @@ def _rank(draws: int, level: float) -> int:
     if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
         msg = f"the number of draws must be a positive integer; got {draws!r}"
         raise InputError(msg)
-    if not 0 < level < 1:
+    if not 0 < real_number(level, name="level") < 1:
         msg = f"level must be one probability, between 0 and 1; got {level!r}"
         raise InputError(msg)
     rank = round(float(level) * int(draws))

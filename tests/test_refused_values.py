@@ -1,0 +1,99 @@
+"""Values that cannot be computed with, or of a wrong type, are refused by name before anything is computed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mmtjax
+from mmtjax import cli
+from mmtjax.errors import InputError, InputTypeError, MmtjaxError, require_type
+from mmtjax.precision import random_key, real_number, require_key, whole_number
+
+GRID = mmtjax.SensorGrid((0, 0), 1, (3, 4), 2.0)
+GRAINS = mmtjax.Grains.from_cuboids([[1, 1, -4, 1, 1, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        (np.nan, "noise must be positive and finite, in nT; got nan"),
+        (1e-200, "noise must lie between 1e-60 and 1e.60 nT; got 1e-200"),
+        (1e200, "noise must lie between 1e-60 and 1e.60 nT; got 1e.200"),
+        (5e-324, "noise must lie between"),
+        (np.where(np.eye(3, 4) > 0, np.nan, -np.inf), r"got nan at \[y, x\] = \[0, 0\]"),
+        (np.where(np.eye(3, 4) > 0, 1e-99, 1.0), r"got 1e-99 at \[y, x\] = \[0, 0\]"),
+    ],
+)
+def test_noise_whose_square_is_no_number_is_refused(noise, message):
+    with pytest.raises(InputError, match=message):
+        mmtjax.Scan(np.zeros((3, 4)), GRID, noise=noise)
+    with pytest.raises(InputError, match=message):
+        (mmtjax.NoiseMap if np.ndim(noise) else mmtjax.WhiteNoise)(noise)
+
+
+@pytest.mark.parametrize("prior", [1e300, 1e-200, [[1.0], [1e-99]]])
+def test_a_prior_whose_square_is_no_number_is_refused(prior):
+    with pytest.raises(InputError, match="prior must lie between 1e-60 and 1e.60.*; pass None for no prior"):
+        mmtjax.Prior(prior)
+    assert mmtjax.Prior([np.inf, 1.0]).standard_deviation[0] == np.inf
+
+
+@pytest.mark.parametrize("prior", ["480e3", b"1", 1j, [1j], True, []], ids=repr)
+def test_a_prior_that_is_no_number_is_refused(prior):
+    with pytest.raises(InputError, match="prior must be"):
+        mmtjax.InversionOptions(prior=prior)
+
+
+def test_a_level_or_tolerance_that_no_answer_reaches_is_refused():
+    with pytest.raises(InputError, match="level must be 1e-05 or more"):
+        mmtjax.InversionOptions(level=1e-300)
+    with pytest.raises(InputError, match="tolerance 1e-300 is below the rounding of double precision.* pass 1e-11"):
+        mmtjax.greens_matrix(GRAINS, GRID, tolerance=1e-300)
+
+
+def test_complex_fields_are_refused():
+    for field in (np.ones((3, 4)) * 1j, jnp.ones((3, 4)) * 1j):
+        with pytest.raises(MmtjaxError, match="(?s)field must be an array of real numbers; got .*complex128"):
+            mmtjax.Scan(field, GRID)
+
+
+def test_numbers_and_types():
+    assert whole_number(np.float64(3), name="n") == 3
+    assert real_number(jnp.float64(0.5), name="n") == 0.5
+    for value in (True, "1", b"1", [1.0], np.ones(2), None, 1j, object(), 10**400):
+        with pytest.raises(InputTypeError, match="n must be one number; got"):
+            real_number(value, name="n")
+    with pytest.raises(InputTypeError, match=r"n must be a whole number; got 0\.5"):
+        whole_number(0.5, name="n")
+    with pytest.raises(InputTypeError, match="scan must be of the type Scan; got array"):
+        require_type(np.ones(3), mmtjax.Scan, name="scan")
+
+
+def test_seeds_of_more_than_64_bits_are_refused(tmp_path, capsys):
+    for seed in (2**63, -(2**63) - 1, 10**400):
+        with pytest.raises(InputError, match="the seed must lie between"):
+            random_key(seed)
+        assert cli.main(["simulate", "--seed", str(seed), "--side", "30", "--out", str(tmp_path / "a")]) == 1
+        assert "the seed must lie between -2**63 and 2**63 - 1" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    require_key(jax.random.PRNGKey(0))
+    with pytest.raises(InputTypeError, match=r"key must be a random key of JAX, such as jax\.random\.key\(0\); got 3"):
+        require_key(3)
+
+
+def test_a_link_to_itself_is_named(tmp_path, capsys):
+    link = tmp_path / "loop.txt"
+    link.symlink_to(link)
+    for arguments in (["info", link], ["invert", "--scan", link, "--grains", link, "--out", tmp_path / "out"]):
+        assert cli.main(list(map(str, arguments))) == 1
+        printed = capsys.readouterr().err
+        assert str(link) in printed
+        assert "bug" not in printed
+    assert list(tmp_path.iterdir()) == [link]
+
+
+def test_memory_limits_beyond_all_numbers_are_refused(tmp_path, capsys):
+    arguments = ["invert", "--scan", "a", "--grains", "b", "--out", str(tmp_path / "out"), "--memory-limit", "1e300"]
+    assert cli.main(arguments) == 1
+    assert "--memory-limit must be a positive number of GiB; got 1e+300" in capsys.readouterr().err
