@@ -27,7 +27,7 @@ _MICROMETRES = {"micron": 1.0, "microns": 1.0, "um": 1.0, "µm": 1.0, "μm": 1.0
     "mm": 1e3,
 }
 
-#: The units of TIFF, inch and centimetre, µm.
+#: The units of TIFF, µm.
 _MICROMETRES_OF_TIFF = {2: 25_400.0, 3: 10_000.0}
 
 
@@ -59,7 +59,7 @@ def read_mat(path: str) -> Content:
     return Content(plain, {"others": {name: _words_for(variables[name]) for name in variables.keys() - plain}})
 
 
-def _words_for(variable) -> str:  # noqa: ANN001 - whatever SciPy makes of a variable
+def _words_for(variable: object) -> str:
     """Return what a variable of a MAT file is that is neither numbers nor text."""
     if not isinstance(variable, np.ndarray):
         return "a sparse matrix"
@@ -159,25 +159,35 @@ def read_tiff(path: str) -> Content:
             raise RefusedFileError(msg) from error
         axes = series[0].axes if len(series) == 1 else f"I{series[0].axes}"
         labels = images[0] if len(images) == 1 else np.stack(images)
-        return Content({"labels": labels}, {"axes": axes, "scale": _scale_of_tiff(file)})
+        scale = _scale_of_tiff(
+            tags={tag.name: tag.value for tag in file.pages.first.tags},
+            imagej=file.imagej_metadata or {},
+            ome=file.ome_metadata or "",
+        )
+        return Content({"labels": labels}, {"axes": axes, "scale": scale})
 
 
-def _scale_of_tiff(file) -> list[float] | None:  # noqa: ANN001 - the type is known only where tifffile is imported
-    """Return the edges of a voxel, µm, that ImageJ, OME or another program has written, or None."""
-    if file.ome_metadata:
-        edges = [_edge_of_ome(file.ome_metadata, axis) for axis in "XYZ"]
+def _scale_of_tiff(*, tags: dict, imagej: dict, ome: str) -> list[float] | None:
+    """Return the edges of a voxel, µm, that ImageJ, OME or another program has written, or None.
+
+    Parameters
+    ----------
+    tags
+        Values of the tags of the first page; a resolution is (pixels, units of length).
+    imagej, ome
+        Metadata of ImageJ and of OME, empty where there are none.
+    """
+    if ome:
+        edges = [_edge_of_ome(ome, axis) for axis in "XYZ"]
         scale = edges if edges[2] else edges[:2]
     else:
-        tags = file.pages[0].tags
-        rates = [tags[name].value if name in tags else (0, 1) for name in ("XResolution", "YResolution")]
+        rates = [tags.get(name) for name in ("XResolution", "YResolution")]
         edges = [rate[1] / rate[0] if isinstance(rate, tuple) and rate[0] > 0 else 0.0 for rate in rates]
-        imagej = file.imagej_metadata or {}
         if imagej:
-            unit = _MICROMETRES.get(str(imagej.get("unit")), 0.0)
-            depth = imagej.get("spacing")
+            unit, depth = _MICROMETRES.get(str(imagej.get("unit")), 0.0), imagej.get("spacing")
             edges += [float(depth)] if isinstance(depth, (int, float)) else []
         else:
-            unit = _MICROMETRES_OF_TIFF.get(int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 0, 0.0)
+            unit = _MICROMETRES_OF_TIFF.get(tags.get("ResolutionUnit", 0), 0.0)
         scale = [edge * unit for edge in edges]
     return scale if all(np.isfinite(edge) and edge > 0 for edge in scale) else None
 
