@@ -132,6 +132,14 @@ def test_results_that_a_killed_process_had_renamed_return(tmp_path: Path) -> Non
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
 
 
+# Whoever runs the tests in the background may ignore these signals, and processes pass that on.
+AS_USUAL = """
+import signal
+for one in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(one, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
 COMMAND = """
 import sys, time
 import mmtjax.cli.simulate as module
@@ -149,7 +157,7 @@ sys.exit(main(["simulate", "--out", sys.argv[1]]))
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_that_end_a_command_leave_nothing(number: signal.Signals, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", COMMAND, str(tmp_path / "run")]
+    command = [sys.executable, "-c", AS_USUAL + COMMAND, str(tmp_path / "run")]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -165,7 +173,7 @@ def test_signals_that_end_a_command_leave_nothing(number: signal.Signals, tmp_pa
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    ignoring = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)" + COMMAND
+    ignoring = AS_USUAL + "signal.signal(signal.SIGHUP, signal.SIG_IGN)" + COMMAND
     command = [sys.executable, "-c", ignoring, str(tmp_path / "run")]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
