@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -95,10 +96,19 @@ def write_netcdf_without_anything(folder):
     return write_netcdf(folder, data) | {"unit": "T", "spacing": 2.0, "height": 5.0}
 
 
+def write_qdm(folder):
+    with h5py.File(folder / "map.qdm", "w") as content:
+        content.attrs.update({"qdm_version": "1.0", "pixel_spacing": 2e-6})
+        content["b_field/bz"] = FIELD
+        content["b_field/bz"].attrs["units"] = "T"
+    return {"scan": folder / "map.qdm", "height": 5.0}
+
+
 FILES = {
     "text": [write_text, write_text_with_parameters],
     "npy": [write_npy],
     "qdmlab": [write_qdmlab, write_qdmlab_without_continuation],
+    "qdm": [write_qdm],
     "netcdf": [
         write_netcdf,
         write_netcdf_with_our_mask,
@@ -226,8 +236,8 @@ def keywords(function):
 
 
 READERS = [
-    *((reader, read_scan, OPTIONS) for reader in set(scan_readers._READERS.values())),
-    *((reader, read_grains, GRAIN_OPTIONS) for reader in set(grain_readers._READERS.values())),
+    *((reader, read_scan, OPTIONS) for reader in dict.fromkeys(scan_readers._READERS.values())),
+    *((reader, read_grains, GRAIN_OPTIONS) for reader in dict.fromkeys(grain_readers._READERS.values())),
 ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
-from mmtjax.io.plausible import check_scan, check_spacing
+from mmtjax.io.plausible import check_scan, check_spacing, measured_pixels
 from mmtjax.io.text import AnyPath, JsonValue
 from mmtjax.io.untrusted import read_untrusted
 from mmtjax.precision import ArrayLike, float64_array
@@ -74,9 +74,8 @@ def read_qdm(
         raise InputError(msg)
     check_spacing(step, path=path)
     grid = SensorGrid(origin=origin, spacing=step, shape=content.bz.shape, height=height, side=side)
-    field = content.bz.astype(np.float64)
-    scan = Scan(field * field_in_nanotesla(field_unit), grid, ~np.isnan(field))
-    return check_scan(scan, unit=field_unit, path=path)
+    field = content.bz.astype(np.float64) * field_in_nanotesla(field_unit)
+    return check_scan(Scan(field, grid, measured_pixels(field, path=path)), unit=field_unit, path=path)
 
 
 def load_qdm(path: AnyPath) -> QdmContent:
@@ -104,9 +103,6 @@ def load_qdm(path: AnyPath) -> QdmContent:
     if bz.ndim != 2 or bz.dtype.kind not in "fiu" or 0 in bz.shape:
         msg = f"b_field/bz must be a matrix of real numbers [y, x]; got shape {bz.shape}, dtype {bz.dtype}"
         raise InputError(msg, where=str(path))
-    if np.isnan(bz).all():
-        msg = f"all {bz.size} pixels of b_field/bz are NaN"
-        raise InputError(msg, where=str(path), remedy="is it the right file?")
     unit, spacing = content.facts.get("unit"), attributes.get("pixel_spacing")
     return QdmContent(bz, unit if isinstance(unit, str) else None, _micrometres(spacing))
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
-from mmtjax.io.plausible import check_scan, check_spacing
+from mmtjax.io.plausible import check_scan, check_spacing, measured_pixels
 from mmtjax.io.text import AnyPath
 from mmtjax.io.untrusted import read_untrusted
 from mmtjax.precision import ArrayLike, float64_array
@@ -109,7 +109,8 @@ def read_qdmlab(
             stacklevel=2,
         )
     grid = SensorGrid(origin=origin, spacing=step, shape=field.shape, height=plane, side=side)
-    return check_scan(Scan(field * field_in_nanotesla(unit), grid, ~np.isnan(field)), unit=unit, path=path)
+    nanotesla = field * field_in_nanotesla(unit)
+    return check_scan(Scan(nanotesla, grid, measured_pixels(nanotesla, path=path)), unit=unit, path=path)
 
 
 def load_mat(path: AnyPath) -> MatContent:
@@ -188,9 +189,6 @@ def _field(content: MatContent, *, path: AnyPath) -> Float[np.ndarray, "ny nx"]:
         raise InputError(msg)
     if bz.ndim != 2 or bz.dtype.kind not in "fiu" or 0 in bz.shape:
         msg = f"{path}: Bz must be a matrix of real numbers [y, x]; got shape {bz.shape}, dtype {bz.dtype}"
-        raise InputError(msg)
-    if np.isnan(bz).all():
-        msg = f"{path}: all {bz.size} pixels of Bz are NaN; is it the right file?"
         raise InputError(msg)
     return bz.astype(np.float64)
 
