@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.errors import InputError
-from mmtjax.field.forms import NEAR
+from mmtjax.field.forms import NEAR, SMALL_SENSOR
 from mmtjax.field.gather import (
     PART,
     ROW,
@@ -26,20 +26,22 @@ from mmtjax.field.kernels import (
     PAIRS,
     ROWS,
     CornerInputs,
+    Kernel,
     SeriesInputs,
     Step,
     chunks,
+    either_kernel,
+    mean_kernel,
     near_kernel,
     numpy_if_concrete,
     series_kernel,
 )
 from mmtjax.field.plan import SQUARE, TILE, TRACED_ORDER, FieldPlan, tile_corners, traced_limit
-from mmtjax.field.slopes import moved_corner_kernel, require_uniform_bodies
+from mmtjax.field.slopes import moved_corner_kernel, moved_mean_kernel, require_uniform_bodies
 from mmtjax.physics.harmonics import field_terms
 from mmtjax.physics.series import ORDERS
-from mmtjax.precision import AnyArray
+from mmtjax.precision import AnyArray, is_concrete
 from mmtjax.scan.grid import SensorGrid
-from mmtjax.sources.base import NearForm
 
 #: Chunks for squares hold this many times the entries of those for tiles, which have more sensors.
 _SQUARE_FACTOR = 4
@@ -51,7 +53,7 @@ class Form(NamedTuple):
     Attributes
     ----------
     number
-        Index of the order of a series in `ORDERS`, or `NEAR` for the closed form.
+        Index of the order of a series in `ORDERS`, `NEAR` for the closed form, or `SMALL_SENSOR`.
     edge
         Number of sensors along an edge of the square of a pair.
     """
@@ -154,12 +156,12 @@ def columns_of_pairs(
     for form, chosen in pairs_by_form(plan, pairs).items():
         if len(chosen) == 0:
             continue
-        if form.number == NEAR:
+        if form.number in (NEAR, SMALL_SENSOR):
             work, corners = corner_work(plan, grid, chosen, edge=form.edge)
             if moving is None:
-                buffer = _near_step(_near_form_of(plan, chosen)).run(buffer, work, frame, corners)
+                buffer = _corner_step(_corner_kernel(plan, grid, chosen, form)).run(buffer, work, frame, corners)
             else:
-                buffer = _moved_corner_step.run(buffer, work, moving, corners)
+                buffer = _moved_corner_steps[form.number].run(buffer, work, moving, corners)
         else:
             order = ORDERS[form.number]
             work, series = series_work(plan, grid, chosen, form=form)
@@ -170,10 +172,10 @@ def columns_of_pairs(
     return buffer
 
 
-def _near_form_of(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> NearForm:
-    """Return the closed form of the sources, or raise a `ValueError` for sources that have none."""
-    form = plan.parts.near_form
-    if form is None:
+def _corner_kernel(plan: FieldPlan, grid: SensorGrid, pairs: Int[np.ndarray, "pair 5"], form: Form) -> Kernel:
+    """Return the kernel of the corners of sources, or raise a `ValueError` for sources that have no closed form."""
+    closed, mean = plan.parts.near_form, plan.parts.sensor_mean
+    if closed is None:
         source = int(pairs[0, SOURCE])
         msg = (
             f"the series of {len(set(pairs[:, SOURCE].tolist()))} sources, the first of which has the index {source}, "
@@ -181,7 +183,13 @@ def _near_form_of(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> NearForm
             "raise the tolerance, move the sensors away, or give the sources a near form"
         )
         raise InputError(msg)
-    return form
+    if mean is None:
+        return near_kernel(closed)
+    if plan.geometry_is_known:
+        return mean_kernel(mean) if form.number == SMALL_SENSOR else near_kernel(closed)
+    if is_concrete(grid.side):
+        return mean_kernel(mean) if np.min(grid.side) < plan.smallest_side else near_kernel(closed)
+    return either_kernel(closed, mean, plan.smallest_side)
 
 
 def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[Form, Int[np.ndarray, "_ 5"]]:
@@ -209,7 +217,10 @@ def pairs_by_form(plan: FieldPlan, pairs: Int[np.ndarray, "pair 5"]) -> dict[For
             edge, pairs = smallest, _squares(pairs)
             continue
         cut = plan.parts.halves[pairs[:, PART], 0] >= 0
-        found.setdefault(Form(NEAR, edge), []).append(pairs[~cut])
+        uncut = pairs[~cut]
+        rounded = plan.is_rounded(uncut[:, SOURCE], uncut[:, PART], first=uncut[:, ROW:SOURCE], count=edge)
+        found.setdefault(Form(NEAR, edge), []).append(uncut[~rounded])
+        found.setdefault(Form(SMALL_SENSOR, edge), []).append(uncut[rounded])
         halves = plan.parts.halves[pairs[cut, PART]]
         pairs = np.repeat(pairs[cut], 2, axis=0)
         pairs[:, PART] = halves.ravel()
@@ -365,11 +376,14 @@ def _scatter(buffer: Array, chunk: Array, values: Float[Array, "item component s
 
 
 @cache
-def _near_step(near_form: NearForm) -> Step[Frame, CornerInputs]:
-    """Return the step that evaluates a closed form."""
-    return Step(near_kernel(near_form), gather_corners, _scatter)
+def _corner_step(kernel: Kernel) -> Step[Frame, CornerInputs]:
+    """Return the step that evaluates a sum over corners."""
+    return Step(kernel, gather_corners, _scatter)
 
 
 _series_steps = {order: Step(series_kernel(order), gather_series, _scatter) for order in ORDERS}
 _moved_series_steps = {order: Step(series_kernel(order + 1), gather_moved_series, _scatter) for order in ORDERS}
-_moved_corner_step = Step(moved_corner_kernel, gather_moved_corners, _scatter)
+_moved_corner_steps = {
+    number: Step(kernel, gather_moved_corners, _scatter)
+    for number, kernel in ((NEAR, moved_corner_kernel), (SMALL_SENSOR, moved_mean_kernel))
+}

@@ -6,16 +6,23 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mmtjax.field.device_tables import filled_up, on_device
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import ORDERS, allowed_error, truncation_errors
+from mmtjax.physics.small_sensor import CROSSOVER
 from mmtjax.precision import AnyArray, on_accelerator
 from mmtjax.scan.grid import SensorGrid
 
 #: Number of the closed form. The number of a series is the index of its order in `ORDERS`.
 NEAR = len(ORDERS)
+
+#: Number of the mean over a sensor that is so small that rounding of the closed form is too large.
+SMALL_SENSOR = NEAR + 1
+
+#: Rounding of the closed form, in units of the square of the distance over the area of a sensor.
+_ROUNDING = 1e-15
 
 
 class Bodies(NamedTuple):
@@ -122,6 +129,53 @@ def cheapest_forms(
     sensors, whole, degrees, tolerance = surroundings
     form = _cheapest_on_device(copied, sensors, whole, tolerance, degrees, *map(filled_up, pairs))
     return np.asarray(form)[: len(source)]
+
+
+def is_rounded(
+    bodies: Bodies,
+    surroundings: Surroundings,
+    side: Float[np.ndarray, "2"],
+    *,
+    source: Int[np.ndarray, " pair"],
+    part: Int[np.ndarray, " pair"],
+    first: Int[np.ndarray, "pair 2"],
+    count: Int[np.ndarray, "..."],
+) -> Bool[np.ndarray, " pair"]:
+    """Return whether rounding of the closed form exceeds the tolerance, for pairs of a part and a square of sensors.
+
+    Parameters
+    ----------
+    bodies, surroundings
+        Sources, sensors and the tolerance; not traced.
+    side
+        Edges of a sensor, µm.
+    source, part, first, count
+        As for `cheapest_forms`, with one number of sensors along an edge for all pairs.
+    """
+    sensors, whole, degrees, tolerance = surroundings
+    place, reach = np.asarray(bodies.position)[source] + bodies.centroid[part], np.asarray(bodies.reach)[part]
+    distance = distance_to_sensors(sensors, place, first=first, count=count)
+    farthest = distance + np.hypot(*sensors.spacing) * count + reach
+    closest = distance_to_all(whole, place)
+    rounding = np.where(farthest > CROSSOVER * side.max(), _ROUNDING * farthest**2 / side.prod(), 0.0)
+    strength, away = np.asarray(bodies.strength)[part], {"closest": closest, "distance": distance}
+    allowed = [allowed_error(strength[:, group], reach, **away, degree=degree) for group, degree in enumerate(degrees)]
+    return rounding > tolerance * np.min(allowed, axis=0)
+
+
+def smallest_side(radius: float, tolerance: float) -> float:
+    """Return the side of a sensor, µm, from which on the closed form is used where distances are not known.
+
+    Parameters
+    ----------
+    radius
+        Bounding radius of the largest part, µm. The closed form is used up to about ten times that distance.
+    tolerance
+        Allowed error as a share of the peak of a source, which is at least 2e-3 for a body that is so near.
+    """
+    far = 11.0
+    most = max(np.sqrt(2e-3 * tolerance / _ROUNDING), CROSSOVER + far)
+    return float(far * radius / (most - far))
 
 
 def distance_to_sensors(

@@ -4,7 +4,7 @@ Only this module wraps the functions of one corner and of one series in `vmap` a
 so that each kernel is compiled once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ from mmtjax.field.plan import TILE
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import series
 from mmtjax.precision import AnyArray, in_main_memory, is_concrete, on_accelerator
-from mmtjax.sources.base import NearForm
+from mmtjax.sources.base import NearForm, SensorMean
 from mmtjax.units import AXES, NT_PER_A_PER_M
 
 #: Size of a chunk: rows of corners for the closed form, pairs of a part and a square for the series. Chunks are
@@ -231,16 +231,55 @@ def _near_kernel(
 ) -> Float[Array, "item component sensor"]:
     """Return the field of each component from the closed form, nT per unit of the component."""
     total = sum_of_corners(lines, inputs, near_form)
+    adjoin, edges = lines.separate_side is None, edges_of(lines)
+    values = _within_limit(lines, inputs, [between(t, adjoin=adjoin) for t in total])
+    return NT_PER_A_PER_M / (edges[0] * edges[1]) * values
+
+
+@cache
+def mean_kernel(sensor_mean: SensorMean) -> Kernel:
+    """Return the kernel that averages the field over sensors too small for the closed form, zero beyond the limit."""
+    return partial(_mean_kernel, sensor_mean=sensor_mean)
+
+
+def _mean_kernel(
+    lines: SensorLines, inputs: CornerInputs, *, sensor_mean: SensorMean
+) -> Float[Array, "item component sensor"]:
+    """Return the field of each component as the mean over each sensor, nT per unit of the component."""
+    total = sum_at_centres(lines, inputs, partial(sensor_mean, **_sides(lines)))
+    return NT_PER_A_PER_M * _within_limit(lines, inputs, total)
+
+
+@cache
+def either_kernel(near_form: NearForm, sensor_mean: SensorMean, smallest: float) -> Kernel:
+    """Return the kernel for a traced side: the mean for sides below `smallest` (µm), otherwise the closed form."""
+
+    def kernel(lines: SensorLines, inputs: CornerInputs) -> Float[Array, "item component sensor"]:
+        is_small = jnp.min(edges_of(lines)) < smallest
+        return jax.lax.cond(is_small, mean_kernel(sensor_mean), near_kernel(near_form), lines, inputs)
+
+    return kernel
+
+
+def _within_limit(
+    lines: SensorLines, inputs: CornerInputs, values: Sequence[Array]
+) -> Float[Array, "item component sensor"]:
+    """Return values of each component at sensors, zero beyond the limit."""
     square = lines.x[:, None, :] ** 2 + lines.y[:, :, None] ** 2 + (lines.z**2)[:, None, None]
     inside = square <= inputs.limit[:, None, None] ** 2
-    adjoin, edges = lines.separate_side is None, edges_of(lines)
-    values = jnp.stack([jnp.where(inside, between(t, adjoin=adjoin), 0.0) for t in total], axis=1)
-    return NT_PER_A_PER_M / (edges[0] * edges[1]) * values.reshape(*values.shape[:2], -1)
+    stacked = jnp.stack([jnp.where(inside, value, 0.0) for value in values], axis=1)
+    return stacked.reshape(*stacked.shape[:2], -1)
 
 
 def edges_of(lines: SensorLines) -> Float[AnyArray, "2"]:
     """Return the edges (sx, sy) of a sensor, µm."""
     return lines.spacing if lines.separate_side is None else lines.separate_side
+
+
+def _sides(lines: SensorLines) -> dict[str, AnyArray]:
+    """Return the edges of a sensor by the names that a `SensorMean` has for them."""
+    edges = edges_of(lines)
+    return {"side_x": edges[0], "side_y": edges[1]}
 
 
 def sum_of_corners(
@@ -259,16 +298,41 @@ def sum_of_corners(
     """
     adjoin, edges = lines.separate_side is None, edges_of(lines)
     x_edges, y_edges = (_edges(line, edges[axis], adjoin=adjoin) for axis, line in enumerate((lines.x, lines.y)))
+    return _sum_over_corners((x_edges, y_edges, lines.z), inputs, function)
+
+
+def sum_at_centres(
+    lines: SensorLines, inputs: CornerInputs, function: Callable[..., tuple[Array, ...]]
+) -> tuple[Array, ...]:
+    """Return the weighted sum of a function over the corners of a part, at the centre of every sensor.
+
+    Parameters
+    ----------
+    lines
+        Displacements to the sensors.
+    inputs
+        Corners of each item and their weights.
+    function
+        From the displacement x, y, z between a corner and the centre of a sensor, µm, to some values.
+    """
+    return _sum_over_corners((jnp.asarray(lines.x), jnp.asarray(lines.y), lines.z), inputs, function)
+
+
+def _sum_over_corners(
+    places: tuple[Array, Array, AnyArray], inputs: CornerInputs, function: Callable[..., tuple[Array, ...]]
+) -> tuple[Array, ...]:
+    """Return the weighted sum of a function over the corners of a part, at all places of a grid."""
+    x, y, z = places
     over_x = jax.vmap(function, in_axes=(0, None, None))
     over_items = jax.vmap(jax.vmap(over_x, in_axes=(None, 0, None)))
 
     def add_corner(total: tuple[Array, ...], corner: tuple[AnyArray, AnyArray]) -> tuple[tuple[Array, ...], None]:
         place, sign = corner
-        value = over_items(x_edges - place[:, :1], y_edges - place[:, 1:2], lines.z - place[:, 2])
+        value = over_items(x - place[:, :1], y - place[:, 1:2], z - place[:, 2])
         return tuple(t + sign[:, None, None] * v for t, v in zip(total, value, strict=True)), None
 
     number = len(jax.eval_shape(function, *len(AXES) * (jnp.zeros(()),)))
-    start = tuple(jnp.zeros((len(lines.z), y_edges.shape[1], x_edges.shape[1])) for _ in range(number))
+    start = tuple(jnp.zeros((len(z), y.shape[1], x.shape[1])) for _ in range(number))
     return jax.lax.scan(add_corner, start, (inputs.offset.transpose(1, 0, 2), inputs.weight.T))[0]
 
 

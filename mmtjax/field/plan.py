@@ -6,10 +6,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mmtjax.errors import InputError
-from mmtjax.field.forms import Bodies, Surroundings, cheapest_forms, distance_to_all, sensors_of
+from mmtjax.field.forms import (
+    Bodies,
+    Surroundings,
+    cheapest_forms,
+    distance_to_all,
+    is_rounded,
+    sensors_of,
+    smallest_side,
+)
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.physics.series import degree_bounds, truncation_radius
 from mmtjax.precision import AnyArray, is_concrete, real_number, require_float64
@@ -24,6 +32,10 @@ DEFAULT_TOLERANCE = 1e-8
 
 #: Smallest error of a coefficient that double precision has.
 _ROUNDING = 1e-15
+
+#: Smallest edge of a sensor, µm. It is less than an atomic nucleus is wide; coordinates of some µm are rounded to 1e-15
+#: µm, a larger share of a smaller sensor than its field allows where it touches a grain.
+_SMALLEST_SENSOR = 1e-10
 
 #: Number of sensors along an edge of a tile, and along an edge of the squares that a tile is cut into near a grain.
 TILE = 16
@@ -144,17 +156,46 @@ class FieldPlan(eqx.Module):
         ValueError
             If the geometry of the plan is traced.
         """
-        parts, (reference, grid, whole) = self.parts, self.known_geometry()
-        bodies = Bodies(reference, parts.centroid, parts.strength, self.reach, self.bounds)
-        degrees = tuple(group.degree for group in parts.groups)
         return cheapest_forms(
-            bodies,
-            Surroundings(sensors_of(grid), sensors_of(whole), degrees, self.tolerance),
+            *self._choice(),
             source=source,
             part=part,
             first=first[:, ::-1],
             count=np.broadcast_to(count, len(source)),
         )
+
+    def _choice(self) -> tuple[Bodies, Surroundings]:
+        """Return what the choice of forms depends on; raise a `ValueError` if the geometry is traced."""
+        parts, (reference, grid, whole) = self.parts, self.known_geometry()
+        degrees = tuple(group.degree for group in parts.groups)
+        bodies = Bodies(reference, parts.centroid, parts.strength, self.reach, self.bounds)
+        return bodies, Surroundings(sensors_of(grid), sensors_of(whole), degrees, self.tolerance)
+
+    def is_rounded(
+        self, source: Int[np.ndarray, " pair"], part: Int[np.ndarray, " pair"], *, first: np.ndarray, count: int
+    ) -> Bool[np.ndarray, " pair"]:
+        """Return whether rounding of the closed form exceeds the tolerance, because sensors are small.
+
+        Parameters
+        ----------
+        source, part, first, count
+            As for `forms`.
+
+        Raises
+        ------
+        ValueError
+            If the geometry of the plan is traced.
+        """
+        if self.parts.sensor_mean is None:
+            return np.zeros(len(source), bool)
+        side = np.asarray(self.known_geometry()[1].side)
+        return is_rounded(*self._choice(), side, source=source, part=part, first=first[:, ::-1], count=np.array(count))
+
+    @property
+    def smallest_side(self) -> float:
+        """Side of a sensor, µm, from which on the closed form is used if the geometry is traced."""
+        uncut = self.parts.halves[:, 0] < 0
+        return smallest_side(float(self.parts.bounding_radius[uncut].max()), self.tolerance)
 
     def closest(self, place: np.ndarray) -> Float[np.ndarray, " pair"]:
         """Return the distance from each place to the nearest sensor, which has the peak of a source there, µm.
@@ -199,7 +240,8 @@ def plan_field(
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For a tolerance outside (0, 0.01], a source above the sensors, and traced corners (shapes of grains).
+        For a tolerance outside (0, 0.01], sensors smaller than an atomic nucleus, a source above the sensors, and
+        traced corners (shapes of grains).
     """
     require_float64()
     tolerance = real_number(tolerance, name="tolerance")
@@ -210,6 +252,12 @@ def plan_field(
         msg = (
             f"tolerance {tolerance!r} is below the rounding of double precision, so that no column reaches it; pass "
             "1e-11, the smallest that gains anything, or more"
+        )
+        raise InputError(msg)
+    if is_concrete(grid.side) and np.min(grid.side) < _SMALLEST_SENSOR:
+        msg = (
+            f"sensors of side {np.asarray(grid.side).tolist()} µm are smaller than {_SMALLEST_SENSOR:g} µm, so that "
+            "their field cannot be computed; is the side in another unit? Pass it in µm"
         )
         raise InputError(msg)
     refuse_sources_above(sources, grid)
@@ -287,7 +335,8 @@ def refuse_sources_above(sources: AbstractSource, grid: SensorGrid) -> None:
     if not is_concrete(sources, grid):
         return
     top = np.asarray(sources.top)
-    slack = 1e-9 * (np.max(np.abs(top)) + abs(float(grid.height)))
+    # Tops are rounded to a share of the depth of centroids, from which they are computed.
+    slack = 1e-9 * (np.max(np.abs(np.asarray(sources.position)[:, 2])) + abs(float(grid.height)))
     if np.any(top > grid.height + slack):
         index = int(np.argmax(top))
         msg = (

@@ -13,10 +13,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mmtjax.errors import InputError
-from mmtjax.field.kernels import CornerInputs, SensorLines, SensorPoints, between, edges_of, sum_of_corners
+from mmtjax.field.kernels import (
+    CornerInputs,
+    SensorLines,
+    SensorPoints,
+    between,
+    edges_of,
+    sum_at_centres,
+    sum_of_corners,
+)
 from mmtjax.field.plan import FieldPlan
 from mmtjax.physics.corner import corner_function
 from mmtjax.physics.series import series
+from mmtjax.physics.small_sensor import sensor_mean
 from mmtjax.precision import AnyArray
 from mmtjax.units import AXES, NT_PER_A_PER_M
 
@@ -101,11 +110,39 @@ def corner_slopes(lines: SensorLines, inputs: CornerInputs) -> Float[Array, "ite
     return NT_PER_A_PER_M / (edges[0] * edges[1]) * values.reshape(len(lines.z), len(AXES) + 1, len(AXES), -1)
 
 
+def mean_slopes(lines: SensorLines, inputs: CornerInputs) -> Float[Array, "item direction 3 sensor"]:
+    """Return the derivatives of `corner_slopes` for sensors that are too small for the closed form."""
+    edges = edges_of(lines)
+
+    def widened(x: Array, y: Array, z: Array, more: Array) -> tuple[Array, ...]:
+        return sensor_mean(x, y, z, edges[0] + more, edges[1] + more)
+
+    def slopes(x: Array, y: Array, z: Array) -> tuple[Array, ...]:
+        jacobian = jax.jacfwd(widened, argnums=tuple(range(len(AXES) + 1)))(x, y, z, jnp.zeros(()))
+        return tuple(own[direction] for direction in range(len(AXES) + 1) for own in jacobian)
+
+    total = jnp.stack(sum_at_centres(lines, inputs, slopes), axis=1)
+    return NT_PER_A_PER_M * total.reshape(len(lines.z), len(AXES) + 1, len(AXES), -1)
+
+
 def corner_vjp_kernel(
     lines: SensorLines, inputs: CornerInputs, factor: Float[AnyArray, "item 3 sensor"]
 ) -> tuple[Float[Array, "item sensor"], ...]:
     """Return the derivatives that `series_vjp_kernel` describes, from the closed form."""
-    slopes = corner_slopes(lines, inputs)
+    return _times(corner_slopes(lines, inputs), factor)
+
+
+def mean_vjp_kernel(
+    lines: SensorLines, inputs: CornerInputs, factor: Float[AnyArray, "item 3 sensor"]
+) -> tuple[Float[Array, "item sensor"], ...]:
+    """Return the derivatives that `series_vjp_kernel` describes, for sensors too small for the closed form."""
+    return _times(mean_slopes(lines, inputs), factor)
+
+
+def _times(
+    slopes: Float[Array, "item direction 3 sensor"], factor: Float[AnyArray, "item 3 sensor"]
+) -> tuple[Float[Array, "item sensor"], ...]:
+    """Return the sum of slopes times factors over the components, for each direction."""
     return tuple(jnp.sum(slopes[:, axis] * factor, axis=1) for axis in range(len(AXES) + 1))
 
 
@@ -123,5 +160,11 @@ def moved_corner_kernel(
     motion
         Velocity of the source of each item, µm per unit of the parameter.
     """
-    slopes = corner_slopes(lines, inputs)[:, : len(AXES)]
-    return -jnp.einsum("ia,iacs->ics", motion, slopes)
+    return -jnp.einsum("ia,iacs->ics", motion, corner_slopes(lines, inputs)[:, : len(AXES)])
+
+
+def moved_mean_kernel(
+    lines: SensorLines, inputs: CornerInputs, motion: Float[AnyArray, "item 3"]
+) -> Float[Array, "item 3 sensor"]:
+    """Return the derivative of `moved_corner_kernel` for sensors too small for the closed form."""
+    return -jnp.einsum("ia,iacs->ics", motion, mean_slopes(lines, inputs)[:, : len(AXES)])

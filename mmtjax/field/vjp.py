@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mmtjax.field.columns import corner_work, pairs_by_form, series_work
-from mmtjax.field.forms import NEAR
+from mmtjax.field.forms import NEAR, SMALL_SENSOR
 from mmtjax.field.gather import (
     COLUMN,
     PART,
@@ -21,9 +21,9 @@ from mmtjax.field.gather import (
     gather_series,
     order_of,
 )
-from mmtjax.field.kernels import CornerInputs, SeriesInputs, compiled
+from mmtjax.field.kernels import SeriesInputs, compiled
 from mmtjax.field.plan import TILE, FieldPlan, tile_corners
-from mmtjax.field.slopes import corner_vjp_kernel, require_uniform_bodies, series_vjp_kernel
+from mmtjax.field.slopes import corner_vjp_kernel, mean_vjp_kernel, require_uniform_bodies, series_vjp_kernel
 from mmtjax.physics.harmonics import derivative_matrices
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.units import AXES
@@ -107,10 +107,12 @@ def vjp_columns(
     for form, some in chosen.items():
         each = TILE // form.edge
         by_square = cotangent.reshape(count, len(AXES), slots, each, form.edge, each, form.edge)
-        if form.number == NEAR:
+        if form.number in (NEAR, SMALL_SENSOR):
             work, corners = corner_work(plan, grid, some, edge=form.edge)
+            kernel = corner_vjp_kernel if form.number == NEAR else mean_vjp_kernel
             for chunk in work:
-                total.add_corners(chunk, corners, _factors(by_square, chunk))
+                arguments = gather_corners(total.frame, corners, chunk)
+                total.append(chunk, compiled(kernel)(*arguments, _factors(by_square, chunk)))
         else:
             work, series = series_work(plan, grid, some, form=form)
             for chunk in work:
@@ -158,18 +160,14 @@ class _Sums:
         coefficients = np.zeros((len(factor), _INDEPENDENT + axes, *by_x.shape[2:]))
         coefficients[:, :axes], coefficients[:, axes:_INDEPENDENT] = by_x, by_y[:, 1:]
         coefficients[:, _INDEPENDENT:, :, :terms] = self.coefficients_by_side[chunk[PART], ..., :terms]
-        self._append(chunk, compiled(series_vjp_kernel(order + 1))(points, coefficients, factor))
-
-    def add_corners(self, chunk: np.ndarray, inputs: CornerInputs, factor: np.ndarray) -> None:
-        """Add the derivatives of a chunk of the closed form."""
-        self._append(chunk, compiled(corner_vjp_kernel)(*gather_corners(self.frame, inputs, chunk), factor))
+        self.append(chunk, compiled(series_vjp_kernel(order + 1))(points, coefficients, factor))
 
     def finish(self) -> None:
         """Add the results of all chunks that JAX still computes."""
         while self.pending:
             self._add(*self.pending.pop(0))
 
-    def _append(self, chunk: np.ndarray, slopes: tuple[Float[Array, "item sensor"], ...]) -> None:
+    def append(self, chunk: np.ndarray, slopes: tuple[Float[Array, "item sensor"], ...]) -> None:
         """Keep the results of a chunk, and add those of the oldest chunk if there are enough."""
         self.pending.append((chunk, slopes))
         if len(self.pending) > _AHEAD:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 #: Replacement of zero in logarithms and denominators, in µm; lengths in use are 1e-3 µm or more.
@@ -38,23 +39,23 @@ def corner_function(x: Scalar, y: Scalar, z: Scalar) -> tuple[Scalar, Scalar, Sc
         F_x, F_y and F_z, µm².
     """
     xx, yy, zz = x * x, y * y, z * z
-    r = _safe_sqrt(xx + yy + zz)
-    log_x = _inverse_hyperbolic_sine(x, yy + zz, r)
-    log_y = _inverse_hyperbolic_sine(y, xx + zz, r)
-    angle = _angle(x * y, z * r)
+    r = safe_sqrt(xx + yy + zz)
+    log_x = inverse_hyperbolic_sine(x, yy + zz, r)
+    log_y = inverse_hyperbolic_sine(y, xx + zz, r)
+    angle = upper_angle(x * y, z * r)
     f_x = 0.5 * ((yy - zz) * log_x - r * x) - y * (z * angle - x * log_y)
     f_y = 0.5 * ((xx - zz) * log_y - r * y) - x * (z * angle - y * log_x)
     f_z = -x * y * angle - z * (x * log_x + y * log_y - r)
     return f_x, f_y, f_z
 
 
-def _safe_sqrt(square: Scalar) -> Scalar:
+def safe_sqrt(square: Scalar) -> Scalar:
     """Return the square root, with a derivative of zero at zero."""
     positive = square > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
 
 
-def _inverse_hyperbolic_sine(x: Scalar, height_squared: Scalar, r: Scalar) -> Scalar:
+def inverse_hyperbolic_sine(x: Scalar, height_squared: Scalar, r: Scalar) -> Scalar:
     """Return asinh(x / h) for r² = x² + h²; value and derivative are finite at h = 0."""
     height_squared = jnp.where(height_squared > 0, height_squared, _TINY**2)
     magnitude = jnp.abs(x) + r
@@ -63,17 +64,23 @@ def _inverse_hyperbolic_sine(x: Scalar, height_squared: Scalar, r: Scalar) -> Sc
     return jnp.where(x < 0, -0.5, 0.5) * jnp.log(magnitude * magnitude / height_squared)
 
 
+def safe_log(square: Scalar) -> Scalar:
+    """Return the logarithm, finite at zero and with a derivative of zero there."""
+    positive = square > 0
+    return jnp.where(positive, jnp.log(jnp.where(positive, square, 1.0)), 2 * np.log(_TINY))
+
+
 @jax.custom_jvp
-def _angle(numerator: Scalar, denominator: Scalar) -> Scalar:
+def upper_angle(numerator: Scalar, denominator: Scalar) -> Scalar:
     """Return atan(numerator / denominator), its limit from above where the denominator is zero."""
     return jnp.arctan(numerator / jnp.where(denominator == 0, _TINY, denominator))
 
 
-@_angle.defjvp
-def _angle_jvp(primals: tuple[Scalar, Scalar], tangents: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+@upper_angle.defjvp
+def _upper_angle_jvp(primals: tuple[Scalar, Scalar], tangents: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
     """Return the value and its derivative, which is also right at a denominator of zero, where the quotient is not."""
     (numerator, denominator), (numerator_dot, denominator_dot) = primals, tangents
     square = numerator * numerator + denominator * denominator
     inverse = jnp.where(square > 0, 1.0 / jnp.where(square > 0, square, 1.0), 0.0)
     tangent = (denominator * numerator_dot - numerator * denominator_dot) * inverse
-    return _angle(numerator, denominator), tangent
+    return upper_angle(numerator, denominator), tangent

@@ -18,6 +18,10 @@ from mmtjax.unknowns import Component, UnknownSet
 #: field, integrated over x and y of the sensor, and over the source where that has an extent.
 NearForm = Callable[[Array, Array, Array], tuple[Array, ...]]
 
+#: From the displacement x, y, z between a corner of a source and the centre of a sensor and the edges of the sensor to
+#: the mean of each component over the sensor.
+SensorMean = Callable[[Array, Array, Array, Array, Array], tuple[Array, ...]]
+
 #: From the moments of parts and the edges of a sensor to the series of the field, averaged over the sensor.
 Expansion = Callable[[Float[np.ndarray, "part moment"], Float[AnyArray, "2"]], Float[AnyArray, "part component 2 term"]]
 
@@ -59,6 +63,9 @@ class Parts:
         The closed form for one corner; None where there is none, and the series has to do.
     groups
         Components by degree.
+    sensor_mean
+        What replaces the closed form for sensors so small that its rounding is too large; None where its rounding never
+        is.
     """
 
     centroid: Float[np.ndarray, "part 3"]
@@ -73,6 +80,7 @@ class Parts:
     expansion: Expansion
     near_form: NearForm | None
     groups: tuple[DegreeGroup, ...]
+    sensor_mean: SensorMean | None = None
 
     @property
     def components(self) -> int:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from mmtjax.physics.corner import corner_function
 from mmtjax.physics.series import MOMENT_ORDER, body_series
+from mmtjax.physics.small_sensor import sensor_mean
 from mmtjax.progress import Progress
 from mmtjax.sources.base import DegreeGroup, Parts
 from mmtjax.sources.body_moments import central_moments
@@ -84,6 +85,7 @@ def body_parts(
         expansion=body_series,
         near_form=corner_function,
         groups=_DIPOLE,
+        sensor_mean=sensor_mean,
     )
 
 
