@@ -130,8 +130,9 @@ def test_derivatives_hold_fifty_digits(side, height):
         assert np.abs(transposed["position"][:, 0, axis] - slope).max() < 1e-6 * scale
     np.testing.assert_allclose(jacobian["height"], -jacobian["position"][:, 0, 2], rtol=1e-9)
     size = np.linalg.norm(exact_coefficients(CUBOIDS, (x, y, height), side))
-    wider, narrower = (exact_coefficients(CUBOIDS, (x, y, height), side * k) for k in (1.01, 0.99))
-    by_side = (wider - narrower) / (0.02 * side)
+    sides = (exact_coefficients(CUBOIDS, (x, y, height), side * share) for share in (1.01, 0.99, 1.02, 0.98))
+    wider, narrower, widest, narrowest = sides
+    by_side = (8 * (wider - narrower) - (widest - narrowest)) / (0.12 * side)
     ours = np.asarray(jacobian["side"]).sum(axis=1)
     # The mean changes with the square of the side, so that its slope is small: as a share of the field over a side.
     assert np.abs(ours - by_side).max() < 1e-6 * size
