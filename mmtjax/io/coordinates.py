@@ -51,6 +51,8 @@ def refuse_coordinates(field: Float[np.ndarray, "row column"], *, file: str, hea
     mmtjax.errors.InputError: map.csv: the first row, 0, 1, 2, … 4, is equally spaced, ...
     """
     _refuse_list(field, file=file, headings=headings)
+    if field.size == 0:
+        return
     for matrix, name, remedy in (
         (field, "row", "remove the row (pandas: header=False)"),
         (field.T, "column", "remove the column (pandas: index=False)"),

@@ -98,7 +98,7 @@ def load_qdm(path: AnyPath) -> QdmContent:
     bz = content.arrays.get("bz")
     if bz is None:
         msg = f"there is no Bz in b_field, which has {', '.join(content.facts_of('fields')) or 'nothing'}"
-        remedy = "save it in qdmpy-core with save_qdm(result, path, include_bxyz=True)"
+        remedy = "save it with Bz in qdmpy-core: its function save_qdm has the option include_bxyz"
         raise InputError(msg, where=str(path), remedy=remedy)
     if bz.ndim != 2 or bz.dtype.kind not in "fiu" or 0 in bz.shape:
         msg = f"b_field/bz must be a matrix of real numbers [y, x]; got shape {bz.shape}, dtype {bz.dtype}"
