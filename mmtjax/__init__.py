@@ -2,6 +2,7 @@
 
 from mmtjax.errors import InversionError as InversionError
 from mmtjax.errors import InversionWarning as InversionWarning
+from mmtjax.errors import MmtjaxError as MmtjaxError
 from mmtjax.estimators import BoundedLeastSquares as BoundedLeastSquares
 from mmtjax.estimators import LeastSquares as LeastSquares
 from mmtjax.greens.dense import greens_matrix as greens_matrix

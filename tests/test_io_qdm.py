@@ -154,7 +154,7 @@ def test_qdm_without_unit_spacing_and_some_pixels(qdm):
     [
         (
             {"fields": {"b111_remanent": FIELD}},
-            r"no Bz in b_field, which has b111_remanent; .*include_bxyz=True",
+            r"no Bz in b_field, which has b111_remanent; .*include_bxyz",
         ),
         ({"fields": {"bz": "text"}}, "b_field/bz|no Bz"),
         ({"fields": {"bz": FIELD[0]}}, r"b_field/bz must be a matrix of real numbers .* got shape \(4,\)"),

@@ -123,7 +123,16 @@ CALLS = {
 }
 
 #: Public names that are made by functions, or that a user does not call.
-NOT_CALLED = {"InversionError", "InversionWarning", "Solution", "Registration", "Threshold", "Simulation", "Grains"}
+NOT_CALLED = {
+    "InversionError",
+    "InversionWarning",
+    "MmtjaxError",
+    "Solution",
+    "Registration",
+    "Threshold",
+    "Simulation",
+    "Grains",
+}
 
 #: Arguments of which a large value means a long computation, which is not what is tested here.
 LONG = {"draws", "points", "side", "thickness", "density", "shape"}
