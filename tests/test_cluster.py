@@ -36,7 +36,9 @@ def _programs() -> dict[str, object]:
     }
 
 
-def test_a_worker_drops_its_programs_and_finds_them_on_disk() -> None:
+def test_a_worker_drops_its_programs_and_finds_them_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.delenv(name, raising=False)
     with connected(1, None, threads=1) as client:
         found = client.submit(_programs).result()
     assert found["sizes"] == (1, 1, 0)

@@ -39,12 +39,13 @@ pareto = [2.0]
     names = {file.name for file in (tmp_path / "plan").iterdir()}
     assert {"settings.csv", "sensitivities.csv", "starts.csv", "provenance.json"} <= names
     assert {f"{name}.{end}" for name in ("profiles", "surface", "pareto") for end in ("png", "pdf", "csv")} <= names
-    said = capsys.readouterr().out
+    captured = capsys.readouterr()
+    said = captured.out
     assert "+1 µm of standoff changes it by" in said
     assert "small plan" in said
     # One start did not converge in two steps, at either budget.
     for hours in (1, 2):
-        assert f"converged in 2 steps within a budget of {hours} h;" in " ".join(said.split())
+        assert f"converged in 2 steps within a budget of {hours} h;" in " ".join(captured.err.split())
     pareto = read_table(tmp_path / "plan" / "pareto.csv")
     assert pareto["hours"].tolist() == [1.0, 2.0]
     # A point of one hour has twice the dwell in two.

@@ -19,6 +19,7 @@ from mmtjax import Grains, Scan, SensorGrid, cli, forward
 from mmtjax.cli.failure import describe_failure
 from mmtjax.cli.screen import OutputStream, encodable
 from mmtjax.errors import InputError, MmtjaxError, SetupError
+from mmtjax.io.output import result_files
 from mmtjax.precision import require_device
 from mmtjax.report.summary import listing
 
@@ -164,7 +165,7 @@ class ClosedPipe(io.TextIOBase):
 def test_results_are_complete_though_they_cannot_be_printed(number, inputs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", ClosedPipe(number))
     assert invert(inputs, tmp_path / "out") == 0
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"grains.csv", "grains.parquet", "maps.nc"}
+    assert set(result_files(tmp_path / "out")) == {"grains.csv", "grains.parquet", "maps.nc"}
     assert ("are complete, but not all about them could be printed" in capsys.readouterr().err) == (
         number != errno.EPIPE
     )

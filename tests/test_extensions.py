@@ -208,7 +208,7 @@ def test_the_points_of_a_map_are_read_in_any_order(example, write):
     with pytest.raises(ValueError, match="11 points with 4 values of x and 3 of y do not fill a regular grid"):
         names.read_points(write("short.csv", "\n".join(rows[:-1])), height=3.0)
     with pytest.raises(ValueError, match="line 2: 2 columns where 3 are expected"):
-        names.read_points(write("cut.csv", f"{rows[0]}\n1 2"), height=3.0)
+        names.read_points(write("cut.csv", f"{rows[0]}\n1, 2"), height=3.0)
 
 
 def test_the_map_that_the_page_writes_is_read_by_the_package(example):

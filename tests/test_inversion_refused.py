@@ -48,7 +48,7 @@ def test_a_hopeless_problem_is_refused_or_returned_with_its_failure():
 
 def test_unexplained_residual_and_saturation_warn():
     grains = small_sample(grains=4)
-    _, scan = noisy_scan(grains, noise=50.0, scale=4e5)
+    _, scan = noisy_scan(grains, noise=20.0, scale=4e5)
     with pytest.warns(InversionWarning) as caught:
         solution = invert(scan, grains, noise=5.0)
     text = "\n".join(solution.warnings)
@@ -63,7 +63,7 @@ def test_unexplained_residual_and_saturation_warn():
 @pytest.mark.parametrize("use", [invert, lambda scan, *rest, **options: invert_series([scan], *rest, **options)])
 def test_warnings_are_of_the_line_that_calls(use):
     grains = small_sample(grains=4)
-    _, scan = noisy_scan(grains, noise=50.0)
+    _, scan = noisy_scan(grains, noise=20.0)
     with pytest.warns(InversionWarning) as caught:
         use(scan, grains, noise=5.0)
     assert [entry.filename for entry in caught] == [__file__]

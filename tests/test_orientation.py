@@ -202,21 +202,21 @@ def test_a_field_off_by_a_power_of_ten_is_named(factor, words):
 
 
 def test_many_grains_are_tried_by_those_in_the_middle(monkeypatch):
-    monkeypatch.setattr(orientation, "_SOURCES", 40)
-    grains = scattered(150)
+    monkeypatch.setattr(orientation, "_SOURCES", 20)
+    grains = scattered(60)
     _, scan = noisy_scan(grains, SQUARE)
     sizes = []
     coarse_part = orientation._coarse_part
 
     def noted(reading):
         found = coarse_part(reading)
-        sizes.append(len(found.sources))
+        sizes.extend([] if found is None else [len(found.sources)])
         return found
 
     monkeypatch.setattr(orientation, "_coarse_part", noted)
     solution, text = inverted(Scan(scan.field[:, ::-1], SQUARE), grains)
     assert_named(solution, text, "field[:, ::-1] (mirrored along x)")
-    assert set(sizes) == {40}
+    assert set(sizes) == {20}
 
 
 def test_windows_and_the_summary_say_so():
@@ -226,7 +226,7 @@ def test_windows_and_the_summary_say_so():
         solve=lambda *problem: invert_subdomains(jax.random.key(0), *problem, core=30, buffer=30, draws=2),
     )
     assert_named(solution, text, "field[::-1] (mirrored along y)")
-    rows = dict(zip(*(column.cells for column in summary_table(solution).columns), strict=True))
+    rows = dict(zip(*(map(str, column.cells) for column in summary_table(solution).columns), strict=True))
     share = round(float(solution.misfit.share) * 100)
     assert rows["trusted to 10 %"] == f"0 of 12 grains; {share} % of the map is not explained"
     assert "field[::-1]" in rows["the map fits far better"]

@@ -22,6 +22,10 @@ from mmtjax.precision import AnyArray, in_main_memory, is_concrete, on_accelerat
 from mmtjax.sources.base import NearForm, SensorMean
 from mmtjax.units import AXES, NT_PER_A_PER_M
 
+#: Share of distances by which a sensor may seem to lie below the top of a body and still touches it. It exceeds the
+#: rounding of both, and what `refuse_sources_above` accepts.
+_TOUCHING = 1e-6
+
 #: Size of a chunk: rows of corners for the closed form, pairs of a part and a square for the series. Chunks are
 #: `_ON_ACCELERATOR` times as large on an accelerator, which smaller ones would not keep busy.
 ROWS = 32
@@ -328,12 +332,22 @@ def _sum_over_corners(
 
     def add_corner(total: tuple[Array, ...], corner: tuple[AnyArray, AnyArray]) -> tuple[tuple[Array, ...], None]:
         place, sign = corner
-        value = over_items(x - place[:, :1], y - place[:, 1:2], z - place[:, 2])
+        value = over_items(x - place[:, :1], y - place[:, 1:2], _not_below(z, place[:, 2]))
         return tuple(t + sign[:, None, None] * v for t, v in zip(total, value, strict=True)), None
 
     number = len(jax.eval_shape(function, *len(AXES) * (jnp.zeros(()),)))
     start = tuple(jnp.zeros((len(z), y.shape[1], x.shape[1])) for _ in range(number))
     return jax.lax.scan(add_corner, start, (inputs.offset.transpose(1, 0, 2), inputs.weight.T))[0]
+
+
+def _not_below(sensor: AnyArray, corner: AnyArray) -> Array:
+    """Return the heights of sensors above corners, zero where rounding puts a sensor that touches a body inside it.
+
+    The field jumps at the surface; sensors that are really inside a body are refused before.
+    """
+    above = jnp.asarray(sensor - corner)
+    touching = (above < 0) & (above > -_TOUCHING * (jnp.abs(sensor) + jnp.abs(corner)))
+    return above - jax.lax.stop_gradient(jnp.where(touching, above, 0.0))
 
 
 def _edges(centre: AnyArray, side: AnyArray, *, adjoin: bool) -> Array:

@@ -336,9 +336,9 @@ def refuse_sources_above(sources: AbstractSource, grid: SensorGrid) -> None:
         return
     top = np.asarray(sources.top)
     # Tops are rounded to a share of the depth of centroids, from which they are computed.
-    slack = 1e-9 * (np.max(np.abs(np.asarray(sources.position)[:, 2])) + abs(float(grid.height)))
+    slack = 1e-9 * (np.abs(np.asarray(sources.position)[:, 2]) + abs(float(grid.height)))
     if np.any(top > grid.height + slack):
-        index = int(np.argmax(top))
+        index = int(np.argmax(top - slack))
         msg = (
             f"{sources.name.removesuffix('s')} {sources.ids[index]} reaches up to z = {top[index]:g} µm, above the "
             f"sensors at z = {grid.height:g} µm ({int(np.sum(top > grid.height + slack))} of them do); z points up: is "
