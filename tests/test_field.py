@@ -224,8 +224,10 @@ def test_gradient_of_standoff_at_touch_is_the_one_sided_limit():
     np.testing.assert_allclose(jax.grad(at)(0.0), one_sided, rtol=1e-5)
 
 
-@pytest.mark.parametrize("adjoin", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("adjoin", [True, False])
 def test_gradients_of_the_map(adjoin):
+    """Beside the derivatives by place, height and side in `test_small_sensors`, which are held against 50 digits."""
     grains = small_sample(grains=4)
     magnetization = np.random.default_rng(0).normal(scale=1e3, size=(4, 3))
 
