@@ -1,5 +1,6 @@
 """Directories of results: what replaces them, what must not, and what killed processes leave."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mmtjax.cli.failure import describe_failure
 from mmtjax.io import output_directory
 from mmtjax.io.output import LIST_OF_FILES, result_files
 
@@ -96,6 +98,7 @@ def test_a_circle_of_links_is_refused(tmp_path: Path) -> None:
 
 HOLDING = """
 import sys, time
+from mmtjax.cli.failure import describe_failure
 from mmtjax.io import output_directory
 with output_directory(sys.argv[1], overwrite=True) as partial:
     (partial / "half.txt").touch()
@@ -130,6 +133,15 @@ def test_results_that_a_killed_process_had_renamed_return(tmp_path: Path) -> Non
     (tmp_path / ".run.old-8").mkdir()
     written(tmp_path / "run")
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_full_disk_is_named_by_the_directory(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught, output_directory(tmp_path / "run"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert describe_failure(caught.value) == (
+        f"{tmp_path / 'run'}: No space left on device; make room, or give another place"
+    )
+    assert [file.name for file in tmp_path.iterdir()] == []
 
 
 # Whoever runs the tests in the background may ignore these signals, and processes pass that on.

@@ -44,6 +44,8 @@ def output_directory(path: AnyPath, *, overwrite: bool = False, inputs: Iterable
         If `path` exists and `overwrite` is not set, or holds a file that is not among its results, or if it is a file.
     ValueError
         If replacing the directory would delete an input, a store or the working directory, or it would lie in one.
+    OSError
+        If the system refuses to write; it names the directory where Python names no file.
 
     Examples
     --------
@@ -66,8 +68,11 @@ def output_directory(path: AnyPath, *, overwrite: bool = False, inputs: Iterable
             _write_list(partial)
             _check_target(target, path, overwrite=overwrite, inputs=kept)
             _replace(target, partial)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+                # Where a write fails, as on a full disk, Python does not say in which file.
+                raise OSError(error.errno, error.strerror, str(path)) from error
             raise
 
 
