@@ -4,6 +4,8 @@ Each is also the error of Python that fits, so that ``except ValueError`` and th
 error that leaves the package is a bug in it.
 """
 
+import contextlib
+from collections.abc import Iterator
 from types import UnionType
 from typing import get_args
 
@@ -78,6 +80,29 @@ class InversionError(MmtjaxError, RuntimeError):
 
 class InversionWarning(UserWarning):
     """An inversion whose result must not be used without a closer look; the message says why."""
+
+
+@contextlib.contextmanager
+def located(where: str, *, remedy: str | None = None) -> Iterator[None]:
+    """Context in which an `InputError` gets the place that it is about, and a remedy.
+
+    Parameters
+    ----------
+    where, remedy
+        As for `MmtjaxError`.
+
+    Examples
+    --------
+    >>> with located("map.nc"):
+    ...     raise InputError("there is no mask")
+    Traceback (most recent call last):
+        ...
+    mmtjax.errors.InputError: map.nc: there is no mask
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error), where=where, remedy=remedy) from error
 
 
 def require_type(value: object, kind: type | UnionType, *, name: str) -> None:

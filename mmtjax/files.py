@@ -29,7 +29,7 @@ def real_path(path: str | os.PathLike[str]) -> Path:
 
     Examples
     --------
-    >>> real_path("/tmp/../tmp/results").name
+    >>> real_path("runs/../results").name
     'results'
     """
     try:

@@ -250,7 +250,8 @@ def _mean_kernel(
     lines: SensorLines, inputs: CornerInputs, *, sensor_mean: SensorMean
 ) -> Float[Array, "item component sensor"]:
     """Return the field of each component as the mean over each sensor, nT per unit of the component."""
-    total = sum_at_centres(lines, inputs, partial(sensor_mean, **_sides(lines)))
+    edges = edges_of(lines)
+    total = sum_at_centres(lines, inputs, lambda x, y, z: sensor_mean(x, y, z, edges[0], edges[1]))
     return NT_PER_A_PER_M * _within_limit(lines, inputs, total)
 
 
@@ -278,12 +279,6 @@ def _within_limit(
 def edges_of(lines: SensorLines) -> Float[AnyArray, "2"]:
     """Return the edges (sx, sy) of a sensor, µm."""
     return lines.spacing if lines.separate_side is None else lines.separate_side
-
-
-def _sides(lines: SensorLines) -> dict[str, AnyArray]:
-    """Return the edges of a sensor by the names that a `SensorMean` has for them."""
-    edges = edges_of(lines)
-    return {"side_x": edges[0], "side_y": edges[1]}
 
 
 def sum_of_corners(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, located
 from mmtjax.io.cells import Line, content_lines, is_number
 from mmtjax.io.plausible import check_grain_size
 from mmtjax.io.text import AnyPath, NumberTable, read_text, whole_numbers
@@ -87,10 +87,8 @@ def read_dragonfly(
         )
         raise InputError(msg)
     position = np.column_stack([table.position[:, :2] - np.asarray(origin, np.float64), height])
-    try:
+    with located(str(path)):
         return Grains.from_volumes(position[keep], table.volume[keep], ids=table.ids[keep])
-    except InputError as error:
-        raise InputError(str(error), where=str(path)) from error
 
 
 def read_dragonfly_table(path: AnyPath) -> DragonflyTable:

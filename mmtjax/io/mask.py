@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, located
 from mmtjax.io.npy import load_npy
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath
@@ -38,10 +38,8 @@ def read_mask(
     """
     meaning = meaning_of_true(path, mask_true_is)
     content = load_npy(path)
-    try:
+    with located(str(path)):
         mask = checked_mask(content, numbers=True)
-    except InputError as error:
-        raise InputError(str(error), where=str(path)) from error
     if shape is not None and content.shape != shape:
         msg = f"{path}: the mask has shape {content.shape}, the whole map (before any crop) {shape}"
         raise InputError(msg)

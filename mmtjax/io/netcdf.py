@@ -2,7 +2,7 @@
 
 import xarray
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, located
 from mmtjax.io.netcdf_file import load_dataset
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath
@@ -62,11 +62,9 @@ def read_netcdf(
     options = DatasetOptions(
         height=height, unit=unit, spacing=spacing, origin=origin, side=side, mask_true_is=mask_true_is
     )
-    try:
+    with located(str(path)):
         found = map_of_dataset(dataset, variable=name, options=options)
         scan = Scan(found.field, found.grid, found.mask, noise=found.noise)
-    except InputError as error:
-        raise InputError(str(error), where=str(path)) from error
     check_spacing(
         scan.grid.spacing,
         path=path,

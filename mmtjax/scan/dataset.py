@@ -7,7 +7,7 @@ import numpy as np
 import xarray
 from jaxtyping import Bool, Float
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, located
 from mmtjax.precision import AnyArray, ArrayLike
 from mmtjax.scan.axes import (
     Axis,
@@ -94,10 +94,8 @@ def _field_unit(unit: str | None, *, name: str, remedy: str) -> float:
     if unit is None:
         msg = f"{name!r} has no attribute 'units'; {remedy}"
         raise InputError(msg)
-    try:
+    with located(repr(name), remedy=remedy):
         return field_in_nanotesla(str(unit))
-    except InputError as error:
-        raise InputError(str(error), where=repr(name), remedy=remedy) from error
 
 
 def _grid_of(dataset: xarray.Dataset, variable: str, axes: tuple[Axis, Axis], options: DatasetOptions) -> SensorGrid:
@@ -134,10 +132,8 @@ def _grid_of(dataset: xarray.Dataset, variable: str, axes: tuple[Axis, Axis], op
 def _length_unit(attributes: dict[str, ArrayLike]) -> float:
     """Return the unit of the attributes ``sensor_height`` and ``sensor_side``, in µm."""
     unit = str(attributes.get("sensor_units", "µm"))
-    try:
+    with located("the attribute 'sensor_units'"):
         return length_in_micrometres(unit)
-    except InputError as error:
-        raise InputError(str(error), where="the attribute 'sensor_units'") from error
 
 
 def _mask_of(dataset: xarray.Dataset, axes: tuple[Axis, Axis], mask_true_is: str | None) -> Bool[np.ndarray, "ny nx"]:
@@ -151,10 +147,8 @@ def _mask_of(dataset: xarray.Dataset, axes: tuple[Axis, Axis], mask_true_is: str
     if mask_true_is not in (None, "bad", "good"):
         msg = f"mask_true_is={mask_true_is!r} is not known; use 'bad' or 'good'"
         raise InputError(msg)
-    try:
+    with located("the variable 'mask'"):
         mask = checked_mask(values_on_axes(variable, axes, booleans=True), numbers=True)
-    except InputError as error:
-        raise InputError(str(error), where="the variable 'mask'") from error
     ours = variable.attrs.get("long_name") == SENSOR_IS_USED
     if ours and mask_true_is == "bad":
         msg = f"mask_true_is='bad', but the variable 'mask' says {SENSOR_IS_USED!r} of True; correct one of them"

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import xarray
 import zarr
 
-from mmtjax.errors import ExistingFileError, InputError, MissingFileError
+from mmtjax.errors import ExistingFileError, InputError, MissingFileError, located
 from mmtjax.files import LOCK, lock_directory, read_json, real_path
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, cell_of_path
@@ -147,10 +147,8 @@ def complete_cells(store: str | Path) -> list[Cell]:
     """Return the cells in a store, in ascending order of their values."""
     place = Path(store)
     pattern = "/".join(f"{name}=*" for name in _LEVELS)
-    try:
+    with located(str(place), remedy=_REMEDY):
         return sorted(cell_of_path(PurePosixPath(found.relative_to(place))) for found in place.glob(pattern))
-    except InputError as error:
-        raise InputError(str(error), where=str(place), remedy=_REMEDY) from error
 
 
 def attributes_of(store: str | Path) -> dict[str, Any]:
