@@ -134,10 +134,12 @@ def test_pixels_without_a_value_beside_a_mask(read):
     data["noise"][1, 1] = np.nan
     with pytest.raises(ValueError, match=r"'noise' is missing .* at 1 sensors that are used.*\[y, x\] = \[1, 1\]"):
         read(data)
-    with pytest.raises(ValueError, match="all 20 values of 'bz' are missing"):
+    with pytest.raises(ValueError, match="'bz': all 20 pixels are NaN or declared as missing"):
         read(dataset(field * np.nan))
     field[2, 3] = np.inf
-    with pytest.raises(ValueError, match=r"1 values of 'bz' are infinite, the first at \[y, x\] = \[2, 3\]; write nan"):
+    with pytest.raises(
+        ValueError, match=r"'bz': 1 pixels are infinite in nT, the first at \[y, x\] = \[2, 3\]; write nan"
+    ):
         read(dataset(field))
 
 

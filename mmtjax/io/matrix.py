@@ -12,7 +12,7 @@ from mmtjax.io.cells import is_comment, is_number, split_lines
 from mmtjax.io.coordinates import refuse_coordinates
 from mmtjax.io.npy import load_npy
 from mmtjax.io.parameters import sensor_grid_from_json
-from mmtjax.io.plausible import check_scan, check_spacing, measured_pixels
+from mmtjax.io.plausible import check_scan, check_spacing, pixels_of_file
 from mmtjax.io.text import AnyPath, NumberTable, read_numbers, read_text
 from mmtjax.precision import ArrayLike
 from mmtjax.scan.grid import SensorGrid
@@ -89,7 +89,7 @@ def read_matrix(
     with np.errstate(over="ignore"):
         # The check below refuses what becomes infinite.
         nanotesla = field * field_in_nanotesla(field_unit)
-    scan = Scan(nanotesla, grid, measured_pixels(nanotesla, path=path))
+    scan = Scan(nanotesla, grid, pixels_of_file(nanotesla, path=path))
     return check_scan(scan, unit=field_unit, path=path)
 
 

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 from mmtjax.errors import InputError
 from mmtjax.io.text import AnyPath
 from mmtjax.precision import ArrayLike
+from mmtjax.scan.pixels import measured_pixels, refuse_fill_values
 from mmtjax.scan.scan import Scan
 
 #: More than magnetite can give at its own surface (µ0 M_s = 0.6 T), in nT.
@@ -54,6 +55,7 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
     strongest = float(np.max(np.abs(field)))
     remedy = f"the values were read in {unit}; pass the unit of the file, 'T', 'mT', 'uT', 'nT' or 'gauss', as unit="
     if strongest > _STRONGEST_FIELD:
+        check_fill_values(scan, path=path)
         msg = f"{path}: the field reaches {strongest:g} nT, more than 1 T, which no rock gives; {remedy}"
         raise InputError(msg)
     if strongest < _WEAKEST_FIELD:
@@ -62,39 +64,17 @@ def check_scan(scan: Scan, *, unit: str, path: AnyPath) -> Scan:
     return scan
 
 
-def measured_pixels(field: Float[np.ndarray, "ny nx"], *, path: AnyPath) -> Bool[np.ndarray, "ny nx"]:
-    """Return where a map has a value: True for pixels that are not NaN.
+def pixels_of_file(field: Float[np.ndarray, "ny nx"], *, path: AnyPath) -> Bool[np.ndarray, "ny nx"]:
+    """Return where the map of a file has a value, as `measured_pixels` does; errors name the file and its options."""
+    remedy = "write nan where nothing was measured, or pass the unit of the file as unit="
+    return measured_pixels(field, name=str(path), remedy=remedy)
 
-    Parameters
-    ----------
-    field
-        The map, nT.
-    path
-        The file, for the error.
 
-    Raises
-    ------
-    ValueError
-        If a pixel is infinite, or all are NaN.
-
-    Examples
-    --------
-    >>> measured_pixels(np.array([[1.0, np.nan]]), path="map.npy")
-    array([[ True, False]])
-    """
-    infinite = np.isinf(field)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0]
-        msg = (
-            f"{path}: {infinite.sum()} pixels are infinite in nT, the first at [y, x] = [{row}, {column}]; write nan "
-            "where nothing was measured, or pass the unit of the file as unit="
-        )
-        raise InputError(msg)
-    measured = ~np.isnan(field)
-    if not measured.any():
-        msg = f"{path}: all {field.size} pixels are NaN; is it the right variable or file?"
-        raise InputError(msg)
-    return measured
+def check_fill_values(scan: Scan, *, path: AnyPath) -> Scan:
+    """Return `scan` if no sensor that is used has a value that stands for a missing one, see `refuse_fill_values`."""
+    noise = None if scan.noise is None else np.asarray(scan.noise)
+    refuse_fill_values(np.asarray(scan.field), used=np.asarray(scan.mask), noise=noise, name=str(path))
+    return scan
 
 
 def check_spacing(spacing: ArrayLike, *, path: AnyPath, remedy: str = "Pass it in µm as spacing=") -> None:

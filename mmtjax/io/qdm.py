@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
-from mmtjax.io.plausible import check_scan, check_spacing, measured_pixels
+from mmtjax.io.plausible import check_scan, check_spacing, pixels_of_file
 from mmtjax.io.text import AnyPath, JsonValue
 from mmtjax.io.untrusted import read_untrusted
 from mmtjax.precision import ArrayLike, float64_array
@@ -75,7 +75,7 @@ def read_qdm(
     check_spacing(step, path=path)
     grid = SensorGrid(origin=origin, spacing=step, shape=content.bz.shape, height=height, side=side)
     field = content.bz.astype(np.float64) * field_in_nanotesla(field_unit)
-    return check_scan(Scan(field, grid, measured_pixels(field, path=path)), unit=field_unit, path=path)
+    return check_scan(Scan(field, grid, pixels_of_file(field, path=path)), unit=field_unit, path=path)
 
 
 def load_qdm(path: AnyPath) -> QdmContent:

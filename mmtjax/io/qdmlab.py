@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
-from mmtjax.io.plausible import check_scan, check_spacing, measured_pixels
+from mmtjax.io.plausible import check_scan, check_spacing, pixels_of_file
 from mmtjax.io.text import AnyPath
 from mmtjax.io.untrusted import read_untrusted
 from mmtjax.precision import ArrayLike, float64_array
@@ -110,7 +110,7 @@ def read_qdmlab(
         )
     grid = SensorGrid(origin=origin, spacing=step, shape=field.shape, height=plane, side=side)
     nanotesla = field * field_in_nanotesla(unit)
-    return check_scan(Scan(nanotesla, grid, measured_pixels(nanotesla, path=path)), unit=unit, path=path)
+    return check_scan(Scan(nanotesla, grid, pixels_of_file(nanotesla, path=path)), unit=unit, path=path)
 
 
 def load_mat(path: AnyPath) -> MatContent:

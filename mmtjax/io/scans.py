@@ -6,6 +6,7 @@ from mmtjax.io.domainbounds import DomainBounds, crop_to_bounds, read_domainboun
 from mmtjax.io.mask import read_mask, with_mask
 from mmtjax.io.matrix import read_matrix
 from mmtjax.io.netcdf import falling_axes, read_netcdf
+from mmtjax.io.plausible import check_fill_values
 from mmtjax.io.qdm import read_qdm
 from mmtjax.io.qdmlab import read_qdmlab
 from mmtjax.io.recognize import recognize
@@ -59,7 +60,8 @@ def read_scan(
         If a file does not exist.
     ValueError
         If the file does not look like a map or the reader of its format refuses it, for an option that the format does
-        not have, and for a mask or bounds that do not fit.
+        not have, for a mask or bounds that do not fit, and for a value of used pixels that stands for a missing one and
+        is not declared.
     """
     candidates = () if format is not None else recognize(path)
     if candidates and candidates[0] in _INSTEAD:
@@ -80,10 +82,10 @@ def read_scan(
         _check_order_of_rows(path, options.get("variable"))
     if mask is not None:
         scan = with_mask(scan, read_mask(mask, mask_true_is=mask_true_is, shape=scan.grid.shape))
-    if bounds is None:
-        return scan
-    window = bounds if isinstance(bounds, DomainBounds) else read_domainbounds(bounds)
-    return crop_to_bounds(scan, window, frame=frame or "map")
+    if bounds is not None:
+        window = bounds if isinstance(bounds, DomainBounds) else read_domainbounds(bounds)
+        scan = crop_to_bounds(scan, window, frame=frame or "map")
+    return check_fill_values(scan, path=path)
 
 
 def _check_order_of_rows(path: AnyPath, variable: ReaderOption) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Num, Shaped
 
 from mmtjax.errors import InputError
 from mmtjax.precision import ArrayLike, float64_array
+from mmtjax.scan.declared_range import DeclaredRange, declared_range
 from mmtjax.units import length_in_micrometres
 
 #: Names of the coordinates along each axis of a map, in the order [y, x] of its arrays.
@@ -122,7 +123,32 @@ def real_numbers(array: xarray.DataArray, *, booleans: bool = False) -> Shaped[n
     if values.dtype.kind not in ("biuf" if booleans else "iuf"):
         msg = f"the values of {array.name!r} must be real numbers; got dtype {values.dtype}"
         raise InputError(msg)
+    _refuse_invalid(array, values)
     return values
+
+
+def _refuse_invalid(array: xarray.DataArray, values: Shaped[np.ndarray, "..."]) -> None:
+    """Raise ValueError if values of a variable lie outside the range that its attributes declare as valid.
+
+    Readers of files have replaced them by NaN, and removed the attributes. Others may have computed with the values
+    since, so that the attributes are no longer certain.
+    """
+    valid = declared_range(array.attrs, name=str(array.name))
+    if valid is None or values.dtype.kind == "b":
+        return
+    packing = {key: array.encoding[key] for key in ("scale_factor", "add_offset") if key in array.encoding}
+    if valid.integers and packing:
+        # The range is that of packed values. Half of a step more, because unpacking rounds.
+        scale, offset = float(packing.get("scale_factor", 1)), float(packing.get("add_offset", 0))
+        ends = sorted((valid.least * scale + offset, valid.largest * scale + offset))
+        valid = DeclaredRange(ends[0] - abs(scale) / 2, ends[1] + abs(scale) / 2, integers=True)
+    wrong = valid.excludes(values)
+    if wrong.any():
+        msg = (
+            f"{wrong.sum()} values of {array.name!r} lie outside the range from {valid.least:g} to {valid.largest:g} "
+            f"that it declares as valid, the first is {values[wrong][0]:g}"
+        )
+        raise InputError(msg, remedy="replace them by NaN, or remove the attributes valid_range, valid_min, valid_max")
 
 
 def numbers_in_attribute(

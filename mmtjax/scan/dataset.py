@@ -18,6 +18,7 @@ from mmtjax.scan.axes import (
     values_on_axes,
 )
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.scan.pixels import measured_pixels
 from mmtjax.scan.sensor_mask import checked_mask
 from mmtjax.units import field_in_nanotesla, length_in_micrometres
 
@@ -70,18 +71,7 @@ def map_of_dataset(dataset: xarray.Dataset, *, variable: str, options: DatasetOp
     unit = stated if options.unit is None else options.unit
     scale = _field_unit(unit, name=variable, remedy="pass the unit of the field as unit=")
     field = values_on_axes(bz, axes) * scale
-    infinite = np.isinf(field)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0]
-        msg = (
-            f"{infinite.sum()} values of {variable!r} are infinite, the first at [y, x] = [{row}, {column}]; write nan "
-            "where nothing was measured"
-        )
-        raise InputError(msg)
-    measured = ~np.isnan(field)
-    if not measured.any():
-        msg = f"all {field.size} values of {variable!r} are missing (NaN or the fill value); is it the right variable?"
-        raise InputError(msg)
+    measured = measured_pixels(field, name=repr(variable), remedy="write nan where nothing was measured")
     used = measured & _mask_of(dataset, axes, options.mask_true_is)
     if not used.any():
         msg = f"the variable 'mask' leaves no sensor where {variable!r} has a value; is True the opposite of that?"

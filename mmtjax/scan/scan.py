@@ -9,6 +9,7 @@ from mmtjax.errors import InputError, require_type
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.scan.dataset import SENSOR_IS_USED, DatasetOptions, map_of_dataset
 from mmtjax.scan.grid import SensorGrid
+from mmtjax.scan.pixels import refuse_fill_values
 from mmtjax.scan.sensor_mask import checked_mask
 
 #: Smallest noise that is accepted, nT, and its inverse the largest: far beyond those of any instrument, and within
@@ -231,6 +232,8 @@ class Scan(eqx.Module):
             height=height, unit=unit, spacing=spacing, origin=origin, side=side, mask_true_is=mask_true_is
         )
         found = map_of_dataset(dataset, variable="bz", options=options)
+        noise = None if found.noise is None else np.asarray(found.noise)
+        refuse_fill_values(found.field, used=found.mask, noise=noise, name="'bz'")
         return cls(found.field, found.grid, found.mask, noise=found.noise)
 
 
