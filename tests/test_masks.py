@@ -7,7 +7,7 @@ import pytest
 import xarray
 
 import mmtjax
-from mmtjax import Grains, Multipoles, Prior, Scan, SensorGrid
+from mmtjax import Grains, Multipoles, Prior, Scan, SensorGrid, selection
 from mmtjax.io import read_mask, read_scan
 from mmtjax.io.plausible import check_scan
 from mmtjax.noise import NoiseMap, WhiteNoise
@@ -104,6 +104,15 @@ def test_masked_pixels_of_a_map_are_left_out():
 HIDDEN = np.ma.masked_array([1.0, -9999.0], [False, True])
 PAIR = np.ma.masked_array(np.eye(6), np.eye(6) == 0)
 SCAN = Scan(np.ones((2, 3)), GRID, noise=1.0)
+
+
+def trusted(**changed):
+    """`trusted_ratio` of two grains, with one of its arguments changed."""
+    right = {"reduced_chi_square": 4.0, "beyond_saturation": np.zeros(2, bool), "is_explained": True}
+    arguments = {"ratio": np.ones(2)} | right | changed
+    return selection.trusted_ratio(arguments.pop("ratio"), **arguments)
+
+
 REFUSED = {
     "noise of a scan": lambda: Scan(np.ones((2, 3)), GRID, noise=np.ma.masked_greater(np.ones((2, 3)), 0)),
     "origin": lambda: SensorGrid(HIDDEN, 1, (2, 3)),
@@ -132,6 +141,16 @@ REFUSED = {
     "radius": lambda: mmtjax.uncertainty_ratio(np.ones((2, 3)), HIDDEN),
     "ratio": lambda: mmtjax.probability_within_limit(HIDDEN),
     "threshold": lambda: mmtjax.ssr_threshold(HIDDEN, np.array([1.0, 2.0])),
+    "ids of grains": lambda: Grains.from_volumes([[0, 0, -5], [9, 0, -5]], [8, 8], ids=np.ma.masked_equal([1, 2], 2)),
+    "ids of multipoles": lambda: Multipoles([[0, 0, -5]], degree=1, ids=np.ma.masked_equal([1], 1)),
+    "trusted ratio": lambda: trusted(ratio=HIDDEN),
+    "reduced chi-square": lambda: trusted(reduced_chi_square=np.ma.masked),
+    "saturation": lambda: trusted(beyond_saturation=np.ma.masked_array([True, True], [False, True])),
+    "explained": lambda: trusted(is_explained=np.ma.masked_array(True, True)),
+    "ratio of purities": lambda: selection.thresholds_by_purity({"signal_strength_ratio": np.ones(2)}, HIDDEN),
+    "statistic of purities": lambda: selection.thresholds_by_purity({"signal_strength_ratio": HIDDEN}, np.ones(2)),
+    "volume in a crowd": lambda: selection.log_crowded_strength(HIDDEN, np.ones(2), neighbours=np.ones(2)),
+    "neighbours in a crowd": lambda: selection.log_crowded_strength(np.ones(2), np.ones(2), neighbours=HIDDEN),
 }
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from mmtjax.errors import InputError, require_type
-from mmtjax.precision import AnyArray, float64_array, is_concrete, require_float64
+from mmtjax.precision import AnyArray, float64_array, is_concrete, refuse_masked, require_float64
 from mmtjax.selection.thresholds import check_limit
 from mmtjax.sources.base import AbstractSource
 from mmtjax.sources.magnetization import MAGNETIZATION_SPREAD, magnetization_of_volume
@@ -142,6 +142,8 @@ def log_crowded_strength(
     >>> np.exp(log_crowded_strength(8 * one, 2 * one, neighbours=5 * one, formula=formula)).round(12).tolist()
     [1.0]
     """
+    for name, values in (("volume", volume), ("depth", depth), ("neighbours", neighbours)):
+        refuse_masked(values, name=name)
     a, b, c, _ = formula
     return a * jnp.log(volume) - b * jnp.log(depth) - c * jnp.log1p(neighbours)
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from mmtjax.precision import AnyArray
+from mmtjax.precision import AnyArray, float64_array, refuse_masked
 from mmtjax.selection.statistics import Number
 from mmtjax.selection.thresholds import Threshold, statistic_threshold
 
@@ -50,14 +49,23 @@ def trusted_ratio(
     is_explained
         Whether the residual is a small share of the map, or noise explains it.
 
+    Raises
+    ------
+    ValueError
+        If an argument is a masked array, or the ratios are not numbers.
+
     Examples
     --------
+    >>> import numpy as np
     >>> ratio, beyond = np.array([0.1, 0.1]), np.array([False, True])
     >>> trusted_ratio(ratio, reduced_chi_square=4.0, beyond_saturation=beyond, is_explained=True).tolist()
     [0.2, inf]
     """
+    refuse_masked(beyond_saturation, name="beyond_saturation")
+    refuse_masked(is_explained, name="is_explained")
     refused = beyond_saturation | ~jnp.asarray(is_explained)
-    return jnp.where(refused, jnp.inf, ratio * jnp.sqrt(jnp.maximum(reduced_chi_square, 1.0)))
+    excess = jnp.maximum(float64_array(reduced_chi_square, name="reduced_chi_square"), 1.0)
+    return jnp.where(refused, jnp.inf, float64_array(ratio, name="ratio") * jnp.sqrt(excess))
 
 
 def thresholds_by_purity(
@@ -82,6 +90,7 @@ def thresholds_by_purity(
 
     Examples
     --------
+    >>> import numpy as np
     >>> strength = {"signal_strength_ratio": np.array([3.0, 2.0, 1.0])}
     >>> found = thresholds_by_purity(strength, np.array([0.01, 0.2, 0.02]), purities=(0.9, 0.6))
     >>> [found["signal_strength_ratio"][purity].value for purity in (0.9, 0.6)]
@@ -90,8 +99,8 @@ def thresholds_by_purity(
     return {
         name: {
             purity: statistic_threshold(
-                np.asarray(values),
-                np.asarray(ratio),
+                values,
+                ratio,
                 limit=limit,
                 purity=purity,
                 smaller_is_better=SMALLER_IS_BETTER[name],

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int
 
 from mmtjax.errors import InputError
-from mmtjax.precision import ArrayLike
+from mmtjax.precision import ArrayLike, refuse_masked
 
 #: From here on float64 does not tell a whole number from its neighbours, and tables with other columns are float64.
 LARGEST_EXACT = 2**53
@@ -23,14 +23,15 @@ def exact_ids(ids: ArrayLike, *, owner: str) -> Int[np.ndarray, " source"]:
     Raises
     ------
     ValueError
-        For ids that are not numbers, not whole, not finite, or so large that their type or float64 does not tell them
-        from their neighbours; the message quotes the first of them and its row.
+        For ids that are masked, not numbers, not whole, not finite, or so large that their type or float64 does not
+        tell them from their neighbours; the message quotes the first of them and its row.
 
     Examples
     --------
     >>> exact_ids([7.0, 3.0], owner="grain")
     array([7, 3])
     """
+    refuse_masked(ids, name="ids")
     values = np.atleast_1d(np.asarray(ids))
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         msg = f"ids must be integers, (source,); got dtype {values.dtype} of shape {values.shape}"
