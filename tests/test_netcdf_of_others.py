@@ -296,6 +296,23 @@ def test_a_file_of_a_mask_for_a_map_whose_rows_fall(read, tmp_path):
     np.testing.assert_array_equal(read(dataset(), mask=tmp_path / "trueisbad.npy").mask, ~(FIELD > 1000))
 
 
+def test_a_file_of_a_mask_beside_a_mask_of_another_program(read, tmp_path):
+    """What True means in the file is not said of the variable, so that no option helps."""
+    np.save(tmp_path / "trueisbad.npy", FIELD > 1000)
+    foreign = dataset().assign(mask=(("y", "x"), FIELD < 900, {"long_name": "outliers"}))
+    for options in ({}, {"mask_true_is": "bad"}):
+        with pytest.raises(
+            ValueError, match=r"long_name 'outliers'\) does not say .* join the two in that file"
+        ) as caught:
+            read(foreign, mask=tmp_path / "trueisbad.npy", **options)
+        assert "pass" not in str(caught.value)
+    ours = Scan(FIELD, SensorGrid((10, 20), (1, 2), (4, 5), 5), mask=FIELD < 900).to_xarray()
+    for data, own in ((ours, FIELD < 900), (foreign.assign(mask=foreign["mask"] | True), True)):
+        expected = own & (FIELD <= 1000)
+        for options in ({}, {"mask_true_is": "bad"}):
+            np.testing.assert_array_equal(read(data, mask=tmp_path / "trueisbad.npy", **options).mask, expected)
+
+
 def test_cases_of_other_programs(data):
     folder = data.parent / "cases"
     if not folder.is_dir():

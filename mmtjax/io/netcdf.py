@@ -8,7 +8,7 @@ from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath
 from mmtjax.precision import ArrayLike
 from mmtjax.scan.axes import axes_of_map
-from mmtjax.scan.dataset import DatasetOptions, map_of_dataset
+from mmtjax.scan.dataset import DatasetOptions, map_of_dataset, refuse_second_mask
 from mmtjax.scan.scan import Scan
 
 
@@ -75,13 +75,15 @@ def read_netcdf(
     return check_scan(scan, unit=found.unit, path=path)
 
 
-def falling_axes(path: AnyPath, *, variable: str | None = None) -> tuple[str, ...]:
-    """Return the coordinates of a map in NetCDF that fall along its rows or columns.
+def check_companions(path: AnyPath, *, mask: bool, variable: str | None = None) -> None:
+    """Raise ValueError if a map in NetCDF cannot have a mask or bounds in a file beside it.
 
     Parameters
     ----------
     path
-        The file.
+        The file of the map.
+    mask
+        Whether there is a file of a mask, and not only one of bounds.
     variable
         Name of the variable that holds the map; ``bz`` or ``Bz`` by default.
 
@@ -90,10 +92,22 @@ def falling_axes(path: AnyPath, *, variable: str | None = None) -> tuple[str, ..
     FileNotFoundError
         If the file does not exist.
     ValueError
-        As `read_netcdf`.
+        As `read_netcdf`; if a coordinate falls, so that it is not known from which end a file counts pixels; and if the
+        meaning of a mask of the map itself would have to be given as well.
     """
     dataset = load_dataset(path)
-    return tuple(axis.name for axis in axes_of_map(dataset[_name_of_map(dataset, variable, path=path)]) if axis.falling)
+    axes = axes_of_map(dataset[_name_of_map(dataset, variable, path=path)])
+    falling = [axis.name for axis in axes if axis.falling]
+    if falling:
+        msg = (
+            f"{path}: {' and '.join(falling)} fall in the file, so that it is not known from which end a file of a "
+            "mask or of bounds counts its pixels; save the map with rising coordinates, or the mask as its variable "
+            "'mask'"
+        )
+        raise InputError(msg)
+    if mask:
+        with located(str(path)):
+            refuse_second_mask(dataset)
 
 
 def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath) -> str:

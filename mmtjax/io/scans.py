@@ -5,7 +5,7 @@ from mmtjax.io.dispatch import ReaderOption, call_reader, choose_format
 from mmtjax.io.domainbounds import DomainBounds, crop_to_bounds, read_domainbounds
 from mmtjax.io.mask import read_mask, with_mask
 from mmtjax.io.matrix import read_matrix
-from mmtjax.io.netcdf import falling_axes, read_netcdf
+from mmtjax.io.netcdf import check_companions, read_netcdf
 from mmtjax.io.plausible import check_fill_values
 from mmtjax.io.qdm import read_qdm
 from mmtjax.io.qdmlab import read_qdmlab
@@ -77,24 +77,13 @@ def read_scan(
     if bounds is None and frame is not None:
         msg = f"{path}: frame={frame!r} says how to read bounds, but no bounds are given; pass bounds="
         raise InputError(msg)
-    scan = call_reader(_READERS[chosen], path, options, format=chosen)
     if chosen == "netcdf" and (mask is not None or bounds is not None):
-        _check_order_of_rows(path, options.get("variable"))
+        variable = options.get("variable")
+        check_companions(path, mask=mask is not None, variable=None if variable is None else str(variable))
+    scan = call_reader(_READERS[chosen], path, options, format=chosen)
     if mask is not None:
         scan = with_mask(scan, read_mask(mask, mask_true_is=mask_true_is, shape=scan.grid.shape))
     if bounds is not None:
         window = bounds if isinstance(bounds, DomainBounds) else read_domainbounds(bounds)
         scan = crop_to_bounds(scan, window, frame=frame or "map")
     return check_fill_values(scan, path=path)
-
-
-def _check_order_of_rows(path: AnyPath, variable: ReaderOption) -> None:
-    """Raise ValueError if a file that counts pixels may count them from another end than the map that was read."""
-    falling = falling_axes(path, variable=None if variable is None else str(variable))
-    if falling:
-        msg = (
-            f"{path}: {' and '.join(falling)} fall in the file, so that it is not known from which end a file of a "
-            "mask or of bounds counts its pixels; save the map with rising coordinates, or the mask as its variable "
-            "'mask'"
-        )
-        raise InputError(msg)

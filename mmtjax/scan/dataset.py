@@ -139,7 +139,7 @@ def _mask_of(dataset: xarray.Dataset, axes: tuple[Axis, Axis], mask_true_is: str
         raise InputError(msg)
     with located("the variable 'mask'"):
         mask = checked_mask(values_on_axes(variable, axes, booleans=True), numbers=True)
-    ours = variable.attrs.get("long_name") == SENSOR_IS_USED
+    ours = _is_ours(variable)
     if ours and mask_true_is == "bad":
         msg = f"mask_true_is='bad', but the variable 'mask' says {SENSOR_IS_USED!r} of True; correct one of them"
         raise InputError(msg)
@@ -147,13 +147,29 @@ def _mask_of(dataset: xarray.Dataset, axes: tuple[Axis, Axis], mask_true_is: str
         if mask.all() or not mask.any():
             # Of the two meanings, one leaves no sensor.
             return np.ones_like(mask)
-        about = ", ".join(f"{key} {value!r}" for key, value in variable.attrs.items()) or "without attributes"
-        msg = (
-            f"the variable 'mask' ({about}) does not say whether True marks sensors to leave out or to use; pass "
-            "mask_true_is='bad' or mask_true_is='good'"
-        )
-        raise InputError(msg)
+        raise InputError(_unknown_meaning(variable), remedy="pass mask_true_is='bad' or mask_true_is='good'")
     return ~mask if mask_true_is == "bad" else mask
+
+
+def _is_ours(mask: xarray.DataArray) -> bool:
+    """Return whether `Scan.to_xarray` has made a mask."""
+    return mask.attrs.get("long_name") == SENSOR_IS_USED
+
+
+def _unknown_meaning(mask: xarray.DataArray) -> str:
+    """Return what is wrong with a mask of another program."""
+    about = ", ".join(f"{key} {value!r}" for key, value in mask.attrs.items()) or "without attributes"
+    return f"the variable 'mask' ({about}) does not say whether True marks sensors to leave out or to use"
+
+
+def refuse_second_mask(dataset: xarray.Dataset) -> None:
+    """Raise ValueError if a dataset holds a mask of another program, beside which a mask in a file is given.
+
+    What the user says of True is about the file. A mask that is the same everywhere leaves all sensors.
+    """
+    if "mask" in dataset and not _is_ours(dataset["mask"]) and len(np.unique(dataset["mask"].to_numpy())) > 1:
+        what = f"{_unknown_meaning(dataset['mask'])}, and mask_true_is= is about the file of the mask"
+        raise InputError(what, remedy="join the two in that file, and remove the variable from the map")
 
 
 def _noise_of(
