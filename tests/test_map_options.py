@@ -189,8 +189,10 @@ def test_a_mask_of_a_file_and_that_of_netcdf_are_both_applied(tmp_path):
     both = MapInput(**given, mask=tmp_path / "mask.npy", mask_true_is="bad").read()
     np.testing.assert_array_equal(both.mask, (FIELD < 2e-5) & ~(FIELD > 0))
     foreign = write_netcdf_with_foreign_mask(tmp_path)
-    with pytest.raises(ValueError, match="the variable 'mask' .* --mask-true-is bad or --mask-true-is good"):
-        MapInput(**(foreign | {"mask": tmp_path / "mask.npy"})).read()
+    message = "the variable 'mask' .*, and --mask-true-is is about the file of the mask; join the two in that file"
+    for options in ({}, {"mask_true_is": "bad"}):
+        with pytest.raises(ValueError, match=message):
+            MapInput(**(foreign | {"mask": tmp_path / "mask.npy"} | options)).read()
 
 
 @pytest.mark.parametrize("write", [write_npy, write_text, write_netcdf])

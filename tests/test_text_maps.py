@@ -83,6 +83,7 @@ def test_a_row_without_values_keeps_its_place(write, row, separator):
         ("1,2 3\n4, 5 6\n", "line 1: cells are separated by blanks here, and by commas elsewhere"),
         (_lines(",", comma=True), "line 1: ',' is the decimal sign of numbers, it seems, and separates"),
         ("1,5, 2,5\n3,5, 4,5\n", "line 1: ',' is the decimal sign"),
+        ("1\t5\t2\t5\n1\t05\t2\t75\n", r"line 2: '\\t' is the decimal sign of numbers, it seems, and separates"),
         ("1\t\t2\n3\t\t4\n", "column 2 is empty in every line, between tabs; remove it, or write nan"),
         ("1 2 3\n# 4 5 6\n7 8 9\n", "line 2: a row of the map is a comment, and the rows after it would move"),
         ("# 1 2 3\n4 5 6\n7 8 9\n", "line 1: a row of the map is a comment"),
@@ -137,15 +138,15 @@ def test_a_field_that_rises_evenly_is_a_map(write):
 @pytest.mark.parametrize("headings", ["", "x,y,Bz\n", '"x (um)","y (um)","Bz (nT)"\n'])
 @pytest.mark.parametrize("jitter", [0, 0.01])
 def test_a_list_of_points_is_no_map(write, tmp_path, headings, jitter):
-    if jitter and not headings:
-        pytest.skip("without headings, scattered points of so few rows may be a map")
     y, x = np.mgrid[:9, :7] + jitter * np.random.default_rng(1).normal(size=(2, 9, 7))
     points = np.column_stack([x.ravel(), y.ravel(), FIELD.ravel()])
     text = io.StringIO()
     np.savetxt(text, points, delimiter=",")
     file = write("map.csv", headings + text.getvalue())
+    scattered = jitter and not headings
+    message = "63 rows of 3 columns are no map, it" if scattered else "it is a list of points, and a map is a matrix"
     for read in (lambda: read_scan(file, **PLACE), lambda: describe(file)):
-        with pytest.raises(InputError, match="it is a list of points, and a map is a matrix .*table.pivot"):
+        with pytest.raises(InputError, match=f"{message} .*table.pivot"):
             read()
     if not jitter:
         np.save(tmp_path / "map.npy", points)
@@ -153,10 +154,18 @@ def test_a_list_of_points_is_no_map(write, tmp_path, headings, jitter):
             read_scan(tmp_path / "map.npy", **PLACE)
 
 
-def test_many_rows_of_three_columns_are_no_map(tmp_path):
-    np.save(tmp_path / "map.npy", np.random.default_rng(3).normal(scale=900, size=(400, 3)))
-    with pytest.raises(InputError, match="400 rows of 3 columns are no map"):
+@pytest.mark.parametrize(("rows", "columns"), [(400, 3), (101, 4), (10, 3)])
+def test_many_rows_of_three_columns_are_no_map(tmp_path, rows, columns):
+    values = np.random.default_rng(3).normal(scale=900, size=(rows, columns))
+    np.save(tmp_path / "map.npy", values)
+    with pytest.raises(InputError, match=f"{rows} rows of {columns} columns are no map.* add columns of nan, up to 5"):
         read_scan(tmp_path / "map.npy", **PLACE)
+    filled = np.full((rows, 5), np.nan)
+    filled[:, :columns] = values
+    np.save(tmp_path / "map.npy", filled)
+    assert read_scan(tmp_path / "map.npy", **PLACE).used == values.size
+    np.save(tmp_path / "map.npy", values[:9])
+    assert read_scan(tmp_path / "map.npy", **PLACE).used == 9 * columns
 
 
 def test_grains_with_decimal_commas(write):

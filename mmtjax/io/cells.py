@@ -219,6 +219,8 @@ def _layout(lines: Sequence[Line], *, file: str) -> CellLayout:
         raise InputError(msg, where=f"{file}, line {line.number}", remedy="save the file with one separator")
     # Words between tabs, such as "1 234", are one cell of a spreadsheet only where every line has them.
     tabs = "\t" in text and not re.search(r"[^\s] +[^\s]", text)
+    if tabs and "," not in text:
+        _refuse_split_numbers(lines, text, separator="\t", file=file)
     return CellLayout("\t" if tabs else None, decimal_comma="," in text)
 
 

@@ -16,8 +16,11 @@ _FEWEST = 4
 #: second. Coordinates in text are rounded.
 _EQUAL_STEPS, _UNEQUAL_STEPS = 5e-3, 5e-2
 
-#: A list of points has at most this many columns; a map of few columns at most this many rows.
-_COLUMNS_OF_LIST, _ROWS_OF_MAP = 8, 100
+#: A list of points has at most this many columns.
+_COLUMNS_OF_LIST = 8
+
+#: A map of so few columns has at most this many rows; x, y and Bz are three, with z four.
+_ROWS_OF_MAP = {3: 9, 4: 100}
 
 _REMEDY = (
     "make a matrix of it, with rows from the lowest y (pandas: table.pivot(index='y', columns='x', values='Bz')"
@@ -41,7 +44,8 @@ def refuse_coordinates(field: Float[np.ndarray, "row column"], *, file: str, hea
     ------
     ValueError
         If the first row or column is equally spaced and the next are not, so that it numbers columns or rows or is a
-        coordinate; if two columns are coordinates of a grid, or are called x and y.
+        coordinate; if two columns are coordinates of a grid, or are called x and y; and for many rows of three or four
+        columns, which a list of scattered points has, and a map hardly.
 
     Examples
     --------
@@ -110,6 +114,6 @@ def _refuse_list(field: Float[np.ndarray, "row column"], *, file: str, headings:
             "different: it is a list of points, and a map is a matrix [y, x]"
         )
         raise InputError(msg, where=file, remedy=_REMEDY)
-    if columns <= 4 and rows > _ROWS_OF_MAP:
+    if rows > _ROWS_OF_MAP.get(columns, rows):
         msg = f"{rows} rows of {columns} columns are no map, it seems, but a list of points x, y, Bz"
-        raise InputError(msg, where=file, remedy=_REMEDY)
+        raise InputError(msg, where=file, remedy=f"{_REMEDY}; if it is a map, add columns of nan, up to 5")
