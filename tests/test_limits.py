@@ -1,14 +1,16 @@
 """Work without end is refused before it starts, with its size, and allowed by an option."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import jax
 import pytest
+from distributed import LocalCluster
 
 from mmtjax import SampleSpec, cli, simulate
 from mmtjax.simulation.feasibility import require_feasible
-from mmtjax.study import StudyConfig, run_study
+from mmtjax.study import StudyConfig, find_threshold, run_study
 from mmtjax.study.run_options import RunOptions
 from tests.study_process import SMALL
 
@@ -53,7 +55,7 @@ def test_a_study_without_end_is_refused_before_it_starts(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"side may be up to 1e\+12 µm; got 1e\+200"):
         _study(side=(1e200,))
     long = _study(repeats=5000)
-    message = r"the 20000 cells that are missing, with \d+ grains together, take about .* h on 2 cores, and 0\.5 h are"
+    message = r"the 20000 cells that are missing, with \d+ grains together, take on 2 cores about .* h, and 0\.5 h are"
     with pytest.raises(ValueError, match=message):
         run_study(long, tmp_path / "study.zarr", workers=2, time_limit=0.5)
     with pytest.raises(MemoryError, match=r"the sample of 100000 × 100000 × 50 µm .* free on this machine; leave it"):
@@ -75,6 +77,55 @@ def test_the_command_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     assert cli.main(command) == 1
     assert "1000000 cells at most; got 1000000000" in " ".join(capsys.readouterr().err.split())
     assert [file.name for file in tmp_path.iterdir()] == ["long.toml"]
+
+
+def test_a_study_on_a_cluster_is_estimated_by_its_workers(tmp_path: Path) -> None:
+    """The scheduler is asked for the memory and the threads of its workers; nothing is made before."""
+    store = tmp_path / "study.zarr"
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit="1GiB") as cluster:
+        message = r"takes about .* GiB, and 1 GiB are allowed by memory_limit; .* give each worker of the cluster more"
+        with pytest.raises(MemoryError, match=message):
+            run_study(_study(side=(2000,)), store, scheduler=cluster.scheduler_address)
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None, memory_limit=0) as cluster:
+        with pytest.raises(ValueError, match=r"the 20000 cells .* take on 2 cores about .* h, and 0\.5 h are allowed"):
+            run_study(_study(repeats=5000), store, scheduler=cluster.scheduler_address, time_limit=0.5)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("maximum", "shown"), [(10**9, "1000000000"), (10**400, "more than 1e12")])
+def test_thresholds_of_samples_without_end_are_refused(
+    maximum: int, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = {"side": 200.0, "thickness": 50.0, "density": 2e4, "interval": 1.0, "noise": 5.0}
+    with pytest.raises(ValueError, match=rf"up to {shown} samples, .* take about .* h, .* pass a smaller maximum="):
+        find_threshold(jax.random.key(0), maximum=maximum, **case)
+    options = [f"--{name}={value:g}" for name, value in case.items()]
+    assert cli.main(["threshold", *options, "--maximum", str(maximum)]) == 1
+    assert "720 h are allowed; pass a smaller --maximum, or" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ("steps = 1000000000", r"4 starts of 1000000000 steps with 4 samples of 40 grains take about .* fewer starts"),
+        ("starts = 1000000000", "1000000000 starts of 25 steps"),
+        ("repeats = 1000000000", r"1000000000 fresh samples of \d+ grains, with a side of 100 µm, take about"),
+        ("side = 1e7", r"15 fresh samples of \d+ grains, with a side of 1e\+07 µm, take about .* or a smaller side"),
+        (f"steps = {10**18}", "starts of 1000000000000000000 steps"),
+    ],
+)
+def test_designs_without_end_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], search: str, message: str
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        "[scan]\ndensity = 5e4\narea = 1e5\nhours = 1.0\n[instrument]\nkind = 'scanning-squid'\nnoise = 50.0\n"
+        "overhead = 0.05\n[knobs]\ninterval = [2.0, 6.0]\nstandoff = 1\nthickness = 40.0\nsensor_side = 1.0\n"
+        f"[search]\n{search}\n"
+    )
+    assert cli.main(["design", str(plan), "--out", str(tmp_path / "out")]) == 1
+    assert re.search(message, " ".join(capsys.readouterr().err.split()))
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.toml"]
 
 
 def _study(**changes: object) -> StudyConfig:

@@ -15,6 +15,7 @@ from mmtjax.design.discrete import Trial, nearest_trials
 from mmtjax.design.objectives import Objective
 from mmtjax.design.optimize import Optimum, optimize, pareto_front, sensitivities
 from mmtjax.design.profile import path_of, profiles, surface
+from mmtjax.design.search_time import require_short_trials
 from mmtjax.design.setting import UNITS
 from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance, write_provenance
@@ -48,6 +49,8 @@ def design(
         Replace a directory of results; one that holds anything else is refused.
     """
     plan = read_design(config)
+    # Before the search, which may take long itself.
+    require_short_trials(plan.problem, side=plan.side, repeats=plan.repeats)
     with output_directory(out, overwrite=overwrite, inputs=[config]) as place:
         with collect_warnings() as messages, Stages(error_screen()) as stages:
             optimum = optimize(plan.problem, starts=plan.starts, steps=plan.steps, progress=stages)

@@ -20,6 +20,7 @@ from mmtjax.io.provenance_record import provenance
 from mmtjax.parallel.cluster import start_jax_with_one_thread
 from mmtjax.report.plain_text import plain
 from mmtjax.report.summary import listing
+from mmtjax.simulation.feasibility import LONGEST
 from mmtjax.study.config import SYNTHETIC, read_config
 from mmtjax.study.cost import seconds_left
 from mmtjax.study.read import open_study
@@ -52,7 +53,7 @@ def run(
     scheduler: str | None = None,
     batch: Annotated[int | None, Parameter(show_default=False)] = None,
     memory_limit: float | None = None,
-    time_limit: float = 720.0,
+    time_limit: float = LONGEST,
 ) -> None:
     """Compute the samples of a study, or those that are missing.
 
@@ -78,7 +79,7 @@ def run(
     memory_limit
         GiB that local workers and this process may use together: large samples then run beside small ones.
     time_limit
-        Hours that the missing cells may be estimated to take on local workers; a longer study is refused.
+        Hours that the missing cells may be estimated to take; a longer study is refused.
     """
     study_config = read_config(config)
     options = RunOptions(

@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, str] = {
     "level": "--level",
     "mask": "--mask",
     "mask_true_is": "--mask-true-is",
+    "maximum": "--maximum",
     "memory_limit": "--memory-limit",
     "method": "--method",
     "noise": "--noise",

@@ -65,7 +65,7 @@ class ThresholdOptions:
     minimum
         Number of models that are run at least.
     maximum
-        Number of models after which to stop, stable or not.
+        Number of models after which to stop, stable or not; one that would take more than a month is refused.
     out
         Directory to make for `thresholds.csv`, `statistics.csv`, `convergence.csv` and `provenance.json`.
     overwrite

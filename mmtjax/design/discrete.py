@@ -11,6 +11,7 @@ from jaxtyping import Float
 from mmtjax.design.chain import objective_on
 from mmtjax.design.optimize import Optimum
 from mmtjax.design.problem import DesignProblem, require_whole
+from mmtjax.design.search_time import require_short_trials
 from mmtjax.errors import InputError
 from mmtjax.precision import random_key
 from mmtjax.progress import StageProgress
@@ -75,7 +76,8 @@ def try_setting(
     Raises
     ------
     ValueError
-        For a side shorter than two intervals, for no repeats, and as `mmtjax.SampleSpec` and its `place_grains`.
+        For a side shorter than two intervals, for no repeats or so many that they take longer than a month, and as
+        `mmtjax.SampleSpec` and its `place_grains`.
 
     Examples
     --------
@@ -91,6 +93,7 @@ def try_setting(
         msg = f"side must be two or more intervals of {interval:g} µm long; got {side!r}"
         raise InputError(msg)
     require_whole(repeats, name="repeats")
+    require_short_trials(problem, side=side, repeats=repeats)
     count = int(np.ceil(side / interval - 1e-9)) + 1
     grid = SensorGrid(
         origin=((side - (count - 1) * interval) / 2,) * 2,

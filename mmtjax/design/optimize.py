@@ -13,6 +13,7 @@ from scipy.stats import qmc
 
 from mmtjax.design.chain import Value, evaluate_with_gradient, path_between
 from mmtjax.design.problem import DesignProblem, require_whole
+from mmtjax.design.search_time import require_short_search
 from mmtjax.design.setting import SECONDS_PER_HOUR
 from mmtjax.errors import InputError
 from mmtjax.progress import StageProgress
@@ -121,8 +122,9 @@ def optimize(
     Raises
     ------
     ValueError
-        For a number of starts or steps below one, an objective that returns several numbers or does not depend on any
-        free knob, and for a first start that lacks a free knob or has another one.
+        For a number of starts or steps below one, or that would take longer than a month; for an objective that returns
+        several numbers or does not depend on any free knob, and for a first start that lacks a free knob or has another
+        one.
     TypeError
         For an objective that is not in JAX, or does not return a real number.
     FloatingPointError
@@ -148,6 +150,7 @@ def optimize(
         require_whole(number, name=name)
     if first is not None:
         problem.require_free(first)
+    require_short_search(problem, starts=starts, steps=steps)
     total = starts * (steps + 1)
     slopes: list[dict[str, float]] = []
 

@@ -14,6 +14,9 @@ _PAIR_SECONDS, _GRAIN_SECONDS = 2e-7, 1e-4
 
 _SECONDS_PER_HOUR = 3600.0
 
+#: Hours that work may be estimated to take where no option says otherwise: a month.
+LONGEST = 720.0
+
 
 def require_feasible(
     spec: SampleSpec, *, sensors: int, memory_limit: int | None = None, time_limit: float = math.inf
@@ -55,9 +58,35 @@ def require_feasible(
         remedy=f"{smaller}, or pass memory_limit= to allow more",
     )
     hours = (_PAIR_SECONDS * sensors + _GRAIN_SECONDS) * grains / _SECONDS_PER_HOUR
-    if hours > time_limit:
-        msg = f"{work} takes about {hours:.3g} h, and {time_limit:g} h are allowed"
-        raise InputError(msg, remedy=f"{smaller}, or pass time_limit= to allow more")
+    require_hours(hours, limit=time_limit, work=f"{work} takes", remedy=f"{smaller}, or pass time_limit= to allow more")
+
+
+def require_hours(hours: float, *, work: str, remedy: str, limit: float = LONGEST) -> None:
+    """Raise an error if work would take longer than is allowed.
+
+    Parameters
+    ----------
+    hours
+        Estimated time, h.
+    work, remedy
+        What takes it, with the verb, and what a user can do, for the message.
+    limit
+        Largest time, h.
+
+    Raises
+    ------
+    ValueError
+        If it would take too long.
+
+    Examples
+    --------
+    >>> require_hours(5e3, work="a search of 10000000 steps takes", remedy="take fewer steps")
+    Traceback (most recent call last):
+    mmtjax.errors.InputError: a search of 10000000 steps takes about 5e+03 h, and 720 h are allowed; take fewer steps
+    """
+    if hours > limit:
+        msg = f"{work} about {hours:.3g} h, and {limit:g} h are allowed"
+        raise InputError(msg, remedy=remedy)
 
 
 def checked_hours(time_limit: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Unpack
 import xarray
 from distributed import Client, Future, as_completed
 
-from mmtjax.errors import InputError, MmtjaxError
+from mmtjax.errors import MmtjaxError
 from mmtjax.inversion.memory import available_memory, estimate_memory, require_bytes
 from mmtjax.options import value_or_fields
 from mmtjax.parallel.cluster import (
@@ -22,6 +22,7 @@ from mmtjax.parallel.cluster import (
     start_jax_with_one_thread,
 )
 from mmtjax.precision import on_accelerator, require_float64
+from mmtjax.simulation.feasibility import require_hours
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.batch import ON_ACCELERATOR, Batch, in_batches, run_batch
 from mmtjax.study.cell import Cell, Geometry, grain_count, sensor_count
@@ -112,7 +113,8 @@ def run_study(
         If the store belongs to another study, other shapes or another version, the configuration does not match
         `library`, an option is invalid, or the cells would take longer than ``time_limit`` allows.
     MemoryError
-        If the largest sample would not fit into the limit, or into the memory that is free.
+        If the largest sample would not fit into the limit, into the memory that is free, or into that of a worker of
+        the cluster.
     StudyError
         If a sample cannot be computed, or its workers die again and again; the message names the sample.
     OSError
@@ -127,9 +129,7 @@ def run_study(
     """
     chosen = value_or_fields(options, RunOptions, fields=fields)
     check_shapes(config, library)
-    if chosen.scheduler is None:
-        _check_largest(config, chosen.memory_limit)
-        _check_time(config, Path(store), chosen)
+    _check_size(config, Path(store), chosen)
     workers, batch = chosen.workers, chosen.batch
     if workers == 0:
         start_jax_with_one_thread()
@@ -167,29 +167,44 @@ def memory_of(geometry: Geometry, config: StudyConfig) -> int:
     return estimate_memory(grain_count(geometry), sensors)
 
 
-def _check_largest(config: StudyConfig, memory_limit: int | None) -> None:
-    """Raise an error if the largest sample does not fit into memory."""
+def _check_size(config: StudyConfig, store: Path, options: RunOptions) -> None:
+    """Raise an error if what a store lacks does not fit into the memory of the workers, or would take too long."""
+    missing = _missing(config, store)
+    if options.scheduler is None:
+        beside = 0 if options.memory_limit is None else _MASTER
+        _check_largest(config, limit=options.memory_limit, beside=beside, remedy="allow more")
+        _check_time(missing, options, workers=max(1, cores() if options.workers is None else options.workers))
+    elif missing:
+        with connected(0, options.scheduler) as client:
+            limits = [worker["memory_limit"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
+            # Any worker may get any sample; a limit of 0 is none.
+            if any(limits):
+                smallest = min(filter(None, limits))
+                _check_largest(config, limit=smallest, beside=0, remedy="give each worker of the cluster more")
+            _check_time(missing, options, workers=max(1, _thread_count(client)))
+
+
+def _check_largest(config: StudyConfig, *, limit: int | None, beside: int, remedy: str) -> None:
+    """Raise an error if the largest sample does not fit into memory, with some bytes beside it."""
     largest = max(config.models_of_samples(), key=lambda geometry: memory_of(geometry, config))
     require_bytes(
-        (0 if memory_limit is None else _MASTER) + memory_of(largest, config),
-        limit=memory_limit,
+        beside + memory_of(largest, config),
+        limit=limit,
         work=f"the sample of {largest.description}",
-        remedy="leave it out of the study, or allow more",
+        remedy=f"leave it out of the study, or {remedy}",
     )
 
 
-def _check_time(config: StudyConfig, store: Path, options: RunOptions) -> None:
+def _check_time(missing: Mapping[Geometry, list[float]], options: RunOptions, *, workers: int) -> None:
     """Raise an error if the cells that a store lacks would take too long."""
-    missing = [Cell(*geometry, one) for geometry, intervals in _missing(config, store).items() for one in intervals]
-    workers = max(1, cores() if options.workers is None else options.workers)
-    hours = estimated_hours(missing) / workers
-    if hours > options.time_limit:
-        grains = sum(grain_count(cell.geometry) for cell in missing)
-        msg = (
-            f"the {len(missing)} cells that are missing, with {grains} grains together, take about {hours:.3g} h on "
-            f"{workers} cores, and {options.time_limit:g} h are allowed"
-        )
-        raise InputError(msg, remedy="leave models or repeats out of the study, or pass time_limit= to allow more")
+    cells = [Cell(*geometry, one) for geometry, intervals in missing.items() for one in intervals]
+    grains = sum(grain_count(cell.geometry) for cell in cells)
+    require_hours(
+        estimated_hours(cells) / workers,
+        limit=options.time_limit,
+        work=f"the {len(cells)} cells that are missing, with {grains} grains together, take on {workers} cores",
+        remedy="leave models or repeats out of the study, or pass time_limit= to allow more",
+    )
 
 
 def _missing(config: StudyConfig, store: Path) -> dict[Geometry, list[float]]:

@@ -6,7 +6,7 @@ from typing import TypedDict
 from mmtjax.errors import InputError
 from mmtjax.inversion.memory import checked_limit
 from mmtjax.parallel.cluster import check_helpers
-from mmtjax.simulation.feasibility import checked_hours
+from mmtjax.simulation.feasibility import LONGEST, checked_hours
 
 
 class RunFields(TypedDict, total=False):
@@ -42,7 +42,7 @@ class RunOptions:
         Bytes that local workers and this process may use together: large samples then run beside small ones. By default
         the only limit is the memory that is free when the number of workers is chosen.
     time_limit
-        Hours that the cells which are missing may be estimated to take on local workers.
+        Hours that the cells which are missing may be estimated to take, on local workers or those of a cluster.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class RunOptions:
     scheduler: str | None = None
     batch: int | None = None
     memory_limit: int | None = None
-    time_limit: float = 720.0
+    time_limit: float = LONGEST
 
     def __post_init__(self) -> None:
         """Check all values."""

@@ -17,12 +17,18 @@ from mmtjax.precision import require_float64
 from mmtjax.progress import StageProgress
 from mmtjax.selection import SMALLER_IS_BETTER, crowded_signal_strength, signal_strength_ratio, ssr_threshold
 from mmtjax.simulation import simulate
+from mmtjax.simulation.feasibility import require_hours
+from mmtjax.study.cell import Cell
 from mmtjax.study.config import check_interval
+from mmtjax.study.cost import estimated_hours
 from mmtjax.study.geometry import solved_maps
 from mmtjax.study.resampling import resampled_thresholds, sample_counts, sampling_error
 from mmtjax.study.stability import Stability
 from mmtjax.study.statistic_table import statistic_table
 from mmtjax.study.threshold_case import ThresholdCase, ThresholdFields
+
+#: From this number of samples on their number does not matter.
+_UNCOUNTED = 10**12
 
 #: Units of the columns of the table of a `ThresholdAnswer`.
 _UNITS = {
@@ -141,7 +147,8 @@ def find_threshold(
     RuntimeError
         If JAX is not set to double precision.
     ValueError
-        For values for which there is no sample, map or threshold; the message names them.
+        For values for which there is no sample, map or threshold, and for a maximum of samples that would take longer
+        than a month; the message names them.
 
     Examples
     --------
@@ -160,6 +167,8 @@ def find_threshold(
     if not 2 <= minimum <= maximum:
         msg = f"minimum and maximum of samples must be 2 or more, in order; got {minimum} and {maximum}"
         raise InputError(msg)
+    if model is None:
+        _check_time(case, maximum)
     solve = partial(run_model, case=case) if model is None else model
     found: list[ModelGrains] = []
     record = Stability(purity=case.purity, limit=case.limit, stable=case.stable, minimum=minimum)
@@ -185,6 +194,17 @@ def find_threshold(
         failures=failures,
         converged=record.converged,
         how=how,
+    )
+
+
+def _check_time(case: ThresholdCase, maximum: int) -> None:
+    """Raise an error if as many samples as are allowed at most would take too long."""
+    sample = case.sample
+    one = Cell(sample.side, sample.thickness, sample.density, 0, case.interval)
+    require_hours(
+        min(maximum, _UNCOUNTED) * estimated_hours([one]),
+        work=f"up to {maximum if maximum < _UNCOUNTED else 'more than 1e12'} samples, {case.description}, take",
+        remedy="pass a smaller maximum=, or a smaller sample",
     )
 
 
