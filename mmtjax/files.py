@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,6 +13,8 @@ from typing import Any, TextIO
 from mmtjax.errors import InputError, MissingFileError
 
 LOCK = ".lock"
+
+_TOO_DEEP = "its values are nested too deeply"
 
 
 def real_path(path: str | os.PathLike[str]) -> Path:
@@ -54,21 +57,88 @@ def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no JSON, or not an object.
+        As `json_object`.
     """
     try:
-        content = json.loads(path.read_bytes())
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = "the file is missing"
         raise MissingFileError(msg, where=str(path), remedy=remedy) from error
+    return json_object(text, where=str(path), remedy=remedy)
+
+
+def json_object(text: str | bytes, *, where: str, remedy: str) -> dict[str, Any]:
+    """Return the object that a text holds in JSON, whose values may be of any type.
+
+    Parameters
+    ----------
+    text
+        The text.
+    where, remedy
+        The file that it is of, and what to do where it is damaged.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, not an object, or has a key twice, of which JSON keeps the last.
+
+    Examples
+    --------
+    >>> json_object('{"a": 1, "b": [2]}', where="problem.json", remedy="remove it")
+    {'a': 1, 'b': [2]}
+    """
+    try:
+        content = json.loads(text, object_pairs_hook=_without_repeats)
+    except InputError as error:
+        raise InputError(str(error), where=where) from error
     except (ValueError, RecursionError) as error:
-        reason = "its values are nested too deeply" if isinstance(error, RecursionError) else error
+        # ValueError is raised for integers of thousands of digits too.
+        reason = _TOO_DEEP if isinstance(error, RecursionError) else error
         msg = f"the file does not read as JSON ({reason})"
-        raise InputError(msg, where=str(path), remedy=remedy) from error
+        raise InputError(msg, where=where, remedy=remedy) from error
     if not isinstance(content, dict):
         msg = f"the file must hold an object in braces; it holds {str(content)[:80]!r}"
-        raise InputError(msg, where=str(path), remedy=remedy)
+        raise InputError(msg, where=where, remedy=remedy)
     return content
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the dictionary of a JSON object; raise ValueError if it has a key twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        msg = f"the key {repeated!r} occurs {keys.count(repeated)} times; keep one"
+        raise InputError(msg)
+    return content
+
+
+def read_toml(path: str | os.PathLike[str], *, kind: str) -> dict[str, Any]:
+    """Return the tables of a TOML file, whose values may be of any type.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What the file is of, for the error.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no TOML.
+    """
+    place = Path(path)
+    if not place.is_file():
+        msg = f"{path} does not exist; give the TOML file of {kind}"
+        raise MissingFileError(msg)
+    try:
+        return tomllib.loads(place.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        msg = _TOO_DEEP if isinstance(error, RecursionError) else str(error)
+        raise InputError(msg, where=str(path)) from error
 
 
 @contextlib.contextmanager

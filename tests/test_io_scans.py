@@ -154,10 +154,10 @@ def test_damaged_metadict(parameters, changes, message):
 def test_json_that_is_cut_short_or_of_another_kind(tmp_path, parameters):
     file = parameters(METADICT)
     file.write_text(file.read_text()[:-20])
-    with pytest.raises(ValueError, match="is not JSON .*cut short"):
+    with pytest.raises(ValueError, match="does not read as JSON .*cut short"):
         sensor_grid_from_json(file)
     file.write_text("[1, 2]")
-    with pytest.raises(ValueError, match="holds a JSON list where an object"):
+    with pytest.raises(ValueError, match=r"must hold an object in braces; it holds '.1, 2.'; is it the right file"):
         sensor_grid_from_json(file)
     with pytest.raises(ValueError, match="describes no scan: its keys are name"):
         sensor_grid_from_json(parameters({"name": "basalt"}))

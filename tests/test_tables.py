@@ -163,8 +163,8 @@ def test_the_metadict_of_the_collection(data):
     ("text", "message"),
     [
         ('{"Scan height Hz": 1, "Scan height Hz": 2}', "the key 'Scan height Hz' occurs 2 times; keep one"),
-        ('{"a": ' + "[" * 100_000 + "}", "is not JSON .*recursion"),
-        ('{"Scan height Hz": ' + "1" * 5000 + "}", "is not JSON .*digits"),
+        ('{"a": ' + "[" * 100_000 + "}", "does not read as JSON .*nested too deeply"),
+        ('{"Scan height Hz": ' + "1" * 5000 + "}", "does not read as JSON .*digits"),
         ('{"Scan spacing": ' + "1" * 400 + "}", "'Scan spacing' is 1+; expected 1 or 2 finite numbers"),
     ],
 )

@@ -1,7 +1,6 @@
 """Read the configuration of a scan to be planned from a TOML file."""
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 from mmtjax.design.instruments import INSTRUMENTS, AbstractInstrument
 from mmtjax.design.problem import DesignProblem
 from mmtjax.design.setting import SECONDS_PER_HOUR
-from mmtjax.errors import InputError, MissingFileError
+from mmtjax.errors import InputError
+from mmtjax.files import read_toml
 
 #: A table of a TOML file, whose values may be anything until they are checked.
 Table = Mapping[str, Any]
@@ -81,15 +81,9 @@ def read_design(path: str | Path) -> DesignConfig:
     >>> read_design("experiments/design_a_scan/squid.toml").problem.free
     ('interval', 'standoff', 'thickness')
     """
-    place = Path(path)
-    if not place.is_file():
-        msg = f"{path} does not exist; give the TOML file of a scan to be planned"
-        raise MissingFileError(msg)
+    content = read_toml(path, kind="a scan to be planned")
     try:
-        return _from_tables(tomllib.loads(place.read_text(encoding="utf-8")), place.stem)
-    except RecursionError as error:
-        msg = "the values of the file are nested too deeply"
-        raise InputError(msg, where=str(path)) from error
+        return _from_tables(content, Path(path).stem)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(str(error), where=str(path)) from error
 

@@ -1,7 +1,6 @@
 """Read numbers and JSON from text files that people have edited; errors quote the line that is wrong."""
 
 import codecs
-import json
 import os
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mmtjax.errors import InputError, MissingFileError
+from mmtjax.files import json_object
 from mmtjax.io.cells import content_lines, text_table
 from mmtjax.sources.ids import LARGEST_EXACT
 
@@ -213,26 +213,4 @@ def read_json(path: AnyPath) -> dict[str, JsonValue]:
     ValueError
         If the text is not JSON, for example because its copy was cut short, or not an object, or if it has a key twice.
     """
-    try:
-        content = json.loads(read_text(path), object_pairs_hook=_without_repeats)
-    except InputError as error:
-        raise InputError(str(error), where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        # ValueError is raised for integers of thousands of digits too.
-        msg = f"{path} is not JSON ({error}); was its copy or download cut short?"
-        raise InputError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"{path} holds a JSON {type(content).__name__} where an object {{...}} is expected"
-        raise InputError(msg)
-    return content
-
-
-def _without_repeats(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    """Return the dictionary of a JSON object; raise ValueError if it has a key twice, of which JSON keeps the last."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        msg = f"the key {repeated!r} occurs {keys.count(repeated)} times; keep one"
-        raise InputError(msg)
-    return content
+    return json_object(read_text(path), where=str(path), remedy="is it the right file, or was its copy cut short?")

@@ -5,13 +5,13 @@ import hashlib
 import json
 import math
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmtjax.errors import InputError, MissingFileError
+from mmtjax.errors import InputError, located
 from mmtjax.field.plan import DEFAULT_TOLERANCE
+from mmtjax.files import read_toml
 from mmtjax.simulation import FINEST_SPACING, SampleSpec
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, Geometry, grain_count
@@ -261,18 +261,9 @@ def read_config(path: str | Path) -> StudyConfig:
     >>> read_config("experiments/limits_of_mmt/study.toml").models
     448
     """
-    place = Path(path)
-    if not place.is_file():
-        msg = f"{path} does not exist; give the TOML file of a study"
-        raise MissingFileError(msg)
-    try:
-        content = tomllib.loads(place.read_text(encoding="utf-8"))
+    content = read_toml(path, kind="a study")
+    with located(str(path)):
         return _from_tables(content)
-    except RecursionError as error:
-        msg = "the values of the file are nested too deeply"
-        raise InputError(msg, where=str(path)) from error
-    except ValueError as error:
-        raise InputError(str(error), where=str(path)) from error
 
 
 def check_interval(interval: float, *, side: float) -> None:
