@@ -1,6 +1,8 @@
 """Local workers: what they keep between pieces of work, and where."""
 
+import contextlib
 import os
+import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from mmtjax.parallel import cluster
 from mmtjax.parallel.cluster import connected, drop_programs, give_back_memory
 from mmtjax.study import run
 from mmtjax.study.batch import Batch
@@ -95,3 +98,27 @@ def test_a_worker_of_a_study_drops_its_programs_after_each_sample(monkeypatch: p
     monkeypatch.setattr(run, "drop_programs", lambda: done.append("dropped"))
     assert run._work(SMALL, Batch(SMALL.geometries()[:1], [1.0]), None, "") == []
     assert done == ["sample", "dropped"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_workers_start_acts_when_they_have(number, monkeypatch):
+    """Dask cannot close what it is starting, and would print a traceback when Python ends."""
+    started = []
+
+    def start(**_):
+        signal.raise_signal(number)
+        started.append(number)
+        return contextlib.nullcontext()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, interrupt)
+    monkeypatch.setattr(cluster, "LocalCluster", start)
+    try:
+        with pytest.raises(KeyboardInterrupt), cluster.connected(1, None):
+            pytest.fail("the workers are used")
+        assert started == [number]
+        assert signal.getsignal(number) is interrupt
+    finally:
+        signal.signal(number, before)

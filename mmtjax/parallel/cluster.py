@@ -6,7 +6,9 @@ import gc
 import importlib.metadata
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
@@ -26,6 +28,9 @@ _PROGRAMS = 256
 
 #: The address at which local processes listen; other computers cannot reach it.
 _LOOPBACK = "127.0.0.1"
+
+#: Signals that interrupt a computation.
+_INTERRUPTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
@@ -73,21 +78,44 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
         tempfile.TemporaryDirectory(prefix="mmtjax-", ignore_cleanup_errors=True) as programs,
         _environment_restored(),
         dask.config.set(_settings_of_workers(count, programs)),
-        # The inversion checks the memory itself; with a limit here, Dask would end workers that have enough.
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host=_LOOPBACK,
-            # The dashboard is off, but Dask takes a port for it all the same: any free one, in case another study runs.
-            dashboard_address=f"{_LOOPBACK}:0",
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=None,
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
     ):
-        yield client
+        with _interrupted_afterwards():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host=_LOOPBACK,
+                # The dashboard is off, but Dask takes a port for it all the same: any free one, in case another study
+                # runs.
+                dashboard_address=f"{_LOOPBACK}:0",
+                scheduler_kwargs={"dashboard": False},
+                # The inversion checks the memory itself; with a limit here, Dask would end workers that have enough.
+                memory_limit=None,
+                silence_logs=logging.ERROR,
+            )
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Context after which signals act that come within it, because Dask cannot close processes that it is starting."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    before = {one: signal.getsignal(one) for one in _INTERRUPTS}
+    # None are handlers that were not set by Python.
+    before = {one: handler for one, handler in before.items() if callable(handler)}
+    for one in before:
+        signal.signal(one, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        if received:
+            signal.raise_signal(received[0])
 
 
 def _settings_of_workers(threads: str, programs: str) -> dict[str, object]:
