@@ -32,7 +32,7 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \
-	  -c constraints.txt -e '.[test,bench,docs,dev]'
+	  -c constraints.txt -e '.[all,test,bench,docs,dev]'
 	@touch $@
 
 demo: venv

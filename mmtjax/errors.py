@@ -74,6 +74,10 @@ class SetupError(MmtjaxError, RuntimeError):
     """A process in which mmtjax cannot compute, because of settings of JAX or of the system."""
 
 
+class MissingPackageError(MmtjaxError, ImportError):
+    """A package that is not installed, and that what was asked for needs; the message has the line that installs it."""
+
+
 class InversionError(MmtjaxError, RuntimeError):
     """An inversion that failed, or whose uncertainties are not reliable; the message says what to do."""
 

@@ -9,6 +9,7 @@ import numpy.typing
 from jax.core import Tracer
 
 from mmtjax.errors import InputError, InputTypeError, SetupError
+from mmtjax.platform import require_device
 
 #: A number, a nested sequence of numbers or an array, which may be traced. `Sequence` is there because a check of types
 #: at run time by `numpy.typing.ArrayLike` alone refuses tuples.
@@ -37,25 +38,6 @@ def require_float64() -> None:
         )
         raise SetupError(msg)
     require_device()
-
-
-def require_device() -> None:
-    """Raise an error if JAX cannot start on the platform that its settings name.
-
-    Raises
-    ------
-    RuntimeError
-        If there is no such platform; the message names the environment variable ``JAX_PLATFORMS``.
-    """
-    try:
-        jax.devices()
-    # JAX fails by an assertion where a platform is known and has no device.
-    except (RuntimeError, AssertionError) as error:
-        # JAX adds its options to `jax.config` at run time.
-        chosen = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
-        reason = f" ({str(error).splitlines()[0]})" if str(error) else ""
-        msg = f"JAX cannot start on {chosen or 'this computer'!r}, the platform that JAX_PLATFORMS asks for{reason}"
-        raise SetupError(msg, remedy="unset JAX_PLATFORMS, or set it to cpu") from error
 
 
 def is_concrete(*values: object) -> bool:

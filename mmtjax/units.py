@@ -99,3 +99,14 @@ def _look_up(unit: str, table: dict[str, float], *, quantity: str) -> float:
         msg = f"{unit!r} is not a known unit of {quantity}; use one of {', '.join(table)}"
         raise InputError(msg)
     return table[unit]
+
+
+def percent(share: float) -> str:
+    """Return a share as text in percent.
+
+    Examples
+    --------
+    >>> percent(0.1), percent(0.999)
+    ('10 %', '99.9 %')
+    """
+    return f"{100 * share:.4g} %"

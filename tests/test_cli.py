@@ -261,7 +261,7 @@ def test_an_interrupt_leaves_what_was_there(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mmtjax.cli.invert.save_figures", interrupted)
+    monkeypatch.setattr("mmtjax.plot.save_figures", interrupted)
     arguments = [part for part in options(demo, tmp_path / "out") if part != "--no-figures"]
     assert cli.main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err

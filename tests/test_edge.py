@@ -20,7 +20,7 @@ from mmtjax.cli.failure import describe_failure
 from mmtjax.cli.screen import OutputStream, encodable
 from mmtjax.errors import InputError, MmtjaxError, SetupError
 from mmtjax.io.output import result_files
-from mmtjax.precision import require_device
+from mmtjax.platform import require_device
 from mmtjax.report.summary import listing
 
 PACKAGE = Path(cli.__file__).resolve().parents[1]

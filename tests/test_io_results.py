@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import jax
@@ -198,33 +199,42 @@ def test_damaged_results(tmp_path, table, maps, record):
     with pytest.raises(FileNotFoundError, match="no such directory of results"):
         read_results(tmp_path / "none")
     folder = write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
-    content = (folder / "grains.parquet").read_bytes()
-    (folder / "grains.parquet").write_bytes(content[:-20])
-    with pytest.raises(ValueError, match="does not read as Parquet .*cut short"):
+    content = (folder / "grains.csv").read_bytes()
+    without_last_line = content[: content[:-1].rindex(b"\n") + 1]
+    for cut, message in (
+        (content[:-4], "the last line has no end, as in a file that is cut short"),
+        (without_last_line, r"grains\.csv: 1 grains where maps\.nc has those of 2; is the file cut short"),
+    ):
+        (folder / "grains.csv").write_bytes(cut)
+        with pytest.raises(ValueError, match=message):
+            read_results(folder)
+    (folder / "grains.csv").write_bytes(content)
+    maps.to_netcdf(folder / "maps.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"maps\.nc: it has no provenance among its attributes"):
         read_results(folder)
-    table.to_parquet(folder / "grains.parquet")
-    with pytest.raises(ValueError, match="no provenance in its metadata"):
-        read_results(folder)
-    (folder / "grains.parquet").write_bytes(content)
     (folder / "maps.nc").unlink()
     with pytest.raises(FileNotFoundError, match=r"maps\.nc"):
         read_results(folder)
 
 
 @pytest.mark.parametrize(
-    ("metadata", "units", "message"),
+    ("provenance", "message"),
     [
-        ({b"provenance": b'{"a": '}, b"", "grains.parquet does not read as Parquet .*Expecting value"),
-        ({b"provenance": b"[" * 100_000}, b"", "grains.parquet does not read as Parquet .*recursion"),
-        ({b"provenance": b"[1]"}, b"", "grains.parquet has no provenance in its metadata"),
-        ({b"provenance": b"{}"}, b"\xff", "grains.parquet does not read as Parquet .*0xff"),
+        ('{"a": ', "its attribute 'provenance' is damaged .*Expecting value"),
+        ("[" * 100_000, "its attribute 'provenance' is damaged .*recursion"),
+        ("[1]", "it has no provenance among its attributes"),
+        (1.5, "it has no provenance among its attributes"),
     ],
 )
-def test_damaged_metadata(tmp_path, table, maps, record, metadata, units, message):
-    write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
-    file = tmp_path / "run" / "grains.parquet"
-    content = pyarrow.parquet.read_table(file)
-    fields = [field.with_metadata({"units": units}) for field in content.schema]
-    pyarrow.parquet.write_table(content.cast(pyarrow.schema(fields, metadata=metadata)), file)
+def test_damaged_provenance(tmp_path, table, maps, record, provenance, message):
+    folder = write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
+    maps.assign_attrs(provenance=provenance).to_netcdf(folder / "maps.nc", engine="h5netcdf")
     with pytest.raises(InputError, match=message):
-        read_results(tmp_path / "run")
+        read_results(folder)
+
+
+def test_results_without_the_package_for_parquet(tmp_path, table, maps, record, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    folder = write_results(tmp_path / "run", table=table, maps=maps, provenance=record)
+    assert {file.name for file in folder.iterdir()} == {LIST_OF_FILES, "grains.csv", "maps.nc"}
+    pd.testing.assert_frame_equal(read_results(folder).table, table)

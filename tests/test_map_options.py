@@ -16,7 +16,7 @@ import xarray
 import mmtjax
 from mmtjax import Scan, SensorGrid
 from mmtjax.cli.inputs import MapInput
-from mmtjax.cli.main import app
+from mmtjax.cli.main import application
 from mmtjax.cli.terminal import GRAIN_OPTIONS, OPTIONS
 from mmtjax.io import grains as grain_readers
 from mmtjax.io import read_grains, read_scan
@@ -251,7 +251,9 @@ def test_errors_of_a_reader_name_options_that_it_accepts(reader, whole, names):
     file = "/".join(reader.__module__.split(".")[1:]) + ".py"
     accepted = keywords(reader) | keywords(whole)
     assert named_options(file) <= accepted
-    command = {name for argument in app["invert"].assemble_argument_collection() for name in argument.names}
+    command = {
+        name for argument in application(["invert"])["invert"].assemble_argument_collection() for name in argument.names
+    }
     for name in named_options(file) - {"grains"}:
         assert names[name] in command
 

@@ -12,8 +12,8 @@ from mmtjax.cli.screen import after_results, screen
 from mmtjax.cli.terminal import OPTIONS, translate_errors
 from mmtjax.io import demo_sample as sample
 from mmtjax.io.output import output_directory
-from mmtjax.plot.style import percent
 from mmtjax.report.plain_text import plain
+from mmtjax.units import percent
 
 
 def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)] = False) -> None:

@@ -7,7 +7,7 @@ import traceback
 
 from mmtjax.cli.terminal import with_option_names
 from mmtjax.errors import MmtjaxError, SetupError
-from mmtjax.precision import require_device
+from mmtjax.platform import require_device
 
 #: What to do about errors of the system, by their numbers.
 _REMEDIES = {

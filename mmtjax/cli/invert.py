@@ -1,5 +1,6 @@
 """The command ``mmtjax invert``."""
 
+from mmtjax import plot
 from mmtjax.cli.grain_inputs import GrainInput
 from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput, SubdomainInput, option_values
 from mmtjax.cli.registration import fitted_geometry
@@ -12,7 +13,6 @@ from mmtjax.inversion.solution import Solution
 from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.results import fill_results
-from mmtjax.plot.save import save_figures
 from mmtjax.progress import StageProgress
 from mmtjax.report.plain_text import plain
 from mmtjax.report.summary import listing, summary_table
@@ -35,7 +35,8 @@ def invert(
 
     Lengths are µm, z points up and is 0 at the surface of the sample. The formats of files are recognized by their
     contents; where a file does not state a unit or a direction, the command stops and names the option. Results are
-    `grains.csv` and `grains.parquet` (one row per grain), `maps.nc` (measured, forward, residual) and `figures/`.
+    `grains.csv` (one row per grain; with pyarrow, also `grains.parquet`), `maps.nc` (measured, forward, residual) and
+    `figures/`.
 
     **A map in tesla with its JSON, grains with depths instead of heights, an instrument with a noise of 20 nT:**
 
@@ -89,7 +90,7 @@ def invert(
             solution = _solve(scan, grains, solve, subdomains=subdomains, progress=stages)
             fill_results(directory, table=solution.table(results.limit), maps=solution.maps(), provenance=record)
             if not results.no_figures:
-                save_figures(solution, directory / "figures", limit=results.limit, progress=stages)
+                plot.save_figures(solution, directory / "figures", limit=results.limit, progress=stages)
     for message in messages:
         say(with_option_names(message), kind="warning")
     with after_results(str(results.out)):

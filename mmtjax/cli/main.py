@@ -1,38 +1,64 @@
-"""The command line of mmtjax: all its commands, and the one place that sets JAX to double precision."""
+"""The command line of mmtjax: all its commands, and the one place that changes the configuration of JAX."""
 
 import importlib.metadata
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import jax
 from cyclopts import App, CycloptsError, Parameter
 
-from mmtjax.cli.demo import demo
-from mmtjax.cli.design import design
 from mmtjax.cli.failure import describe_failure
-from mmtjax.cli.info import info
-from mmtjax.cli.invert import invert
+from mmtjax.cli.program_cache import keep_compiled_programs
 from mmtjax.cli.screen import error_screen, say, screen
 from mmtjax.cli.signals import interrupted_by_signals
-from mmtjax.cli.simulate import simulate
-from mmtjax.cli.study import study
-from mmtjax.cli.threshold import threshold
+from mmtjax.lazy import jax
 
-app = App(
-    name="mmtjax",
-    help="""Magnetization of every grain in a slice of rock, and which grains to believe.
+#: The first line of the help of each command, which is imported when it is called, or its help is asked for.
+COMMANDS: Mapping[str, str] = {
+    "invert": "Find the magnetization, confidence sphere and uncertainty ratio of every grain from a map of Bz.",
+    "demo": (
+        "Make a small sample, write it as files, invert them as `mmtjax invert` does, and compare with the truth."
+    ),
+    "info": (
+        "Describe a file or a directory of results: its kind, contents, units, common mistakes, and how to read it."
+    ),
+    "simulate": (
+        "Make up a sample and the map that a scan of it gives, as Out et al. (2022), and write both as files."
+    ),
+    "threshold": "Find the signal strength ratio above which grains may be believed, for a sample and scan of yours.",
+    "study": "The limits of micromagnetic tomography from many synthetic samples, as in Out et al. (2022).",
+    "design": (
+        "Find the best setting of a scan before it is made: interval, standoff, thickness, sensor size and dwell."
+    ),
+}
+
+_HELP = """Magnetization of every grain in a slice of rock, and which grains to believe.
 
 New here? `mmtjax demo --out demo` makes a small sample, inverts it and shows the results. With data of your own, start
 with `mmtjax info FILE`, which describes a file, and then see `mmtjax invert --help`.
 
 Lengths are µm, fields nT, magnetizations A/m. z points up and is 0 at the surface of the sample: grains have negative
-z, sensors a height of 0 or more. Row 0 of a map has the lowest y.""",
-    version=importlib.metadata.version("mmtjax"),
-    help_format="markdown",
-    default_parameter=Parameter(negative=()),
-)
-for command in (invert, demo, info, simulate, threshold, study, design):
-    app.command(command)
+z, sensors a height of 0 or more. Row 0 of a map has the lowest y."""
+
+
+def application(arguments: Sequence[str] = ()) -> App:
+    """Return the command with all its commands, of which only those in `arguments` are imported.
+
+    Examples
+    --------
+    >>> application().name
+    ('mmtjax',)
+    """
+    app = App(
+        name="mmtjax",
+        help=_HELP,
+        version=importlib.metadata.version("mmtjax"),
+        help_format="markdown",
+        default_parameter=Parameter(negative=()),
+    )
+    for name, summary in COMMANDS.items():
+        # A help that is given here would replace all of the command's own.
+        app.command(f"mmtjax.cli.{name}:{name}", name=name, help=None if name in arguments else summary)
+    return app
 
 
 @interrupted_by_signals
@@ -44,14 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 1 if the command failed; 2 for invalid arguments; 130 if interrupted, 143 by SIGTERM, 129 by SIGHUP.
     """
-    jax.config.update("jax_enable_x64", True)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        command, bound, _ = app.parse_args(
-            sys.argv[1:] if arguments is None else list(arguments),
-            console=screen(),
-            exit_on_error=False,
-            print_error=False,
+        command, bound, _ = application(words).parse_args(
+            words, console=screen(), exit_on_error=False, print_error=False
         )
+        # Help and version do without JAX, which takes longest to import.
+        if "jax" in sys.modules:
+            jax.config.update("jax_enable_x64", True)
+            keep_compiled_programs()
         command(*bound.args, **bound.kwargs)
     except CycloptsError as error:
         say(str(error).strip(), kind="error")

@@ -18,7 +18,6 @@ from mmtjax.cli.terminal import OPTIONS, Stages, translate_errors, with_option_n
 from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance, write_provenance
 from mmtjax.io.tables import write_table
-from mmtjax.plot.style import percent
 from mmtjax.precision import random_key
 from mmtjax.report.plain_text import plain
 from mmtjax.selection import LIMIT, SMALLER_IS_BETTER
@@ -27,6 +26,7 @@ from mmtjax.study.interpolation import NotCovered, interpolate_threshold
 from mmtjax.study.read import open_study
 from mmtjax.study.threshold import ThresholdAnswer, find_threshold
 from mmtjax.study.threshold_case import ThresholdCase
+from mmtjax.units import percent
 
 _SAMPLE = Parameter(group=Group("The sample", sort_key=1))
 _MAP = Parameter(group=Group("The map", sort_key=2))

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 
 from mmtjax.errors import InversionWarning
 from mmtjax.inversion.orientation import better_reading
 from mmtjax.inversion.solution import Solution
 from mmtjax.inversion.tolerance import is_too_coarse, tightened
+from mmtjax.lazy import ndimage
 from mmtjax.solvers.base import AbstractSolver
 from mmtjax.units import MAGNETITE_SATURATION
 

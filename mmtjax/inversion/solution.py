@@ -5,13 +5,12 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-import pandas
-import xarray
 from jaxtyping import Array, Bool, Float
 
 from mmtjax.errors import InputError, InversionError, UnknownNameError, require_type
 from mmtjax.inversion.misfit import MapMisfit, misfit
 from mmtjax.inversion.stack import PriorLike, SourceStack
+from mmtjax.lazy import pandas, xarray
 from mmtjax.precision import AnyArray, real_number
 from mmtjax.scan.scan import Scan
 from mmtjax.selection import (
@@ -313,7 +312,7 @@ class Solution(eqx.Module):
             raise InversionError(self.failure)
         return self
 
-    def table(self, limit: float = LIMIT) -> pandas.DataFrame:
+    def table(self, limit: float = LIMIT) -> "pandas.DataFrame":
         """Return a table with one row for each source, in the order of the input.
 
         Units of the columns are in ``attrs["units"]``, conventions in ``attrs["notes"]``. Declination is clockwise from
@@ -380,7 +379,7 @@ class Solution(eqx.Module):
             notes += f"; {estimate.unknowns.name}: {estimate}"
         return notes
 
-    def maps(self) -> xarray.Dataset:
+    def maps(self) -> "xarray.Dataset":
         """Return measured, forward and residual maps (nT) and the mask as a dataset with coordinates in µm."""
         dataset = self.scan.to_xarray()
         for name, values, label in (

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas
 from jaxtyping import Float, Int
 
 from mmtjax.greens.forward import forward
 from mmtjax.inversion.solution import Solution
 from mmtjax.io.cuboids import write_cuboids
+from mmtjax.lazy import pandas
 from mmtjax.scan.grid import SensorGrid
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains

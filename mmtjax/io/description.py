@@ -3,7 +3,6 @@
 from collections.abc import Callable, Hashable
 
 import numpy as np
-import xarray
 from jaxtyping import Float, Num
 
 from mmtjax.errors import InputError
@@ -21,6 +20,7 @@ from mmtjax.io.qdmlab import continuation_in_name, load_mat, one_number
 from mmtjax.io.recognize import recognize
 from mmtjax.io.results import read_results
 from mmtjax.io.text import AnyPath, read_json, read_numbers
+from mmtjax.lazy import xarray
 from mmtjax.scan.grid import SensorGrid
 
 
@@ -286,7 +286,7 @@ def _box(positions: Float[np.ndarray, "position 3"], unit: str) -> str:
     return ", ".join(f"{axis} {_range(positions[:, column], unit)}" for column, axis in enumerate("xyz"))
 
 
-def _units(dataset: xarray.Dataset, name: Hashable) -> str:
+def _units(dataset: "xarray.Dataset", name: Hashable) -> str:
     """Return the unit of a variable, from its attributes or those of the file."""
     return str(dataset[name].attrs.get("units") or dataset.attrs.get("units") or "unit missing")
 

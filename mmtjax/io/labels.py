@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Float, Integer
 
 from mmtjax.errors import InputError
@@ -13,6 +12,7 @@ from mmtjax.io.npy import load_npy
 from mmtjax.io.plausible import check_choice
 from mmtjax.io.text import AnyPath
 from mmtjax.io.untrusted import read_untrusted
+from mmtjax.lazy import ndimage
 
 #: A picture of this many channels in its last axis, of bytes, and of more pixels than this in the others, has colours.
 _CHANNELS, _PICTURE = (3, 4), 16
@@ -110,7 +110,7 @@ def checked_labels(stack: LabelStack, labels: str | None, *, path: AnyPath) -> I
     if labels == "ids":
         return values
     pieces = np.empty(values.shape, np.int32)
-    scipy.ndimage.label(values, output=pieces)
+    ndimage.label(values, output=pieces)
     count = int(pieces.max())
     if labels is None and count > 1:
         msg = (

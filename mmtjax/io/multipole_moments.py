@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from mmtjax.errors import InputError
 from mmtjax.io.npy import load_npz
 from mmtjax.io.text import AnyPath, read_numbers, require_finite, whole_numbers
+from mmtjax.lazy import pandas
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.ids import exact_ids
 
@@ -20,7 +20,7 @@ _COMPONENTS = [
 _ORDERS = (3, 8, 15)
 
 
-def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame:
+def read_moments(path: AnyPath, *, grains: Grains | None = None) -> "pandas.DataFrame":
     """Read moments of grains by id; ``attrs["units"]`` has the unit of every column.
 
     Parameters
@@ -55,11 +55,11 @@ def read_moments(path: AnyPath, *, grains: Grains | None = None) -> pd.DataFrame
     return table if grains is None else _rows_of_grains(table, grains, path=path)
 
 
-def _from_text(path: AnyPath) -> pd.DataFrame:
+def _from_text(path: AnyPath) -> "pandas.DataFrame":
     """Read dipole moments and volumes from a text file of five columns."""
     rows = read_numbers(path, columns=5, names="mx my mz volume id")
     require_finite(rows, path=path)
-    table = pd.DataFrame({"id": whole_numbers(rows, 4, path=path, name="grain id")})
+    table = pandas.DataFrame({"id": whole_numbers(rows, 4, path=path, name="grain id")})
     for column, (name, _) in enumerate(_DIPOLE):
         table[name] = rows.values[:, column]
     table["volume"] = rows.values[:, 3] * 1e18
@@ -67,7 +67,7 @@ def _from_text(path: AnyPath) -> pd.DataFrame:
     return table
 
 
-def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
+def _from_archive(path: AnyPath, grains: Grains | None) -> "pandas.DataFrame":
     """Read multipole moments from an ``InvMagQuad_*.npz``."""
     arrays = load_npz(path)
     if "inv_multipole_moments" not in arrays:
@@ -104,12 +104,14 @@ def _from_archive(path: AnyPath, grains: Grains | None) -> pd.DataFrame:
             "their order, or save it with save_identifier=True"
         )
         raise InputError(msg)
-    table = pd.DataFrame({"id": ids})
+    table = pandas.DataFrame({"id": ids})
     units = dict(_COMPONENTS[: moments.shape[1]])
-    table = table.join(pd.DataFrame(moments, columns=list(units)))
+    table = table.join(pandas.DataFrame(moments, columns=list(units)))
     if "moments_std" in arrays:
         _check_spread(arrays["moments_std"], moments, path=path)
-        spread = pd.DataFrame(arrays["moments_std"].reshape(moments.shape), columns=[f"{name}_std" for name in units])
+        spread = pandas.DataFrame(
+            arrays["moments_std"].reshape(moments.shape), columns=[f"{name}_std" for name in units]
+        )
         table = table.join(spread)
         units |= {f"{name}_std": unit for name, unit in units.items()}
     table.attrs["units"] = units
@@ -126,7 +128,7 @@ def _check_spread(spread: np.ndarray, moments: np.ndarray, *, path: AnyPath) -> 
         raise InputError(msg)
 
 
-def _rows_of_grains(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd.DataFrame:
+def _rows_of_grains(table: "pandas.DataFrame", grains: Grains, *, path: AnyPath) -> "pandas.DataFrame":
     """Return the rows in the order of the grains, with NaN for grains without a row."""
     ids = np.asarray(grains.ids)
     unknown = np.setdiff1d(table["id"].to_numpy(), ids)
@@ -136,6 +138,6 @@ def _rows_of_grains(table: pd.DataFrame, grains: Grains, *, path: AnyPath) -> pd
             "grains; do both files come from one sample?"
         )
         raise InputError(msg)
-    joined = table.set_index("id").reindex(pd.Index(ids, name="id")).reset_index()
+    joined = table.set_index("id").reindex(pandas.Index(ids, name="id")).reset_index()
     joined.attrs["units"] = table.attrs["units"]
     return joined

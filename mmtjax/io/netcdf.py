@@ -1,11 +1,10 @@
 """Read maps in NetCDF: those of mmtjax, of magali, of qdmpy-core, and of other programs."""
 
-import xarray
-
 from mmtjax.errors import InputError, located
 from mmtjax.io.netcdf_file import load_dataset
 from mmtjax.io.plausible import check_scan, check_spacing
 from mmtjax.io.text import AnyPath
+from mmtjax.lazy import xarray
 from mmtjax.precision import ArrayLike
 from mmtjax.scan.axes import axes_of_map
 from mmtjax.scan.dataset import DatasetOptions, map_of_dataset, refuse_second_mask
@@ -110,7 +109,7 @@ def check_companions(path: AnyPath, *, mask: bool, variable: str | None = None) 
             refuse_second_mask(dataset)
 
 
-def _name_of_map(dataset: xarray.Dataset, variable: str | None, *, path: AnyPath) -> str:
+def _name_of_map(dataset: "xarray.Dataset", variable: str | None, *, path: AnyPath) -> str:
     """Return the name of the variable that holds the map of Bz."""
     for name in ("bz", "Bz") if variable is None else (variable,):
         if name in dataset.data_vars:

@@ -1,19 +1,19 @@
 """Load a NetCDF file of any contents into memory, in a process of its own."""
 
 import numpy as np
-import xarray
 
 from mmtjax.errors import InputError, located
 from mmtjax.io.netcdf_missing import missing_values
 from mmtjax.io.text import AnyPath, JsonValue
 from mmtjax.io.untrusted import read_untrusted
+from mmtjax.lazy import xarray
 from mmtjax.scan.declared_range import RANGE_ATTRIBUTES
 
 #: A value of an attribute.
 AttributeValue = str | list[str] | np.generic | np.ndarray
 
 
-def load_dataset(path: AnyPath) -> xarray.Dataset:
+def load_dataset(path: AnyPath) -> "xarray.Dataset":
     """Read a whole NetCDF file, or HDF5 file, into memory, with its packed and missing values decoded.
 
     Missing are the values that `missing_values` finds, too.

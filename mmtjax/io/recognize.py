@@ -39,7 +39,7 @@ def recognize(path: AnyPath) -> tuple[str, ...]:
         If the file is empty, too damaged to recognize its kind, or has numbers that may be split in several ways.
     """
     if Path(path).is_dir():
-        return ("results",) if (Path(path) / "grains.parquet").is_file() else ()
+        return ("results",) if all((Path(path) / name).is_file() for name in ("grains.csv", "maps.nc")) else ()
     suffix = require_file(path).suffix.lower()
     by_suffix = {
         ".npy": _recognize_npy,

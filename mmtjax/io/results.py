@@ -1,21 +1,18 @@
-"""Write and read the results of an inversion: a table of grains, as Parquet and CSV, and maps in NetCDF."""
+"""Write and read the results of an inversion: a table of grains, as CSV and Parquet, and maps in NetCDF."""
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
-import xarray
-
 from mmtjax.errors import InputError, MissingFileError
-from mmtjax.io.netcdf_file import load_dataset
+from mmtjax.io.netcdf_file import AttributeValue, load_dataset
 from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import recorded_inputs
-from mmtjax.io.tables import write_table
-from mmtjax.io.text import AnyPath, JsonValue, require_file
+from mmtjax.io.tables import read_table, write_table
+from mmtjax.io.text import AnyPath, JsonValue
+from mmtjax.lazy import pandas, parquet, pyarrow, xarray
 
 _PARQUET, _CSV, _MAPS = "grains.parquet", "grains.csv", "maps.nc"
 
@@ -23,16 +20,16 @@ _PARQUET, _CSV, _MAPS = "grains.parquet", "grains.csv", "maps.nc"
 class Results(NamedTuple):
     """Results of an inversion that `read_results` has read; ``table.attrs["units"]`` has the units of the columns."""
 
-    table: pd.DataFrame
-    maps: xarray.Dataset
+    table: "pandas.DataFrame"
+    maps: "xarray.Dataset"
     provenance: dict[str, JsonValue]
 
 
 def write_results(
     directory: AnyPath,
     *,
-    table: pd.DataFrame,
-    maps: xarray.Dataset,
+    table: "pandas.DataFrame",
+    maps: "xarray.Dataset",
     provenance: Mapping[str, JsonValue],
     overwrite: bool = False,
 ) -> Path:
@@ -55,8 +52,8 @@ def write_results(
     Returns
     -------
     pathlib.Path
-        The directory, with ``grains.parquet`` (units in the metadata of the fields), ``grains.csv`` (units in the
-        headings, provenance in comment lines) and ``maps.nc``.
+        The directory, with ``grains.csv`` (units in the headings, provenance in comment lines) and ``maps.nc``; where
+        pyarrow is installed, also with ``grains.parquet`` (units in the metadata of the fields).
 
     Raises
     ------
@@ -73,7 +70,7 @@ def write_results(
 
 
 def fill_results(
-    directory: AnyPath, *, table: pd.DataFrame, maps: xarray.Dataset, provenance: Mapping[str, JsonValue]
+    directory: AnyPath, *, table: "pandas.DataFrame", maps: "xarray.Dataset", provenance: Mapping[str, JsonValue]
 ) -> None:
     """Write the files of `write_results` into an existing directory, for example one of `output_directory`.
 
@@ -92,10 +89,11 @@ def fill_results(
     units = _units_of(table)
     record = json.dumps(dict(provenance), ensure_ascii=False)
     folder = Path(directory)
-    _write_parquet(folder / _PARQUET, table, units, record)
     comment = "mmtjax results\n" + json.dumps(dict(provenance), indent=1, ensure_ascii=False)
     write_table(folder / _CSV, table, comment=comment, digits=None)
-    maps.assign_attrs(provenance=record).to_netcdf(folder / _MAPS, engine="h5netcdf")
+    maps.assign_attrs(provenance=record, grains=len(table)).to_netcdf(folder / _MAPS, engine="h5netcdf")
+    if importlib.util.find_spec("pyarrow") is not None:
+        _write_parquet(folder / _PARQUET, table, units, record)
 
 
 def read_results(directory: AnyPath) -> Results:
@@ -112,41 +110,35 @@ def read_results(directory: AnyPath) -> Results:
     if not folder.is_dir():
         msg = f"{folder}: there is no such directory of results"
         raise MissingFileError(msg)
-    table, provenance = _read_parquet(require_file(folder / _PARQUET))
-    maps = load_dataset(folder / _MAPS)
-    maps.attrs.pop("provenance", None)
+    table, maps = read_table(folder / _CSV), load_dataset(folder / _MAPS)
+    provenance = _provenance_of(maps.attrs.pop("provenance", None), file=folder / _MAPS)
+    if (count := maps.attrs.pop("grains", len(table))) != len(table):
+        msg = f"{len(table)} grains where {_MAPS} has those of {count}; is the file cut short?"
+        raise InputError(msg, where=str(folder / _CSV))
     return Results(table, maps, provenance)
 
 
-def _read_parquet(file: Path) -> tuple[pd.DataFrame, dict[str, JsonValue]]:
-    """Read a table with its units, and the provenance in the metadata of the file."""
+def _provenance_of(text: AttributeValue | None, *, file: Path) -> dict[str, JsonValue]:
+    """Return the provenance in an attribute of a file; raise ValueError if it is missing or damaged."""
     try:
-        content = pyarrow.parquet.read_table(file)
-        metadata = content.schema.metadata or {}
-        table = content.to_pandas()
-        table.attrs["units"] = {
-            field.name: field.metadata[b"units"].decode()
-            for field in content.schema
-            if field.metadata and b"units" in field.metadata
-        }
-        record = json.loads(metadata[b"provenance"]) if b"provenance" in metadata else None
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        msg = f"{file} does not read as Parquet ({error}); was its copy cut short?"
-        raise InputError(msg) from error
+        record = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError) as error:
+        msg = f"its attribute 'provenance' is damaged ({error})"
+        raise InputError(msg, where=str(file)) from error
     if not isinstance(record, dict):
-        msg = f"{file} has no provenance in its metadata; it was not written by mmtjax"
-        raise InputError(msg)
-    return table, record
+        msg = "it has no provenance among its attributes; it was not written by mmtjax"
+        raise InputError(msg, where=str(file))
+    return record
 
 
-def _units_of(table: pd.DataFrame) -> dict[str, str]:
+def _units_of(table: "pandas.DataFrame") -> dict[str, str]:
     """Return the units of the columns that have one."""
     units = {column: unit for column, unit in table.attrs.get("units", {}).items() if unit}
     unknown = [column for column in units if column not in table.columns]
     if unknown:
         msg = f"units are given for {unknown}, which are not columns; the table has {list(map(str, table.columns))}"
         raise InputError(msg)
-    if not table.index.equals(pd.RangeIndex(len(table))):
+    if not table.index.equals(pandas.RangeIndex(len(table))):
         msg = (
             f"the table has an index of its own, {table.index.name or 'without name'}; make it a column by "
             "reset_index()"
@@ -155,11 +147,11 @@ def _units_of(table: pd.DataFrame) -> dict[str, str]:
     return units
 
 
-def _write_parquet(file: Path, table: pd.DataFrame, units: dict[str, str], record: str) -> None:
+def _write_parquet(file: Path, table: "pandas.DataFrame", units: dict[str, str], record: str) -> None:
     """Write a table with its units in the metadata of the columns and the provenance in that of the file."""
-    content = pa.Table.from_pandas(table, preserve_index=False)
+    content = pyarrow.Table.from_pandas(table, preserve_index=False)
     fields = [
         field.with_metadata({"units": units[field.name]}) if field.name in units else field for field in content.schema
     ]
     metadata = (content.schema.metadata or {}) | {b"provenance": record.encode()}
-    pyarrow.parquet.write_table(content.cast(pa.schema(fields, metadata=metadata)), file)
+    parquet.write_table(content.cast(pyarrow.schema(fields, metadata=metadata)), file)

@@ -6,11 +6,10 @@ import re
 from collections.abc import Hashable
 from pathlib import Path
 
-import pandas
-
 from mmtjax.errors import InputError
 from mmtjax.io.cells import split_lines
 from mmtjax.io.text import AnyPath, require_file
+from mmtjax.lazy import pandas
 
 #: A value in a table, or the name of a column.
 TableValue = Hashable
@@ -22,10 +21,8 @@ _FORMULA = re.compile(
 )
 
 
-def write_table(file: AnyPath, table: pandas.DataFrame, *, comment: str = "", digits: int | None = 6) -> Path:
+def write_table(file: AnyPath, table: "pandas.DataFrame", *, comment: str = "", digits: int | None = 6) -> Path:
     """Write a table with the units of ``table.attrs["units"]`` in its headings, ``name (unit)``.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe before it.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front, in cells, headings and comments.
 
@@ -68,7 +65,7 @@ def write_table(file: AnyPath, table: pandas.DataFrame, *, comment: str = "", di
     return path
 
 
-def read_table(file: AnyPath) -> pandas.DataFrame:
+def read_table(file: AnyPath) -> "pandas.DataFrame":
     """Read a table that `write_table` has written; ``attrs["units"]`` has the units of its columns.
 
     Raises
@@ -76,13 +73,17 @@ def read_table(file: AnyPath) -> pandas.DataFrame:
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file holds no table, is not UTF-8, or a line has more or fewer cells than the headings.
+        If the file holds no table, is not UTF-8, ends within a line, or a line has more or fewer cells than the
+        headings.
     """
     lines = split_lines(_utf_8(require_file(file)))
     first = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
     if first is None:
         msg = f"{file} holds no table"
         raise InputError(msg)
+    if lines[-1]:
+        msg = "the last line has no end, as in a file that is cut short"
+        raise InputError(msg, where=f"{file}, line {len(lines)}", remedy="copy it anew, or end the line")
     _check_cells(lines[first:], first, file=file)
     try:
         table = pandas.read_csv(io.StringIO("\n".join(lines[first:])))

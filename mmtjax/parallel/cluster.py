@@ -12,13 +12,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
-import dask.config
 import jax
 import numpy as np
-from distributed import Client, KilledWorker, LocalCluster
 from jax.extend.backend import get_backend
 
 from mmtjax.errors import InputError, MmtjaxError, SetupError
+from mmtjax.lazy import dask_config, distributed
 
 #: Number of workers that may die during one task before it counts as failed.
 DEATHS = 3
@@ -57,7 +56,7 @@ def start_jax_with_one_thread() -> None:
 
 
 @contextlib.contextmanager
-def connected(workers: int, scheduler: str | None, *, threads: int | None = None) -> Iterator[Client]:
+def connected(workers: int, scheduler: str | None, *, threads: int | None = None) -> Iterator["distributed.Client"]:
     """Return a context with a Dask client of a scheduler or of local worker processes.
 
     Parameters
@@ -70,17 +69,17 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
         Number of threads of each local process; by default, the processes share all cores.
     """
     if scheduler is not None:
-        with Client(scheduler) as client:
+        with distributed.Client(scheduler) as client:
             yield client
         return
     count = str(max(1, cores() // workers) if threads is None else threads)
     with (
         tempfile.TemporaryDirectory(prefix="mmtjax-", ignore_cleanup_errors=True) as programs,
         _environment_restored(),
-        dask.config.set(_settings_of_workers(count, programs)),
+        dask_config.set(_settings_of_workers(count, programs)),
     ):
         with _interrupted_afterwards():
-            cluster = LocalCluster(
+            cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
@@ -93,7 +92,7 @@ def connected(workers: int, scheduler: str | None, *, threads: int | None = None
                 memory_limit=None,
                 silence_logs=logging.ERROR,
             )
-        with cluster, Client(cluster) as client:
+        with cluster, distributed.Client(cluster) as client:
             yield client
 
 
@@ -129,7 +128,7 @@ def _settings_of_workers(threads: str, programs: str) -> dict[str, object]:
         Directory for compiled programs, unless the environment names one.
     """
     # The settings of Dask itself include that freed memory is returned to the system.
-    usual = dask.config.get("distributed.nanny.pre-spawn-environ")
+    usual = dask_config.get("distributed.nanny.pre-spawn-environ")
     # By default, glibc keeps freed memory in as many arenas as there are threads.
     environment = usual | {"JAX_ENABLE_X64": "1", "MALLOC_ARENA_MAX": "2"} | dict.fromkeys(_THREADS, threads)
     return {
@@ -199,7 +198,8 @@ def describe_worker_failure(error: BaseException) -> str | None:
     >>> describe_worker_failure(BrokenExecutor())
     'a worker died during it, most likely for lack of memory; try fewer workers'
     """
-    if isinstance(error, KilledWorker):
+    # By its name: a computation that runs without Dask, which may not be installed, must not load it.
+    if type(error).__name__ == "KilledWorker":
         return f"{DEATHS} workers died during it, most likely for lack of memory; try fewer workers"
     if isinstance(error, BrokenExecutor):
         return "a worker died during it, most likely for lack of memory; try fewer workers"

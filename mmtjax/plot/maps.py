@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 
 from mmtjax.errors import InputError
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import figure_of, percent
+from mmtjax.plot.style import figure_of
 from mmtjax.sources.cuboids import footprints
+from mmtjax.units import percent
 
 #: Share of the sensors within the range of colours of a map; a few strong sensors would make all others pale.
 _RESOLVED = 0.99

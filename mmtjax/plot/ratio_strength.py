@@ -5,8 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import GREEN, classes, draw_class, figure_of, logarithmic, new_axes, percent
+from mmtjax.plot.style import GREEN, classes, draw_class, figure_of, logarithmic, new_axes
 from mmtjax.selection import PURITIES, ssr_threshold
+from mmtjax.units import percent
 
 #: Line styles of the thresholds, the least strict purity first.
 _DASHES = ((0, (1, 1.2)), (0, (3, 1.5)), (0, (6, 2)), "solid")

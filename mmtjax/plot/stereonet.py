@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import GREY, ORANGE, VERMILLION, figure_of, log_norm, new_axes, percent
+from mmtjax.plot.style import GREY, ORANGE, VERMILLION, figure_of, log_norm, new_axes
+from mmtjax.units import percent
 
 #: An angle in degrees, or an array of them.
 Angles = float | Float[np.ndarray, "..."]

@@ -10,9 +10,10 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours
-from mmtjax.plot.style import BLUE, GREEN, VERMILLION, percent
+from mmtjax.plot.style import BLUE, GREEN, VERMILLION
 from mmtjax.selection import LIMIT, PURITIES, ssr_threshold
 from mmtjax.study.pool import Pool
+from mmtjax.units import percent
 
 #: SSR of the curves of Fig. 3a, 1/µm.
 _CURVES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)

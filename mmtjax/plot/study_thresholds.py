@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from mmtjax.errors import InputError
 from mmtjax.plot.study_style import StudyFigure, letter, ordered_colours, repeats_of, rows_of, thousands, values_of
-from mmtjax.plot.style import VERMILLION, percent
+from mmtjax.plot.style import VERMILLION
 from mmtjax.selection import PURITY
+from mmtjax.units import percent
 
 #: Marks of the limits in the order of the paper: circle, triangle up, triangle down, cross, star.
 _MARKERS = ("o", "^", "v", "X", "*")

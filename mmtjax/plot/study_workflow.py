@@ -10,9 +10,10 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.study_style import StudyFigure, letter
-from mmtjax.plot.style import BLUE, VERMILLION, percent
+from mmtjax.plot.style import BLUE, VERMILLION
 from mmtjax.sources.faces import surface_faces
 from mmtjax.study.example import Example
+from mmtjax.units import percent
 
 #: Share of the sensors within the range of colours of a map.
 _RESOLVED = 0.98

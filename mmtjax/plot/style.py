@@ -100,14 +100,3 @@ def logarithmic(axes: Axes, *, x: np.ndarray, y: np.ndarray) -> None:
         low, high = (seen.min(), seen.max()) if seen.size else (0.1, 10.0)
         margin = max(1.35, (high / low) ** 0.06)
         place(low / margin, high * margin)
-
-
-def percent(share: float) -> str:
-    """Return a share as text in percent.
-
-    Examples
-    --------
-    >>> percent(0.1), percent(0.999)
-    ('10 %', '99.9 %')
-    """
-    return f"{100 * share:.4g} %"

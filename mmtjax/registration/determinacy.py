@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from mmtjax.registration.alignment import UNITS
 from mmtjax.registration.levenberg_marquardt import RegistrationOptimum, RegistrationProblem
@@ -98,7 +98,7 @@ def own_reasons(
         yield f"another optimum near {rival[0]:.3g} {unit} is nearly as good"
     spread = inflation**2 * np.diagonal(optimum.slopes.information)[row] / 4
     disagreement = float(np.sum(noise.quarters[:, row] ** 2) / spread) if spread > 0 else 0.0
-    if chi2.sf(disagreement, 3) < _DISAGREE:
+    if chdtrc(3, disagreement) < _DISAGREE:
         yield "the quarters of the map give different values, so that it contains more than the grains and noise"
 
 

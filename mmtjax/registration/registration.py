@@ -5,15 +5,15 @@ from typing import Unpack
 
 import equinox as eqx
 import numpy as np
-import pandas
 from jaxtyping import Float
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from mmtjax.errors import InputError, MemoryLimitError, require_type
 from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.inversion.memory import require_memory
 from mmtjax.inversion.options import InversionFields, InversionOptions
 from mmtjax.inversion.stack import SourceStack, as_stack
+from mmtjax.lazy import pandas
 from mmtjax.noise.conversion import NoiseLike, as_noise
 from mmtjax.options import value_or_fields
 from mmtjax.precision import is_concrete, real_number, require_float64, whole_number
@@ -109,7 +109,7 @@ class Registration(eqx.Module):
     @property
     def half_width(self) -> Float[np.ndarray, " param"]:
         """Half the width of the interval that contains the true value with probability `level`."""
-        return float(norm.ppf(0.5 + self.level / 2)) * self.standard_deviation
+        return float(ndtri(0.5 + self.level / 2)) * self.standard_deviation
 
     @property
     def determined(self) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Registration(eqx.Module):
         scan, grid = self.scan, moved_grid(self.scan.grid, self.change)
         return Scan(scan.field, grid, scan.mask, noise=scan.noise), moved_grains(self.grains, scan.grid, self.change)
 
-    def table(self) -> pandas.DataFrame:
+    def table(self) -> "pandas.DataFrame":
         """Return a table with one row for each fitted parameter; units are in the column ``unit``."""
         return pandas.DataFrame(
             {
@@ -281,7 +281,7 @@ def _registration(problem: RegistrationProblem, optimum: RegistrationOptimum, *,
     shared = tuple(shared_reasons(problem, optimum, noise))
     grid = survey.scan.grid
     depth = float(np.median(grid.height + optimum.change[0] - np.asarray(survey.grains.position)[:, 2]))
-    half = norm.ppf(0.5 + level / 2) * np.sqrt(np.diagonal(covariance))
+    half = ndtri(0.5 + level / 2) * np.sqrt(np.diagonal(covariance))
     reasons = tuple(
         shared
         + tuple(

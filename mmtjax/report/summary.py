@@ -8,7 +8,6 @@ from jaxtyping import Float
 from rich.table import Table
 
 from mmtjax.inversion.solution import Solution
-from mmtjax.plot.style import percent
 from mmtjax.prior import Prior
 from mmtjax.report.plain_text import plain
 from mmtjax.selection import (
@@ -18,7 +17,7 @@ from mmtjax.selection import (
     probability_within_limit,
     thresholds_by_purity,
 )
-from mmtjax.units import MAGNETITE_SATURATION
+from mmtjax.units import MAGNETITE_SATURATION, percent
 
 _LIMITS = (0.01, 0.05, 0.10, 0.20, 1.00)
 

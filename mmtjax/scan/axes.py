@@ -4,10 +4,10 @@ from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import xarray
 from jaxtyping import Float, Num, Shaped
 
 from mmtjax.errors import InputError
+from mmtjax.lazy import xarray
 from mmtjax.precision import ArrayLike, float64_array
 from mmtjax.scan.declared_range import DeclaredRange, declared_range
 from mmtjax.units import length_in_micrometres
@@ -62,7 +62,7 @@ class Places(NamedTuple):
     error: float
 
 
-def axes_of_map(bz: xarray.DataArray) -> tuple[Axis, Axis]:
+def axes_of_map(bz: "xarray.DataArray") -> tuple[Axis, Axis]:
     """Return the axes y and x of a map.
 
     Parameters
@@ -87,7 +87,7 @@ def axes_of_map(bz: xarray.DataArray) -> tuple[Axis, Axis]:
 
 
 def values_on_axes(
-    array: xarray.DataArray, axes: tuple[Axis, Axis], *, booleans: bool = False
+    array: "xarray.DataArray", axes: tuple[Axis, Axis], *, booleans: bool = False
 ) -> Shaped[np.ndarray, "ny nx"]:
     """Return the values of a variable as [y, x] with both axes rising.
 
@@ -117,7 +117,7 @@ def values_on_axes(
     return values[tuple(slice(None, None, -1 if axis.falling else 1) for axis in axes)]
 
 
-def real_numbers(array: xarray.DataArray, *, booleans: bool = False) -> Shaped[np.ndarray, "..."]:
+def real_numbers(array: "xarray.DataArray", *, booleans: bool = False) -> Shaped[np.ndarray, "..."]:
     """Return the values of a variable, after a check that they are real numbers, or `booleans` where these may be."""
     values = array.to_numpy()
     if values.dtype.kind not in ("biuf" if booleans else "iuf"):
@@ -233,7 +233,7 @@ def _why_not_located(axes: tuple[Axis, Axis]) -> str:
     return f"{axis.unit!r}, the unit of {axis.name!r}, is not a known unit of length"
 
 
-def _axis(bz: xarray.DataArray, names: tuple[str, ...]) -> Axis:
+def _axis(bz: "xarray.DataArray", names: tuple[str, ...]) -> Axis:
     """Return the axis of a map that has one of `names`."""
     found = [name for name in names if name in bz.coords and bz[name].ndim == 1]
     found = found or [name for name in names if name in bz.dims]
@@ -270,7 +270,7 @@ def _length(unit: str) -> float | None:
         return None
 
 
-def _equal_steps(coordinate: xarray.DataArray, name: str) -> tuple[float, float, float]:
+def _equal_steps(coordinate: "xarray.DataArray", name: str) -> tuple[float, float, float]:
     """Return the first and the last coordinate, and the error of a step in steps, after a check of all steps."""
     stored = real_numbers(coordinate)
     axis = stored.astype(np.float64)
@@ -296,7 +296,7 @@ def _equal_steps(coordinate: xarray.DataArray, name: str) -> tuple[float, float,
     return float(axis[0]), float(axis[-1]), float(rounding / abs(step) / (len(axis) - 1))
 
 
-def _rounding(coordinate: xarray.DataArray, stored: Num[np.ndarray, " sensor"]) -> float:
+def _rounding(coordinate: "xarray.DataArray", stored: Num[np.ndarray, " sensor"]) -> float:
     """Return how far apart the numbers are that the file can hold as a coordinate, in its unit."""
     kept = np.dtype(coordinate.encoding.get("dtype", stored.dtype))
     kinds = [each for each in (kept, stored.dtype) if each.kind == "f"]
@@ -305,5 +305,5 @@ def _rounding(coordinate: xarray.DataArray, stored: Num[np.ndarray, " sensor"]) 
     return max([*spaced, abs(float(coordinate.encoding.get("scale_factor", 0.0)))])
 
 
-def _dimensions(array: xarray.DataArray) -> str:
+def _dimensions(array: "xarray.DataArray") -> str:
     return ", ".join(f"{name} ({array.sizes[name]})" for name in array.dims) or "none"

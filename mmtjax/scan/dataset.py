@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import xarray
 from jaxtyping import Bool, Float
 
 from mmtjax.errors import InputError, located
+from mmtjax.lazy import xarray
 from mmtjax.precision import AnyArray, ArrayLike
 from mmtjax.scan.axes import (
     Axis,
@@ -48,7 +48,7 @@ class MapValues(NamedTuple):
     unit: str
 
 
-def map_of_dataset(dataset: xarray.Dataset, *, variable: str, options: DatasetOptions) -> MapValues:
+def map_of_dataset(dataset: "xarray.Dataset", *, variable: str, options: DatasetOptions) -> MapValues:
     """Return the map of a dataset, with row 0 at the lowest y and column 0 at the lowest x.
 
     Parameters
@@ -88,7 +88,7 @@ def _field_unit(unit: str | None, *, name: str, remedy: str) -> float:
         return field_in_nanotesla(str(unit))
 
 
-def _grid_of(dataset: xarray.Dataset, variable: str, axes: tuple[Axis, Axis], options: DatasetOptions) -> SensorGrid:
+def _grid_of(dataset: "xarray.Dataset", variable: str, axes: tuple[Axis, Axis], options: DatasetOptions) -> SensorGrid:
     """Return the sensors: their places from coordinates or options, height and side from attributes or options."""
     bz, attributes = dataset[variable], dataset.attrs
     pixel_spacing = None
@@ -126,7 +126,7 @@ def _length_unit(attributes: dict[str, ArrayLike]) -> float:
         return length_in_micrometres(unit)
 
 
-def _mask_of(dataset: xarray.Dataset, axes: tuple[Axis, Axis], mask_true_is: str | None) -> Bool[np.ndarray, "ny nx"]:
+def _mask_of(dataset: "xarray.Dataset", axes: tuple[Axis, Axis], mask_true_is: str | None) -> Bool[np.ndarray, "ny nx"]:
     """Return the mask of a dataset with True where a sensor is used; all are if it has none."""
     if "mask" not in dataset:
         if mask_true_is is not None:
@@ -173,7 +173,7 @@ def refuse_second_mask(dataset: xarray.Dataset) -> None:
 
 
 def _noise_of(
-    dataset: xarray.Dataset, axes: tuple[Axis, Axis], used: Bool[np.ndarray, "ny nx"]
+    dataset: "xarray.Dataset", axes: tuple[Axis, Axis], used: Bool[np.ndarray, "ny nx"]
 ) -> Float[AnyArray, "..."] | None:
     """Return the standard deviation of the noise of a dataset, nT, or None if it has none."""
     if "noise" not in dataset:

@@ -2,10 +2,10 @@
 
 import equinox as eqx
 import numpy as np
-import xarray
 from jaxtyping import Bool, Float
 
 from mmtjax.errors import InputError, require_type
+from mmtjax.lazy import xarray
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete
 from mmtjax.scan.dataset import SENSOR_IS_USED, DatasetOptions, map_of_dataset
 from mmtjax.scan.grid import SensorGrid
@@ -152,7 +152,7 @@ class Scan(eqx.Module):
             noise = noise / factor if noise.shape == () else (blocks(noise**2).sum(axis=(1, 3)) ** 0.5) / factor**2
         return Scan(blocks(self.field).mean(axis=(1, 3)), binned, mask, noise=noise)
 
-    def to_xarray(self) -> xarray.Dataset:
+    def to_xarray(self) -> "xarray.Dataset":
         """Return the scan as a dataset: ``bz`` (nT) and ``mask`` on x and y (µm); attributes describe the sensors."""
         grid = self.grid
         micrometres = {"units": "µm"}
@@ -176,7 +176,7 @@ class Scan(eqx.Module):
     @classmethod
     def from_xarray(
         cls,
-        data: xarray.Dataset | xarray.DataArray,
+        data: "xarray.Dataset | xarray.DataArray",
         *,
         height: ArrayLike | None = None,
         unit: str | None = None,

@@ -7,11 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
 from mmtjax.greens.forward import forward
+from mmtjax.lazy import pandas
 from mmtjax.options import value_or_fields
 from mmtjax.precision import real_number, require_float64, require_key
 from mmtjax.progress import StageProgress, check_progress
@@ -73,7 +73,7 @@ class Simulation(eqx.Module):
             noise=noise,
         )
 
-    def table(self) -> pandas.DataFrame:
+    def table(self) -> "pandas.DataFrame":
         """Return one row per grain with its true magnetization; units are in ``attrs["units"]``."""
         grains, position = self.grains, np.asarray(self.grains.position)
         columns = {

@@ -3,9 +3,9 @@
 import itertools
 
 import numpy as np
-from scipy import ndimage
 
 from mmtjax.errors import InputError
+from mmtjax.lazy import ndimage
 
 #: Coordinates closer than this share of the smallest box edge are one coordinate (text files round them).
 _SAME_COORDINATE = 2e-6

@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 
+from mmtjax.lazy import ndimage
 from mmtjax.sources.cuboids import merge_cuboids
 from mmtjax.sources.grains import Grains
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 import xarray
-from distributed import Client, Future, as_completed
 
 from mmtjax.errors import MmtjaxError
 from mmtjax.inversion.memory import available_memory, estimate_memory, require_bytes
+from mmtjax.lazy import distributed
 from mmtjax.options import value_or_fields
 from mmtjax.parallel.cluster import (
     check_worker,
@@ -288,14 +288,18 @@ def _naming_sample(batch: Batch) -> Iterator[None]:
 
 
 def _computed_by(
-    client: Client, config: StudyConfig, missing: list[Batch], library: ShapeLibrary | None, memory_limit: int | None
+    client: "distributed.Client",
+    config: StudyConfig,
+    missing: list[Batch],
+    library: ShapeLibrary | None,
+    memory_limit: int | None,
 ) -> Iterator[_Result]:
     version = importlib.metadata.version("mmtjax")
     workers = _thread_count(client)
     shapes = None if library is None else _sent(client, library)
     waiting = dict(enumerate(missing))
-    running: dict[Future, Batch] = {}
-    finished = as_completed()
+    running: dict[distributed.Future, Batch] = {}
+    finished = distributed.as_completed()
 
     def start() -> None:
         for number, batch in list(waiting.items()):
@@ -320,12 +324,12 @@ def _fits(batch: Batch, running: list[Batch], config: StudyConfig, *, workers: i
     return not running or (len(running) < workers and _MASTER + used <= limit)
 
 
-def _thread_count(client: Client) -> int:
+def _thread_count(client: "distributed.Client") -> int:
     threads = client.nthreads()
     return sum(threads.values())  # pyright: ignore[reportAttributeAccessIssue]: a coroutine of asynchronous clients only
 
 
-def _sent(client: Client, library: ShapeLibrary) -> Future:
+def _sent(client: "distributed.Client", library: ShapeLibrary) -> "distributed.Future":
     """Send shapes to all workers, as the scheduler gives work to those that have what it needs.
 
     The shapes are the result of a task, which is repeated where a worker dies; scattered data would be lost.

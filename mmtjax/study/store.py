@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import xarray
-import zarr
 
 from mmtjax.errors import ExistingFileError, InputError, MissingFileError, located
 from mmtjax.files import LOCK, lock_directory, read_json, real_path
+from mmtjax.lazy import zarr
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.study.cell import Cell, cell_of_path
 from mmtjax.study.config import FREE, SYNTHETIC, StudyConfig

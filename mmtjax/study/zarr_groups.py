@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import xarray
-import zarr
 
 from mmtjax.errors import InputError
 from mmtjax.files import read_json
+from mmtjax.lazy import zarr
 
 #: Codecs of arrays that others have packed; none of them can hold objects of Python.
 _CODECS = {"bytes", "blosc", "gzip", "zstd", "crc32c", "transpose", "sharding_indexed"}

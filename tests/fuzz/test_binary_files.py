@@ -108,7 +108,7 @@ def test_many_changed_bytes(tmp_path, name):
     assert fuzz(tmp_path, name, count=400 if name in HERE else 10, seed=3) == []
 
 
-@pytest.mark.parametrize("name", ["grains.parquet", "maps.nc"])
+@pytest.mark.parametrize("name", ["grains.csv", "maps.nc"])
 def test_changed_bytes_of_results(tmp_path, name):
     table = pd.DataFrame({"id": [1, 2], "moment": [1e-14, 2e-14]})
     table.attrs["units"] = {"moment": "A m²"}
@@ -118,5 +118,5 @@ def test_changed_bytes_of_results(tmp_path, name):
         name: lambda file, read=read: read(file.parent)
         for name, read in (("describe", describe), ("read", read_results))
     }
-    count = 100 if name == "grains.parquet" else 2
-    assert failures(folder / name, readers, count=count, seed=4) == []
+    # Each try reads the maps, in a process of its own.
+    assert failures(folder / name, readers, count=2, seed=4) == []
