@@ -247,12 +247,18 @@ class ResultInput:
         Replace a directory of results; one that holds anything else is refused.
     no_figures
         Write no figures.
+    verbose
+        Print a longer summary: thresholds of the signal strength, counts at other limits.
+    json
+        Print one JSON object instead of the summary, for programs.
     """
 
     out: Path
     limit: float = 0.10
     overwrite: Annotated[bool, Parameter(show_default=False)] = False
     no_figures: Annotated[bool, Parameter(show_default=False)] = False
+    verbose: Annotated[bool, Parameter(show_default=False)] = False
+    json: Annotated[bool, Parameter(show_default=False)] = False
 
     def check(self) -> None:
         """Raise ValueError for a limit that is not positive and finite."""

@@ -1,5 +1,7 @@
 """The command ``mmtjax invert``."""
 
+import json
+
 from mmtjax import plot
 from mmtjax.cli.grain_inputs import GrainInput
 from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput, SubdomainInput, option_values
@@ -15,7 +17,7 @@ from mmtjax.io.provenance_record import provenance
 from mmtjax.io.results import fill_results
 from mmtjax.progress import StageProgress
 from mmtjax.report.plain_text import plain
-from mmtjax.report.summary import listing, summary_table
+from mmtjax.report.summary import details, for_programs, listing, summary
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
 
@@ -88,17 +90,36 @@ def invert(
             if solve.fitted_parameters:
                 scan, grains, lines, record["registration"] = fitted_geometry(scan, grains, solve, progress=stages)
             solution = _solve(scan, grains, solve, subdomains=subdomains, progress=stages)
+            record["summary"] = summary(solution, limit=results.limit)
             fill_results(directory, table=solution.table(results.limit), maps=solution.maps(), provenance=record)
             if not results.no_figures:
                 plot.save_figures(solution, directory / "figures", limit=results.limit, progress=stages)
     for message in messages:
         say(with_option_names(message), kind="warning")
     with after_results(str(results.out)):
-        if lines:
-            screen().print(listing(lines, title="Geometry"))
-        screen().print(summary_table(solution, limit=results.limit))
-        screen().print(plain(f"Results in {results.out}: {', '.join(result_files(results.out))}"), soft_wrap=True)
+        _print_summary(solution, results, geometry=lines, warnings=messages)
     return solution
+
+
+def _print_summary(solution: Solution, results: ResultInput, *, geometry: dict[str, str], warnings: list[str]) -> None:
+    """Print what is in the results, as text or as JSON."""
+    files = result_files(results.out)
+    if results.json:
+        content = for_programs(solution, limit=results.limit) | {
+            "geometry": geometry,
+            "warnings": [with_option_names(message) for message in warnings],
+            "directory": str(results.out),
+            "files": files,
+        }
+        # JSON by `print` of rich would be wrapped at the width of the terminal.
+        screen().print(plain(json.dumps(content, ensure_ascii=False)), soft_wrap=True)
+        return
+    screen().print(listing(summary(solution, limit=results.limit)))
+    if geometry:
+        screen().print(listing(geometry, title="Geometry"))
+    if results.verbose:
+        screen().print(listing(details(solution, limit=results.limit), title="Details"))
+    screen().print(plain(f"Results in {results.out}: {', '.join(files)}"), soft_wrap=True)
 
 
 def _check_windows(solve: SolveInput, subdomains: SubdomainInput) -> None:

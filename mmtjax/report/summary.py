@@ -1,4 +1,4 @@
-"""Tables that the commands print: the summary of an inversion, and lists of names and values."""
+"""What the commands print: the summary of an inversion, and lists of names and values."""
 
 from collections.abc import Mapping
 
@@ -8,22 +8,25 @@ from jaxtyping import Float
 from rich.table import Table
 
 from mmtjax.inversion.solution import Solution
+from mmtjax.io.text import JsonValue
 from mmtjax.prior import Prior
 from mmtjax.report.plain_text import plain
+from mmtjax.report.verdict import verdict
 from mmtjax.selection import (
+    LIMIT,
     PURITIES,
     SMALLER_IS_BETTER,
     Threshold,
     probability_within_limit,
     thresholds_by_purity,
 )
-from mmtjax.units import MAGNETITE_SATURATION, percent
+from mmtjax.units import percent
 
 _LIMITS = (0.01, 0.05, 0.10, 0.20, 1.00)
 
 
-def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
-    """Summarize a solution as a table of rich, with units.
+def summary(solution: Solution, *, limit: float = LIMIT) -> dict[str, str]:
+    """Return the summary of a solution, the verdict first: names and texts of at most a dozen lines.
 
     Parameters
     ----------
@@ -32,32 +35,44 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
     limit
         Uncertainty ratio up to which a grain is trusted, as a fraction.
     """
-    grid, count = solution.scan.grid, len(solution.grains)
-    side, ratio = np.asarray(grid.side), np.asarray(solution.uncertainty_ratio)
+    opinion = verdict(solution, limit=limit)
+    grid, side = solution.scan.grid, np.asarray(solution.scan.grid.side)
     residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
-    excess = float(solution.reduced_chi_square)
-    widened = ratio * np.sqrt(max(excess, 1.0))
-    share = round(float(solution.misfit.share), 2)
     rows = {
-        "grains": f"{count}, volumes {_range(np.asarray(solution.grains.volume))} µm³",
-        "sensors used": f"{solution.scan.used} of {grid.shape[1]} × {grid.shape[0]} (x × y), side {side[0]:g} × "
-        f"{side[1]:g} µm, {float(grid.height):g} µm above the surface",
-        "method": f"{solution.method}, condition number {float(solution.condition):.2g}"
-        + ("" if solution.prior is None else f", prior {_of_prior(solution.prior)}"),
-        "noise": f"{float(np.median(solution.noise)):.4g} nT; residual {np.sqrt(np.mean(residual**2)):.4g} nT rms",
-        "reduced χ²": f"{excess:.4g}",
-        f"ratio within {', '.join(f'{100 * bound:g}' for bound in _LIMITS)} %": _counts(ratio) + " grains",
-        "the same, widened by √χ²": _counts(widened) + " grains",
-        f"beyond saturation ({MAGNETITE_SATURATION / 1e3:g} kA/m)": f"{int(np.sum(solution.beyond_saturation))} grains",
-        f"trusted to {percent(limit)}": f"{int(np.sum(solution.trusted(limit)))} of {count} grains"
-        + ("" if solution.misfit.is_explained else f"; {percent(share)} of the map is not explained"),
+        "verdict": opinion.statement,
+        **opinion.obstacles,
+        "next": opinion.next_step,
+        "map": f"{grid.shape[1]} × {grid.shape[0]} sensors, side {side[0]:g} × {side[1]:g} µm, "
+        f"{float(grid.height):g} µm above the surface",
+        "fit": f"residual {np.sqrt(np.mean(residual**2)):.4g} nT rms, noise {float(np.median(solution.noise)):.4g} nT, "
+        f"reduced χ² {float(solution.reduced_chi_square):.4g}",
     }
-    if solution.better_reading is not None:
-        rows["the map fits far better"] = solution.better_reading
-    chance = probability_within_limit(solution.expected_uncertainty_ratio, limit)
-    rows[f"expected within {percent(limit)} before the scan"] = f"{float(np.sum(chance)):.1f} grains, by equation 1"
     for estimate in solution.estimates[1:]:
         rows[estimate.unknowns.name] = f"{estimate}, standard deviations"
+    return rows
+
+
+def details(solution: Solution, *, limit: float = LIMIT) -> dict[str, str]:
+    """Return what `summary` leaves out: names and texts.
+
+    Parameters
+    ----------
+    solution, limit
+        As for `summary`.
+    """
+    ratio = np.asarray(solution.uncertainty_ratio)
+    widened = ratio * np.sqrt(max(float(solution.reduced_chi_square), 1.0))
+    bounds = ", ".join(f"{100 * bound:g}" for bound in _LIMITS)
+    rows = {
+        "grains": f"{len(solution.grains)}, volumes {_range(np.asarray(solution.grains.volume))} µm³",
+        "sensors in use": f"{solution.scan.used} of {solution.scan.mask.size}",
+        "method": f"{solution.method}, condition number {float(solution.condition):.2g}"
+        + ("" if solution.prior is None else f", prior {_of_prior(solution.prior)}"),
+        f"ratio within {bounds} %": _counts(ratio) + " grains",
+        "the same, widened by √χ²": _counts(widened) + " grains",
+    }
+    chance = probability_within_limit(solution.expected_uncertainty_ratio, limit)
+    rows[f"expected within {percent(limit)} before the scan"] = f"{float(np.sum(chance)):.1f} grains, by equation 1"
     if not solution.is_gaussian:
         rows["confidence spheres"] = "by bootstrap, for errors are not normal at a bound"
     statistics = {name: np.asarray(getattr(solution, name)) for name in SMALLER_IS_BETTER}
@@ -69,7 +84,36 @@ def summary_table(solution: Solution, *, limit: float = 0.10) -> Table:
         rows[f"crowded, above which {trusted}"] = _choice(crowded, f"{crowded.value:.3g}")
         rows[f"expected, below which {trusted}"] = _choice(expected, f"{expected.value:.3g}")
     rows["computed on"] = f"{jax.default_backend()}, float64"
-    return listing(rows, title="Inversion")
+    return rows
+
+
+def for_programs(solution: Solution, *, limit: float = LIMIT) -> dict[str, JsonValue]:
+    """Return the numbers and texts of `summary` as values that JSON can hold; numbers that are not finite are None.
+
+    Parameters
+    ----------
+    solution, limit
+        As for `summary`.
+    """
+    residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
+    numbers = {
+        "residual_nT": np.sqrt(np.mean(residual**2)),
+        "noise_nT": np.median(solution.noise),
+        "reduced_chi_square": solution.reduced_chi_square,
+        "condition": solution.condition,
+        "limit": limit,
+        "level": solution.level,
+    }
+    return {
+        "grains": len(solution.grains),
+        "trusted": int(np.sum(solution.trusted(limit))),
+        "beyond_saturation": int(np.sum(solution.beyond_saturation)),
+        "is_explained": bool(solution.misfit.is_explained) and solution.better_reading is None,
+        "failure": solution.failure,
+        "method": solution.method,
+        **{name: float(value) if np.isfinite(value) else None for name, value in numbers.items()},
+        "summary": dict(summary(solution, limit=limit)),
+    }
 
 
 def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
