@@ -127,7 +127,7 @@ def real_numbers(array: "xarray.DataArray", *, booleans: bool = False) -> Shaped
     return values
 
 
-def _refuse_invalid(array: xarray.DataArray, values: Shaped[np.ndarray, "..."]) -> None:
+def _refuse_invalid(array: "xarray.DataArray", values: Shaped[np.ndarray, "..."]) -> None:
     """Raise ValueError if values of a variable lie outside the range that its attributes declare as valid.
 
     Readers of files have replaced them by NaN, and removed the attributes. Others may have computed with the values

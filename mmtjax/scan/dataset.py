@@ -151,18 +151,18 @@ def _mask_of(dataset: "xarray.Dataset", axes: tuple[Axis, Axis], mask_true_is: s
     return ~mask if mask_true_is == "bad" else mask
 
 
-def _is_ours(mask: xarray.DataArray) -> bool:
+def _is_ours(mask: "xarray.DataArray") -> bool:
     """Return whether `Scan.to_xarray` has made a mask."""
     return mask.attrs.get("long_name") == SENSOR_IS_USED
 
 
-def _unknown_meaning(mask: xarray.DataArray) -> str:
+def _unknown_meaning(mask: "xarray.DataArray") -> str:
     """Return what is wrong with a mask of another program."""
     about = ", ".join(f"{key} {value!r}" for key, value in mask.attrs.items()) or "without attributes"
     return f"the variable 'mask' ({about}) does not say whether True marks sensors to leave out or to use"
 
 
-def refuse_second_mask(dataset: xarray.Dataset) -> None:
+def refuse_second_mask(dataset: "xarray.Dataset") -> None:
     """Raise ValueError if a dataset holds a mask of another program, beside which a mask in a file is given.
 
     What the user says of True is about the file. A mask that is the same everywhere leaves all sensors.
