@@ -10,6 +10,7 @@ import jax
 from cyclopts import Group, Parameter
 
 from mmtjax.cli.memory import bytes_of
+from mmtjax.cli.run_config import OptionValue
 from mmtjax.cli.terminal import OPTIONS, translate_errors
 from mmtjax.errors import InputError
 from mmtjax.estimators.bounded import BoundedLeastSquares
@@ -272,9 +273,6 @@ class OptionGroup(Protocol):
     """A dataclass whose fields are options."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
-
-
-OptionValue = Path | str | float | tuple[float, ...]
 
 
 def option_values(*groups: OptionGroup) -> dict[str, OptionValue]:

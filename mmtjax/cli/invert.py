@@ -6,6 +6,7 @@ from mmtjax import plot
 from mmtjax.cli.grain_inputs import GrainInput
 from mmtjax.cli.inputs import MapInput, ResultInput, SolveInput, SubdomainInput, option_values
 from mmtjax.cli.registration import fitted_geometry
+from mmtjax.cli.run_config import write_run_config
 from mmtjax.cli.screen import after_results, error_screen, say, screen
 from mmtjax.cli.subdomains import invert_by_windows
 from mmtjax.cli.terminal import OPTIONS, Stages, collect_warnings, translate_errors, with_option_names
@@ -72,6 +73,10 @@ def invert(
         mmtjax invert --scan scan.nc --crop 0 100 50 150 \
           --grains cuboids.txt --margin 30 \
           --noise 20 --prior 480e3 --out part
+
+    **The options of an earlier run, one of them changed; a TOML file of your own may hold all options, too:**
+
+        mmtjax invert results/invert.toml --level 0.99 --out again
     """
     files = [map_input.scan, grain_input.grains, *map_input.companion_files]
     stores = [] if subdomains.subdomains is None else [subdomains.subdomains]
@@ -83,7 +88,8 @@ def invert(
     output = output_directory(results.out, overwrite=results.overwrite, inputs=[*files, *stores])
     with collect_warnings() as messages, output as directory:
         with translate_errors(OPTIONS):
-            record = provenance(files, option_values(map_input, grain_input, solve, subdomains, results))
+            options = option_values(map_input, grain_input, solve, subdomains, results)
+            record = provenance(files, options)
         scan = map_input.read()
         grains = grain_input.read(scan)
         with translate_errors(OPTIONS), Stages(error_screen()) as stages:
@@ -92,6 +98,7 @@ def invert(
             solution = _solve(scan, grains, solve, subdomains=subdomains, progress=stages)
             record["summary"] = summary(solution, limit=results.limit)
             fill_results(directory, table=solution.table(results.limit), maps=solution.maps(), provenance=record)
+            write_run_config(directory, options)
             if not results.no_figures:
                 plot.save_figures(solution, directory / "figures", limit=results.limit, progress=stages)
     for message in messages:

@@ -3,11 +3,13 @@
 import importlib.metadata
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
 from mmtjax.cli.failure import describe_failure
 from mmtjax.cli.program_cache import keep_compiled_programs
+from mmtjax.cli.run_config import config_of, with_options_of
 from mmtjax.cli.screen import error_screen, say, screen
 from mmtjax.cli.signals import interrupted_by_signals
 from mmtjax.lazy import jax
@@ -70,8 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 1 if the command failed; 2 for invalid arguments; 130 if interrupted, 143 by SIGTERM, 129 by SIGHUP.
     """
+    config: Path | None = None
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        config = config_of(words)
+        if config is not None:
+            words = with_options_of(config, words)
         command, bound, _ = application(words).parse_args(
             words, console=screen(), exit_on_error=False, print_error=False
         )
@@ -81,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             keep_compiled_programs()
         command(*bound.args, **bound.kwargs)
     except CycloptsError as error:
-        say(str(error).strip(), kind="error")
+        say(str(error).strip() + ("" if config is None else f" (options are read from {config}, too)"), kind="error")
         return 2
     except KeyboardInterrupt:
         error_screen().print("interrupted; incomplete results are not written")
