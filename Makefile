@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed.stamp
 # Each process takes up to 4 GiB. Tests of one file run in one process, for they use the same compiled programs.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile --durations 20
 
-.PHONY: help venv demo test test-slow bench bench-large lint docs clean
+.PHONY: help venv demo test test-slow bench bench-large lint docs dist clean
 
 help:
 	@echo "make venv       install the package and its tools, at pinned versions, into $(VENV)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-large  those of the largest models and of a survey (tens of minutes, up to 12 GiB)"
 	@echo "make lint       style and types of the code"
 	@echo "make docs       the pages of docs/, into docs/_build/html"
+	@echo "make dist       the source archive and the wheel, into dist/"
 	@echo "make clean      remove what the other targets wrote, $(VENV) excepted"
 
 venv: $(STAMP)
@@ -57,6 +58,10 @@ lint: venv
 
 docs: venv
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+dist: venv
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:
 	rm -rf build dist docs/_build docs/api/generated .pytest_cache .ruff_cache

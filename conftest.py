@@ -26,7 +26,8 @@ install_import_hook("mmtjax", f"{typecheck.__name__}.check")
 def pytest_configure() -> None:
     """Processes of pytest-xdist share out the cores: threads of BLAS that wait for a busy one spin."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    threadpool_limits(max(1, len(os.sched_getaffinity(0)) // processes))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threadpool_limits(max(1, cores // processes))
 
 
 @pytest.fixture(scope="session")
