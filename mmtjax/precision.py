@@ -213,6 +213,8 @@ def whole_number(value: object, *, name: str) -> int:
     ------
     TypeError
         For anything else, also for numbers with a fraction.
+    ValueError
+        For a number of more than 64 bits, on which arithmetic with other numbers fails.
 
     Examples
     --------
@@ -220,12 +222,17 @@ def whole_number(value: object, *, name: str) -> int:
     3
     """
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    number = real_number(value, name=name)
-    if not number.is_integer():
-        msg = f"{name} must be a whole number; got {value!r:.100}"
-        raise InputTypeError(msg)
-    return int(number)
+        number = value
+    else:
+        real = real_number(value, name=name)
+        if not real.is_integer():
+            msg = f"{name} must be a whole number; got {value!r:.100}"
+            raise InputTypeError(msg)
+        number = int(real)
+    if not -(2**63) <= number < 2**63:
+        msg = f"{name} must lie between -2**63 and 2**63 - 1, but has {number.bit_length()} bits"
+        raise InputError(msg)
+    return number
 
 
 def random_key(seed: int) -> jax.Array:
@@ -246,11 +253,7 @@ def random_key(seed: int) -> jax.Array:
     >>> random_key(1) == jax.random.key(1)
     Array(True, dtype=bool)
     """
-    number = whole_number(seed, name="seed")
-    if not -(2**63) <= number < 2**63:
-        msg = f"the seed must lie between -2**63 and 2**63 - 1, but has {number.bit_length()} bits"
-        raise InputError(msg)
-    return jax.random.key(number)
+    return jax.random.key(whole_number(seed, name="the seed"))
 
 
 def require_key(key: object) -> None:

@@ -114,7 +114,7 @@ def test_a_signal_while_workers_start_acts_when_they_have(number, monkeypatch):
         raise KeyboardInterrupt
 
     before = signal.signal(number, interrupt)
-    monkeypatch.setattr(cluster, "LocalCluster", start)
+    monkeypatch.setattr(cluster.distributed, "LocalCluster", start)
     try:
         with pytest.raises(KeyboardInterrupt), cluster.connected(1, None):
             pytest.fail("the workers are used")

@@ -70,6 +70,15 @@ def test_numbers_and_types():
         require_type(np.ones(3), mmtjax.Scan, name="scan")
 
 
+def test_whole_numbers_of_more_than_64_bits_are_refused():
+    assert whole_number(2**63 - 1, name="n") == 2**63 - 1
+    for number in (2**63, -(10**400), 1e300):
+        with pytest.raises(InputError, match=r"n must lie between -2\*\*63 and 2\*\*63 - 1, but has \d+ bits"):
+            whole_number(number, name="n")
+    with pytest.raises(InputError, match="stored must lie between"):
+        mmtjax.estimate_memory(10, 100, stored=10**200)
+
+
 def test_seeds_of_more_than_64_bits_are_refused(tmp_path, capsys):
     for seed in (2**63, -(2**63) - 1, 10**400):
         with pytest.raises(InputError, match="the seed must lie between"):
