@@ -43,7 +43,7 @@ test: venv
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTARGS)
 
 test-slow: venv
-	$(BIN)/python -m pytest -m slow $(PARALLEL) $(TESTARGS)
+	XLA_FLAGS= $(BIN)/python -m pytest -m slow $(PARALLEL) $(TESTARGS)
 
 bench: venv
 	$(BIN)/python -m benchmarks.run

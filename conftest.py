@@ -20,6 +20,9 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", LONG_ENOUGH)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(COMPILED)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(LONG_ENOUGH)
 
+# Most of the time of these tests is that of the compiler. `make test-slow` compiles programs as users do.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+
 install_import_hook("mmtjax", f"{typecheck.__name__}.check")
 
 

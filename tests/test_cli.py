@@ -134,7 +134,7 @@ def test_the_map_may_be_cropped_and_binned_and_grains_left_out(demo: Path, tmp_p
 def test_parts_of_an_inversion_have_options(
     option: tuple[str, str], line: str, demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([*options(demo, tmp_path / "out"), *option]) == 0
+    assert cli.main([*options(demo, tmp_path / "out"), *option, "--verbose"]) == 0
     printed = re.sub(r"\s*\n\s+", " ", capsys.readouterr().out)
     assert re.search(line, printed), printed
     table, _, record = read_results(tmp_path / "out")
@@ -177,7 +177,7 @@ def test_real_data_warn_of_misfit_and_of_grains_beyond_saturation(
     assert "62 of 99 grains are magnetized beyond 480 kA/m" in printed.err
     assert "--prior 480e3" in printed.err
     assert "9 pairs of grains overlap" in printed.err
-    assert re.search(r"trusted to 10 % +\d+ of 99 grains", printed.out)
+    assert re.search(r"verdict +Believe \d+ of 99 grains, to 10 %", printed.out)
     table, maps, _ = read_results(tmp_path / "out")
     assert (len(table), maps["residual"].shape) == (99, (126, 126))
     assert {file.name for file in (tmp_path / "out" / "figures").iterdir()} == FIGURES

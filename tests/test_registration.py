@@ -449,7 +449,7 @@ def test_the_command_inverts_at_the_fitted_geometry(options, tmp_path, capsys, m
 
 
 def test_solver_and_form_of_the_command_are_for_the_inversion_after_the_fit(tmp_path, capsys):
-    options = ["--fit", "standoff", "--method", "orthogonal", "--green", "dense"]
+    options = ["--fit", "standoff", "--method", "orthogonal", "--green", "dense", "--verbose"]
     assert cli.main([*as_files(tmp_path, noise=5.0), *options]) == 0
     assert "orthogonal" in capsys.readouterr().out
 

@@ -320,6 +320,14 @@ def test_a_study_killed_while_it_computes_ends_as_an_undisturbed_one(workers: in
     assert files_of(store) == files_of(tmp_path / "undisturbed.zarr")
 
 
+def is_worker(process: psutil.Process) -> bool:
+    """Whether a process is a worker of Dask; one that has just ended is none."""
+    try:
+        return "multiprocessing.spawn" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
 def test_a_worker_that_dies_is_replaced(made_up_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_work", study_process.work_made_up)
     # As if one worker had many cores to itself.
@@ -327,9 +335,7 @@ def test_a_worker_that_dies_is_replaced(made_up_store: Path, tmp_path: Path, mon
     me, killed = psutil.Process(), []
 
     def kill_one(progress: StudyProgress) -> None:
-        workers = [
-            child for child in me.children(recursive=True) if "multiprocessing.spawn" in " ".join(child.cmdline())
-        ]
+        workers = [child for child in me.children(recursive=True) if is_worker(child)]
         if not killed and progress.done == 1 and workers:
             workers[0].kill()
             killed.append(workers[0].pid)

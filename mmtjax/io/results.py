@@ -18,7 +18,7 @@ _PARQUET, _CSV, _MAPS = "grains.parquet", "grains.csv", "maps.nc"
 
 
 class Results(NamedTuple):
-    """Results of an inversion that `read_results` has read; ``table.attrs["units"]`` has the units of the columns."""
+    """Results of an inversion that `read_results` has read; ``table.attrs["units"]`` has the units of the columns, ``"notes"`` their conventions."""
 
     table: "pandas.DataFrame"
     maps: "xarray.Dataset"
@@ -89,9 +89,10 @@ def fill_results(
     units = _units_of(table)
     record = json.dumps(dict(provenance), ensure_ascii=False)
     folder = Path(directory)
-    comment = "mmtjax results\n" + json.dumps(dict(provenance), indent=1, ensure_ascii=False)
+    notes = str(table.attrs.get("notes", ""))
+    comment = f"mmtjax results{notes and ': '}{notes}\n" + json.dumps(dict(provenance), indent=1, ensure_ascii=False)
     write_table(folder / _CSV, table, comment=comment, digits=None)
-    maps.assign_attrs(provenance=record, grains=len(table)).to_netcdf(folder / _MAPS, engine="h5netcdf")
+    maps.assign_attrs(provenance=record, grains=len(table), notes=notes).to_netcdf(folder / _MAPS, engine="h5netcdf")
     if importlib.util.find_spec("pyarrow") is not None:
         _write_parquet(folder / _PARQUET, table, units, record)
 
@@ -115,6 +116,8 @@ def read_results(directory: AnyPath) -> Results:
     if (count := maps.attrs.pop("grains", len(table))) != len(table):
         msg = f"{len(table)} grains where {_MAPS} has those of {count}; is the file cut short?"
         raise InputError(msg, where=str(folder / _CSV))
+    if notes := maps.attrs.pop("notes", ""):
+        table.attrs["notes"] = notes
     return Results(table, maps, provenance)
 
 
