@@ -18,7 +18,10 @@ _PARQUET, _CSV, _MAPS = "grains.parquet", "grains.csv", "maps.nc"
 
 
 class Results(NamedTuple):
-    """Results of an inversion that `read_results` has read; ``table.attrs["units"]`` has the units of the columns, ``"notes"`` their conventions."""
+    """Results of an inversion that `read_results` has read.
+
+    ``table.attrs`` has the units of the columns (``"units"``) and their conventions (``"notes"``).
+    """
 
     table: "pandas.DataFrame"
     maps: "xarray.Dataset"
