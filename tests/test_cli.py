@@ -61,6 +61,7 @@ def test_the_demo_writes_its_sample_and_results_that_read_back(demo: Path) -> No
         "limit": 0.1,
         "overwrite": False,
         "no_figures": False,
+        "page": True,
         "verbose": False,
         "json": False,
     }
@@ -101,12 +102,12 @@ def test_invert_prints_a_summary(demo: Path, tmp_path: Path, capsys: pytest.Capt
         r"crowded, above which 90 % are trusted +(none|[\d.e-]+: \d+ grains)",
         r"expected, below which 90 % are trusted +(none|[\d.e-]+: \d+ grains)",
         r"computed on +(cpu|gpu), float64",
-        r"Results in .*out: grains\.csv, grains\.parquet, invert\.toml, maps\.nc",
+        r"Results in .*out: grains\.csv, grains\.nc, grains\.parquet, invert\.toml, maps\.nc",
     ):
         assert re.search(line, printed.out), f"{line!r} is not in\n{printed.out}"
     assert "warning" not in printed.err
     assert "normal equations" in printed.err
-    written = {"grains.csv", "grains.parquet", "invert.toml", "maps.nc"}
+    written = {"grains.csv", "grains.nc", "grains.parquet", "invert.toml", "maps.nc"}
     assert {file.name for file in (tmp_path / "out").iterdir()} == written | {LIST_OF_FILES}
 
 

@@ -30,7 +30,7 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(archives: Path) -> N
     }
     assert names == package
     assert {"mmtjax/__init__.pyi", "mmtjax/plot/__init__.pyi", "mmtjax/py.typed"} <= names
-    for extra in ("study", "parquet", "all"):
+    for extra in ("study", "parquet", "page", "all"):
         assert f"Provides-Extra: {extra}\n" in metadata
 
 

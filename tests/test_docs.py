@@ -81,7 +81,7 @@ def _commands() -> Iterator[tuple[str, ...]]:
             for line in re.findall(r"^\$ mmtjax (.*)$", block.replace("\\\n", " "), re.M):
                 words = line.partition("#")[0].split()
                 names = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
-                names = names if names[0] == "study" else names[:1]
+                names = names if names[0] in ("study", "export") else names[:1]
                 yield (*names, *(word for word in words if word.startswith("--")))
 
 
@@ -96,7 +96,7 @@ def test_commands_of_the_pages_have_the_options_that_they_show(command, capsys, 
 
 def test_options_in_the_text_of_the_pages_exist(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    commands = ("invert", "simulate", "threshold", "design", "demo", "info")
+    commands = ("invert", "page", "simulate", "threshold", "design", "demo", "info")
     for command in (*((one,) for one in commands), *(("study", one) for one in ("run", "status", "table", "figures"))):
         cli.main([*command, "--help"])
     listed = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))

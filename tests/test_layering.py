@@ -31,6 +31,7 @@ LAYERS = (
     ("io",),
     ("plot",),
     ("report",),
+    ("page",),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -105,6 +105,6 @@ def test_the_command_prints_json_and_keeps_the_summary_with_the_results(tmp_path
     assert cli.main(["invert", *map(str, arguments), "--no-figures", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["directory"] == str(tmp_path / "out")
-    assert content["files"] == ["grains.csv", "grains.parquet", "invert.toml", "maps.nc"]
+    assert content["files"] == ["grains.csv", "grains.nc", "grains.parquet", "invert.toml", "maps.nc"]
     assert read_results(tmp_path / "out").provenance["summary"] == content["summary"]
     assert content["summary"]["verdict"] in (tmp_path / "out" / "grains.csv").read_text(encoding="utf-8")

@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 from cyclopts import Group, Parameter
+from jaxtyping import Bool
 
 from mmtjax.cli.memory import bytes_of
 from mmtjax.cli.run_config import OptionValue
@@ -18,9 +21,12 @@ from mmtjax.estimators.least_squares import LeastSquares
 from mmtjax.field.plan import DEFAULT_TOLERANCE
 from mmtjax.inversion.options import GreenForm, InversionOptions
 from mmtjax.io.scans import read_scan
+from mmtjax.io.selected_ids import read_selected_ids
+from mmtjax.page import require_bokeh
 from mmtjax.parallel.cluster import check_helpers
 from mmtjax.registration.alignment import PARAMETERS
 from mmtjax.scan.scan import Scan
+from mmtjax.sources.grains import Grains
 
 #: Seed of the bootstrap that `--bound` asks for: the same command gives the same radii.
 _BOOTSTRAP_SEED = 0
@@ -248,6 +254,12 @@ class ResultInput:
         Replace a directory of results; one that holds anything else is refused.
     no_figures
         Write no figures.
+    page
+        Write `page.html` too: one file with linked views of the results, for a browser. It needs no network.
+    select
+        CSV file with the ids of grains to report on, as the page saves it. All grains are solved for, because the
+        field of those left out would be taken for that of the others; the table tells which are selected, and the sum
+        of their moments is printed.
     verbose
         Print a longer summary: thresholds of the signal strength, counts at other limits.
     json
@@ -258,14 +270,50 @@ class ResultInput:
     limit: float = 0.10
     overwrite: Annotated[bool, Parameter(show_default=False)] = False
     no_figures: Annotated[bool, Parameter(show_default=False)] = False
+    page: Annotated[bool, Parameter(show_default=False)] = False
+    select: Path | None = None
     verbose: Annotated[bool, Parameter(show_default=False)] = False
     json: Annotated[bool, Parameter(show_default=False)] = False
 
     def check(self) -> None:
-        """Raise ValueError for a limit that is not positive and finite."""
+        """Raise an error for a limit that is not positive and finite, and for a page without the library for it."""
+        if self.page:
+            require_bokeh()
         if not 0 < self.limit < math.inf:
             msg = f"--limit must be a positive uncertainty ratio as a fraction, e.g. 0.1; got {self.limit!r}"
             raise InputError(msg)
+
+    def selected(self, grains: Grains) -> Bool[np.ndarray, " grain"] | None:
+        """Return which grains the file of ``--select`` names, None without it; warn of ids that no grain has.
+
+        Parameters
+        ----------
+        grains
+            The grains that are solved for.
+
+        Raises
+        ------
+        ValueError
+            If no grain has one of the ids.
+        """
+        if self.select is None:
+            return None
+        ids = read_selected_ids(self.select)
+        members = np.isin(grains.ids, ids)
+        unknown = ids[~np.isin(ids, grains.ids)]
+        if not members.any():
+            known = ", ".join(map(str, np.asarray(grains.ids)[:3]))
+            msg = (
+                f"none of its {len(ids)} ids is that of a grain; the first is {ids[0]}, those of grains are {known}, …"
+            )
+            raise InputError(msg, where=str(self.select))
+        if len(unknown):
+            warnings.warn(
+                f"{self.select}: {len(unknown)} of its {len(ids)} ids are not those of grains that are solved for, "
+                f"the first is {unknown[0]}",
+                stacklevel=2,
+            )
+        return members
 
 
 @runtime_checkable

@@ -1,6 +1,8 @@
 """The command ``mmtjax invert``."""
 
 import json
+import warnings
+from pathlib import Path
 
 from mmtjax import plot
 from mmtjax.cli.grain_inputs import GrainInput
@@ -10,14 +12,18 @@ from mmtjax.cli.run_config import write_run_config
 from mmtjax.cli.screen import after_results, error_screen, say, screen
 from mmtjax.cli.subdomains import invert_by_windows
 from mmtjax.cli.terminal import OPTIONS, Stages, collect_warnings, translate_errors, with_option_names
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, MmtjaxError
+from mmtjax.files import real_path
 from mmtjax.inversion.invert import invert as invert_scan
 from mmtjax.inversion.solution import Solution
+from mmtjax.io.grain_file import grain_dataset
 from mmtjax.io.output import output_directory, result_files
 from mmtjax.io.provenance_record import provenance
 from mmtjax.io.results import fill_results
+from mmtjax.page import write_page
 from mmtjax.progress import StageProgress
 from mmtjax.report.plain_text import plain
+from mmtjax.report.selection import selection_lines
 from mmtjax.report.summary import details, for_programs, listing, summary
 from mmtjax.scan.scan import Scan
 from mmtjax.sources.grains import Grains
@@ -79,12 +85,14 @@ def invert(
         mmtjax invert results/invert.toml --level 0.99 --out again
     """
     files = [map_input.scan, grain_input.grains, *map_input.companion_files]
+    files += [] if results.select is None else [results.select]
     stores = [] if subdomains.subdomains is None else [subdomains.subdomains]
     with translate_errors(OPTIONS):
         for checked in (results, solve, subdomains):
             checked.check()
         _check_windows(solve, subdomains)
     lines: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     output = output_directory(results.out, overwrite=results.overwrite, inputs=[*files, *stores])
     with collect_warnings() as messages, output as directory:
         with translate_errors(OPTIONS):
@@ -92,29 +100,45 @@ def invert(
             record = provenance(files, options)
         scan = map_input.read()
         grains = grain_input.read(scan)
+        selected = results.selected(grains)
         with translate_errors(OPTIONS), Stages(error_screen()) as stages:
             if solve.fitted_parameters:
                 scan, grains, lines, record["registration"] = fitted_geometry(scan, grains, solve, progress=stages)
             solution = _solve(scan, grains, solve, subdomains=subdomains, progress=stages)
             record["summary"] = summary(solution, limit=results.limit)
-            fill_results(directory, table=solution.table(results.limit), maps=solution.maps(), provenance=record)
+            table = solution.table(results.limit)
+            if selected is not None:
+                table["selected"] = selected
+                chosen = selection_lines(solution, selected, limit=results.limit)
+            fill_results(
+                directory,
+                table=table,
+                maps=solution.maps(),
+                provenance=record,
+                grains=grain_dataset(solution, limit=results.limit),
+            )
             write_run_config(directory, options)
             if not results.no_figures:
                 plot.save_figures(solution, directory / "figures", limit=results.limit, progress=stages)
+            if results.page:
+                _write_page(directory, name=real_path(results.out).name)
     for message in messages:
         say(with_option_names(message), kind="warning")
     with after_results(str(results.out)):
-        _print_summary(solution, results, geometry=lines, warnings=messages)
+        parts = {"Geometry": lines, f"Selection of {results.select}": chosen}
+        _print_summary(solution, results, parts=parts, messages=messages)
     return solution
 
 
-def _print_summary(solution: Solution, results: ResultInput, *, geometry: dict[str, str], warnings: list[str]) -> None:
-    """Print what is in the results, as text or as JSON."""
+def _print_summary(
+    solution: Solution, results: ResultInput, *, parts: dict[str, dict[str, str]], messages: list[str]
+) -> None:
+    """Print what is in the results, as text or as JSON; `parts` are further lists by their titles, or empty."""
     files = result_files(results.out)
     if results.json:
         content = for_programs(solution, limit=results.limit) | {
-            "geometry": geometry,
-            "warnings": [with_option_names(message) for message in warnings],
+            **{title.partition(" ")[0].lower(): lines for title, lines in parts.items()},
+            "warnings": [with_option_names(message) for message in messages],
             "directory": str(results.out),
             "files": files,
         }
@@ -122,11 +146,20 @@ def _print_summary(solution: Solution, results: ResultInput, *, geometry: dict[s
         screen().print(plain(json.dumps(content, ensure_ascii=False)), soft_wrap=True)
         return
     screen().print(listing(summary(solution, limit=results.limit)))
-    if geometry:
-        screen().print(listing(geometry, title="Geometry"))
+    for title, lines in parts.items():
+        if lines:
+            screen().print(listing(lines, title=title))
     if results.verbose:
         screen().print(listing(details(solution, limit=results.limit), title="Details"))
     screen().print(plain(f"Results in {results.out}: {', '.join(files)}"), soft_wrap=True)
+
+
+def _write_page(directory: Path, *, name: str) -> None:
+    """Write the page of the results; where that fails, warn, for they must not be lost with it."""
+    try:
+        write_page(directory / "page.html", directory, name=name)
+    except MmtjaxError as error:
+        warnings.warn(f"the page was not written: {error}", stacklevel=2)
 
 
 def _check_windows(solve: SolveInput, subdomains: SubdomainInput) -> None:

@@ -17,6 +17,8 @@ from mmtjax.lazy import jax
 #: The first line of the help of each command, which is imported when it is called, or its help is asked for.
 COMMANDS: Mapping[str, str] = {
     "invert": "Find the magnetization, confidence sphere and uncertainty ratio of every grain from a map of Bz.",
+    "page": "Write results as one HTML file with linked views: maps, plots, directions, grains in space, a table.",
+    "export": "Write results in the formats of other programs.",
     "demo": (
         "Make a small sample, write it as files, invert them as `mmtjax invert` does, and compare with the truth."
     ),

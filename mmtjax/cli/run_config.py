@@ -15,7 +15,7 @@ OptionValue: TypeAlias = Path | str | float | tuple[float, ...] | list[float]
 RUN_CONFIG = "invert.toml"
 
 #: Options that name files and directories. In a file of options, they are relative to its directory.
-PATH_OPTIONS = ("bounds", "grains", "mask", "out", "parameters", "scan", "subdomains")
+PATH_OPTIONS = ("bounds", "grains", "mask", "out", "parameters", "scan", "select", "subdomains")
 
 _HEADING = "# All options of this run of mmtjax. To repeat it: mmtjax invert {name} --out DIR\n"
 

@@ -6,6 +6,7 @@ from mmtjax.io.domainbounds import DomainBounds as DomainBounds
 from mmtjax.io.domainbounds import crop_to_bounds as crop_to_bounds
 from mmtjax.io.domainbounds import read_domainbounds as read_domainbounds
 from mmtjax.io.dragonfly import read_dragonfly as read_dragonfly
+from mmtjax.io.grain_file import grain_dataset as grain_dataset
 from mmtjax.io.grains import read_grains as read_grains
 from mmtjax.io.mask import read_mask as read_mask
 from mmtjax.io.matrix import read_matrix as read_matrix
@@ -21,8 +22,10 @@ from mmtjax.io.qdm import read_qdm as read_qdm
 from mmtjax.io.qdmlab import read_qdmlab as read_qdmlab
 from mmtjax.io.results import Results as Results
 from mmtjax.io.results import fill_results as fill_results
+from mmtjax.io.results import read_grain_dataset as read_grain_dataset
 from mmtjax.io.results import read_results as read_results
 from mmtjax.io.results import write_results as write_results
 from mmtjax.io.scans import read_scan as read_scan
 from mmtjax.io.voxels import read_stack as read_stack
 from mmtjax.io.voxels import read_voxels as read_voxels
+from mmtjax.io.vtu import write_vtu as write_vtu

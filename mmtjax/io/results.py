@@ -1,4 +1,4 @@
-"""Write and read the results of an inversion: a table of grains, as CSV and Parquet, and maps in NetCDF."""
+"""Write and read the results of an inversion: a table of grains, as CSV and Parquet, and maps and shapes in NetCDF."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from mmtjax.io.tables import read_table, write_table
 from mmtjax.io.text import AnyPath, JsonValue
 from mmtjax.lazy import pandas, parquet, pyarrow, xarray
 
-_PARQUET, _CSV, _MAPS = "grains.parquet", "grains.csv", "maps.nc"
+_PARQUET, _CSV, _MAPS, _GRAINS = "grains.parquet", "grains.csv", "maps.nc", "grains.nc"
 
 
 class Results(NamedTuple):
@@ -34,6 +34,7 @@ def write_results(
     table: "pandas.DataFrame",
     maps: "xarray.Dataset",
     provenance: Mapping[str, JsonValue],
+    grains: "xarray.Dataset | None" = None,
     overwrite: bool = False,
 ) -> Path:
     """Write results into a new directory, which is either complete or does not exist.
@@ -48,7 +49,9 @@ def write_results(
     maps
         Maps on the sensor grid, with their units as attributes.
     provenance
-        As `mmtjax.io.provenance` returns it; it is written into all three files.
+        As `mmtjax.io.provenance` returns it; it is written into all files.
+    grains
+        Shapes and covariances of the grains, see `grain_dataset`, for pages and for other programs.
     overwrite
         Replace a directory of that name, see `output_directory`.
 
@@ -56,7 +59,8 @@ def write_results(
     -------
     pathlib.Path
         The directory, with ``grains.csv`` (units in the headings, provenance in comment lines) and ``maps.nc``; where
-        pyarrow is installed, also with ``grains.parquet`` (units in the metadata of the fields).
+        `grains` are given, also with ``grains.nc``, and where pyarrow is installed, with ``grains.parquet`` (units in
+        the metadata of the fields).
 
     Raises
     ------
@@ -68,12 +72,17 @@ def write_results(
     """
     inputs = recorded_inputs(provenance)
     with output_directory(directory, overwrite=overwrite, inputs=inputs) as partial:
-        fill_results(partial, table=table, maps=maps, provenance=provenance)
+        fill_results(partial, table=table, maps=maps, provenance=provenance, grains=grains)
     return Path(directory)
 
 
 def fill_results(
-    directory: AnyPath, *, table: "pandas.DataFrame", maps: "xarray.Dataset", provenance: Mapping[str, JsonValue]
+    directory: AnyPath,
+    *,
+    table: "pandas.DataFrame",
+    maps: "xarray.Dataset",
+    provenance: Mapping[str, JsonValue],
+    grains: "xarray.Dataset | None" = None,
 ) -> None:
     """Write the files of `write_results` into an existing directory, for example one of `output_directory`.
 
@@ -81,7 +90,7 @@ def fill_results(
     ----------
     directory
         The directory.
-    table, maps, provenance
+    table, maps, provenance, grains
         As for `write_results`.
 
     Raises
@@ -96,6 +105,10 @@ def fill_results(
     comment = f"mmtjax results{notes and ': '}{notes}\n" + json.dumps(dict(provenance), indent=1, ensure_ascii=False)
     write_table(folder / _CSV, table, comment=comment, digits=None)
     maps.assign_attrs(provenance=record, grains=len(table), notes=notes).to_netcdf(folder / _MAPS, engine="h5netcdf")
+    if grains is not None:
+        compressed = {name: {"zlib": True, "complevel": 4} for name in grains.variables}
+        stored = grains.assign_attrs(provenance=record)
+        stored.to_netcdf(folder / _GRAINS, engine="h5netcdf", encoding=compressed)
     if importlib.util.find_spec("pyarrow") is not None:
         _write_parquet(folder / _PARQUET, table, units, record)
 
@@ -122,6 +135,18 @@ def read_results(directory: AnyPath) -> Results:
     if notes := maps.attrs.pop("notes", ""):
         table.attrs["notes"] = notes
     return Results(table, maps, provenance)
+
+
+def read_grain_dataset(directory: AnyPath) -> "xarray.Dataset | None":
+    """Read the shapes and covariances of the grains, see `grain_dataset`; None where results do not hold them.
+
+    Raises
+    ------
+    ValueError
+        If the file is cut short or damaged.
+    """
+    file = Path(directory) / _GRAINS
+    return load_dataset(file) if file.exists() else None
 
 
 def _provenance_of(text: AttributeValue | None, *, file: Path) -> dict[str, JsonValue]:

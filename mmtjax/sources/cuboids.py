@@ -57,7 +57,7 @@ def merge_cuboids(grains: Grains, *, search: bool = True) -> Float[np.ndarray, "
         # A level is a set of cells; volume that is counted twice belongs to two levels.
         for level in range(1, int(indicator.max()) + 1):
             filled = indicator >= level
-            boxes = np.array(list(_boxes(filled, list(map(np.diff, planes))))) if search else _joined_cells(filled)
+            boxes = np.array(list(_boxes(filled, list(map(np.diff, planes))))) if search else join_cells(filled)
             ends = np.stack([planes[axis][boxes[:, :, axis]] for axis in range(3)], axis=2)
             centre = np.asarray(grains.position)[index] + ends.mean(axis=1)
             rows.append(np.column_stack([centre, np.ptp(ends, axis=1) / 2, np.full(len(ends), grains.ids[index])]))
@@ -130,8 +130,14 @@ def lattice(grains: Grains, index: int) -> tuple[list[Float[np.ndarray, " plane"
     return planes, whole[:-1, :-1, :-1]
 
 
-def _joined_cells(filled: np.ndarray) -> Int[np.ndarray, "box 2 3"]:
-    """Return first and past-the-end cells of the boxes of cells joined along x, then y, then z."""
+def join_cells(filled: np.ndarray) -> Int[np.ndarray, "box 2 3"]:
+    """Return first and past-the-end cells of the boxes of cells joined along x, then y, then z.
+
+    Examples
+    --------
+    >>> join_cells(np.ones((2, 3, 1), bool)).tolist()
+    [[[0, 0, 0], [2, 3, 1]]]
+    """
     cells = np.argwhere(filled)
     boxes = np.stack([cells, cells + 1], axis=1)
     for axis in range(3):
