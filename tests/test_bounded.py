@@ -99,20 +99,23 @@ def test_radii_of_the_bootstrap_are_those_of_normal_errors_where_no_grain_meets_
     np.testing.assert_allclose(found.standard_deviation, exact.standard_deviation, rtol=0.06)
 
 
-def test_the_bootstrap_holds_the_truth_at_the_bound():
+@pytest.mark.parametrize(
+    ("maps", "least"),
+    # 57 of 60 and 19 of 20 are expected; three standard deviations are 5 and 3.
+    [(20, 16), pytest.param(60, 51, marks=pytest.mark.slow)],
+)
+def test_the_bootstrap_holds_the_truth_at_the_bound(maps, least):
     """The middle grain lies at the bound: its spheres hold the truth about as often as they should, and not less."""
     grains = Grains.from_cuboids([[5, 5, -3, 1, 1, 1, 1], [12, 14, -14, 1, 1, 1, 2]])
     truth = np.array([[4e3, 2e3, -4e3], [0, 9.9e3, 0]])
     matrix, inside = np.asarray(greens_matrix(grains, GRID)), 0
-    maps = 60
     for number in range(maps):
         noise = np.random.default_rng(number).normal(0, NOISE, GRID.shape)
         scan = Scan((matrix @ truth.ravel()).reshape(GRID.shape) + noise, GRID)
         estimator = BoundedLeastSquares(1e4, jax.random.key(number), draws=100)
         found = invert(scan, grains, NOISE, estimator=estimator)
         inside += np.linalg.norm(found.magnetization[1] - truth[1]) <= found.confidence_radius[1]
-    # 57 are expected; three standard deviations are 5.
-    assert inside >= 51
+    assert inside >= least
 
 
 @pytest.mark.parametrize("spread", [0, 2, 5])

@@ -24,7 +24,8 @@ from mmtjax.design.profile import profiles
 from tests.design_problems import CHOSEN, PROBLEM, SQUID, difference, with_objective
 
 
-def test_search_finds_the_best_of_a_fine_scan():
+@pytest.mark.parametrize("scanned_settings", [12, pytest.param(40, marks=pytest.mark.slow)])
+def test_search_finds_the_best_of_a_fine_scan(scanned_settings):
     knobs = {"interval": (1.5, 8.0), "standoff": 2.0, "thickness": 40.0, "sensor_side": 1.0}
     problem = DesignProblem(
         ScanningSquid(noise=100.0, overhead=0.2), 5e4, 1e5, knobs, budget=1500.0, samples=1, grains=5, objective="share"
@@ -34,7 +35,7 @@ def test_search_finds_the_best_of_a_fine_scan():
     low, high = problem.bounds["interval"]
     # Below, the overhead takes the whole budget.
     assert low == pytest.approx(np.sqrt(1e5 * 0.2 / 1500), rel=1e-2)
-    scanned = [evaluate(problem, {"interval": value}).mean for value in np.geomspace(low, high, 40)]
+    scanned = [evaluate(problem, {"interval": value}).mean for value in np.geomspace(low, high, scanned_settings)]
     assert optimum.value.mean >= max(scanned) * (1 - 2e-3)
     change, _ = sensitivities(optimum)["interval"]
     assert abs(change) < 0.1

@@ -179,14 +179,19 @@ def covered(seeds: range, *, noise: float) -> np.ndarray:
     return np.array(inside)
 
 
-def test_standoff_and_shift_are_recovered_within_their_intervals():
-    inside = covered(range(6), noise=50.0)
-    # Fewer than this happens once in 10,000 where each interval holds the truth with 95 %.
-    assert np.all(inside.sum(axis=0) >= binom.ppf(1e-4, len(inside), 0.95))
+@pytest.mark.parametrize(
+    ("samples", "missed"),
+    # More intervals of a parameter miss the truth once in 140 and once in 10,000 where each holds it with 95 %.
+    [(3, 1), pytest.param(6, 3, marks=pytest.mark.slow)],
+)
+def test_standoff_and_shift_are_recovered_within_their_intervals(samples, missed):
+    inside = covered(range(samples), noise=50.0)
+    assert np.all(inside.sum(axis=0) >= samples - missed)
 
 
-def test_intervals_of_an_unknown_noise_are_those_of_the_known_one():
-    for seed in range(2):
+@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_intervals_of_an_unknown_noise_are_those_of_the_known_one(seeds):
+    for seed in range(seeds):
         scan, grains = misplaced(seed, noise=50.0)
         known, unknown = (fit_registration(scan, grains, noise=noise, points=3) for noise in (50.0, "residual"))
         # 961 sensors and 18 parameters tell a standard deviation to 2.3 %, and intervals go with it.
@@ -314,7 +319,9 @@ def test_unmodelled_sources_widen_intervals_or_are_refused():
     assert not any(far & np.array([not why for why in found.reasons]))
 
 
-@pytest.mark.parametrize("prior", [None, [1e3, 10.0, 10.0]], ids=["without prior", "with prior"])
+@pytest.mark.parametrize(
+    "prior", [pytest.param(None, marks=pytest.mark.slow), [1e3, 10.0, 10.0]], ids=["without prior", "with prior"]
+)
 def test_a_fit_with_a_background_finds_the_geometry_under_a_plane(prior):
     scan, grains = misplaced(0, noise=5.0)
     # 1 µT over 100 µm, in a direction between the axes.
@@ -428,7 +435,13 @@ def as_files(folder: Path, *, noise: float) -> list[str]:
 SMALL = SensorGrid(origin=(-9, -9), spacing=1.0, shape=(26, 26), height=2.0)
 
 
-@pytest.mark.parametrize("options", [[], ["--background", "plane", "--method", "orthogonal", "--green", "tiled"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], marks=pytest.mark.slow),
+        ["--background", "plane", "--method", "orthogonal", "--green", "tiled"],
+    ],
+)
 def test_the_command_inverts_at_the_fitted_geometry(options, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.main([*as_files(tmp_path, noise=5.0), "--fit", "standoff,shift", *options]) == 0

@@ -103,6 +103,7 @@ def test_magnetizations_and_radii_are_those_of_the_whole() -> None:
     assert float(solution.reduced_chi_square) == pytest.approx(float(whole().reduced_chi_square), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_windows_alone_understate_radii_and_the_correction_mends_it() -> None:
     scan, grains = sample()
     solution = by_windows(scan, grains, core=50, buffer=15, draws=256)
@@ -143,10 +144,10 @@ def test_one_window_is_the_whole() -> None:
 @pytest.mark.parametrize(
     "case",
     [
-        "orthogonal with a mask",
         "noise map",
         "residual",
         "prior",
+        pytest.param("orthogonal with a mask", marks=pytest.mark.slow),
         pytest.param("mask", marks=pytest.mark.slow),
         pytest.param("orthogonal", marks=pytest.mark.slow),
     ],
@@ -289,7 +290,11 @@ class Dying(Executor):
 
 
 @pytest.mark.parametrize(
-    ("error", "who"), [(BrokenProcessPool(), "a worker died"), (KilledWorker("piece", None, 2), "3 workers died")]
+    ("error", "who"),
+    [
+        pytest.param(BrokenProcessPool(), "a worker died", marks=pytest.mark.slow),
+        (KilledWorker("piece", None, 2), "3 workers died"),
+    ],
 )
 def test_the_death_of_workers_is_told_and_survived(error: Exception, who: str, tmp_path: Path) -> None:
     scan, grains = sample()

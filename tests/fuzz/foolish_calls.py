@@ -3,7 +3,6 @@
 The process checks no annotations at run time, as that of a user does not.
 """
 
-import inspect
 import operator
 import sys
 import time
@@ -168,7 +167,7 @@ def strategy_of(name: str) -> st.SearchStrategy:
 
 def covers_all_public_names() -> bool:
     """Whether every public name is called, or is known not to be."""
-    public = {name for name, value in vars(mmtjax).items() if callable(value) and not inspect.ismodule(value)}
+    public = {name for name in mmtjax.__all__ if callable(getattr(mmtjax, name))}
     return public == set(CALLS) - {name for name in CALLS if "." in name} | NOT_CALLED
 
 
