@@ -1,6 +1,5 @@
 """Configuration of Sphinx. The build needs no network; equations are typeset in the reader's browser."""
 
-import ast
 import inspect
 from pathlib import Path
 
@@ -36,21 +35,15 @@ html_sidebars = {page: [] for page in ("index", "conventions", "theory", "archit
 
 
 def write_public_names(page: Path) -> None:
-    """List what `mmtjax/__init__.py` imports on a page from which autosummary makes one page per name.
+    """List the public names on a page from which autosummary makes one page per name.
 
     The list is read from the package, so that no name is forgotten and none has to exist before it is written.
     """
-    tree = ast.parse(Path(mmtjax.__file__).read_text(encoding="utf-8"))
-    imports = [alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
-    groups: dict[str, list[str]] = {"Classes": [], "Functions": [], "Modules": [], "Constants": []}
-    for name in sorted(alias.asname or alias.name for alias in imports):
-        thing = getattr(mmtjax, name)
-        if inspect.isclass(thing):
-            groups["Classes"].append(name)
-        elif inspect.ismodule(thing):
-            groups["Modules"].append(name)
-        else:
-            groups["Functions" if callable(thing) else "Constants"].append(name)
+    things = {name: getattr(mmtjax, name) for name in mmtjax.__all__}
+    groups = {
+        "Classes": [name for name, thing in things.items() if inspect.isclass(thing)],
+        "Functions": [name for name, thing in things.items() if inspect.isroutine(thing)],
+    }
     lines = ["Public names", "============", "", ".. currentmodule:: mmtjax", ""]
     for title, names in groups.items():
         if names:

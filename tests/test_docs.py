@@ -25,6 +25,9 @@ def test_documentation_builds_without_warnings(tmp_path: Path) -> None:
     build = subprocess.run(command, capture_output=True, text=True, check=False)
     assert build.returncode == 0, build.stderr
     assert (tmp_path / "html" / "theory.html").is_file()
+    reference = {file.stem for file in (tmp_path / "html" / "api" / "generated").glob("mmtjax.*.html")}
+    names = {f"mmtjax.{name}" for name in mmtjax.__all__ if not inspect.ismodule(getattr(mmtjax, name))}
+    assert names <= reference
 
 
 def _blocks() -> Iterator[tuple[str, str]]:

@@ -38,7 +38,7 @@ _ATTRIBUTES: Mapping[str, type] = {
 _REMEDY = "restore the store from a copy, or give another name"
 
 #: Parts of mmtjax on which no number of a study depends.
-_UNUSED = ("cli", "design", "io", "plot", "registration", "report", "subdomains")
+_UNUSED = ("cli", "design", "io", "page", "plot", "registration", "report", "subdomains")
 
 #: Names of the groups from the root down.
 _LEVELS = ("side", "thickness", "density", "repeat", "interval")
