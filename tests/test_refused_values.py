@@ -1,5 +1,8 @@
 """Values that cannot be computed with, or of a wrong type, are refused by name before anything is computed."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,6 +71,41 @@ def test_numbers_and_types():
         whole_number(0.5, name="n")
     with pytest.raises(InputTypeError, match="scan must be of the type Scan; got array"):
         require_type(np.ones(3), mmtjax.Scan, name="scan")
+
+
+#: Calls with a value of another type, and a part of the error.
+CALLS = {
+    "mmtjax.WhiteNoise(5.0).weights(0)": "scan must be of the type Scan; got 0",
+    "mmtjax.ResidualNoise().weights(0)": "scan must be of the type Scan; got 0",
+    "mmtjax.NoiseMap([[1.0]]).weights(0)": "scan must be of the type Scan; got 0",
+    "mmtjax.Background(1).columns(0)": "grid must be of the type SensorGrid; got 0",
+    "SPEC.place_grains(0)": "key must be a random key of JAX",
+    "SPEC.place_grains(jax.random.key(0), progress=0)": "progress must be a function",
+    "mmtjax.Grains.from_cuboids([[0, 0, -5, 1, 1, 1, 1]], allow_overlap='no')": "allow_overlap must be of the",
+}
+SCRIPT = """
+import jax, mmtjax
+jax.config.update("jax_enable_x64", True)
+SPEC = mmtjax.SampleSpec(side=30, thickness=30, density=1e5)
+for call in CALLS:
+    try:
+        eval(call)
+    except mmtjax.MmtjaxError as error:
+        print(error)
+"""
+
+
+def test_values_of_another_type_are_refused_by_methods_too():
+    """In a process of its own, because the checks of annotations refuse them before in this one."""
+    script = f"CALLS = {list(CALLS)!r}\n{SCRIPT}"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    for line, message in zip(ran.stdout.splitlines(), CALLS.values(), strict=True):
+        assert message in line
+
+
+def test_a_sample_without_volume_is_refused():
+    with pytest.raises(InputError, match="puts no grain into .* one grain is inf per mm³"):
+        mmtjax.SampleSpec(side=2e-178, thickness=30, density=-3)
 
 
 def test_whole_numbers_of_more_than_64_bits_are_refused():

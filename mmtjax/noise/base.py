@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mmtjax.errors import require_type
 from mmtjax.precision import AnyArray
 from mmtjax.scan.scan import Scan
 
@@ -92,4 +93,5 @@ def mask_weights(scan: Scan) -> Float[Array, "ny nx"]:
     >>> mask_weights(Scan([[1.0, 1.0]], grid, mask=[[True, False]])).tolist()
     [[1.0, 0.0]]
     """
+    require_type(scan, Scan, name="scan")
     return jnp.asarray(scan.mask, jnp.float64)

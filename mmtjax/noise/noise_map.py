@@ -50,8 +50,9 @@ class NoiseMap(AbstractNoise):
         ValueError
             If the scan has another shape.
         """
+        used = mask_weights(scan)
         check_noise(self.sigma, scan.grid.shape)
-        return SensorWeights(mask_weights(scan) / self.sigma, jnp.ones(()))
+        return SensorWeights(used / self.sigma, jnp.ones(()))
 
     def patterns(self, scan: Scan) -> None:
         """Return None: there are no patterns that sensors share."""

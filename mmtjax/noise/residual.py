@@ -24,9 +24,10 @@ class ResidualNoise(AbstractNoise):
 
     def weights(self, scan: Scan) -> SensorWeights:
         """Return weights of one, and the mean square of the map as a first guess of the variance."""
+        used = mask_weights(scan)
         field = jnp.where(scan.mask, scan.field, 0.0)
         power = jnp.sum(field**2) / scan.used
-        return SensorWeights(mask_weights(scan), jnp.maximum(power, jnp.finfo(field.dtype).tiny))
+        return SensorWeights(used, jnp.maximum(power, jnp.finfo(field.dtype).tiny))
 
     def patterns(self, scan: Scan) -> None:
         """Return None: there are no patterns that sensors share."""

@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, require_type
 from mmtjax.linalg.arrays import array_namespace
 from mmtjax.patterns.base import AbstractPattern
 from mmtjax.precision import AnyArray, ArrayLike
@@ -77,6 +77,7 @@ class Background(AbstractPattern):
 
     def columns(self, grid: SensorGrid) -> Float[AnyArray, "component ny nx"]:
         """Return the values of the terms at the sensors, (component, ny, nx), nT per unit of the coefficients."""
+        require_type(grid, SensorGrid, name="grid")
         xp = array_namespace(grid.x, grid.y)
         x, y = (line - (line[0] + line[-1]) / 2 for line in (grid.x, grid.y))
         terms = [x[None, :] ** a * y[:, None] ** b for a, b in _TERMS[: _COUNTS[self.degree]]]

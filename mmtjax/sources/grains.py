@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, require_type
 from mmtjax.precision import AnyArray, ArrayLike, float64_array, is_concrete, refuse_masked
 from mmtjax.progress import Progress
 from mmtjax.sources.base import AbstractSource, Parts, selected_indices
@@ -85,6 +85,7 @@ class Grains(AbstractSource):
         >>> grains.volume, grains.ids
         (array([16.]), array([7]))
         """
+        require_type(allow_overlap, bool | np.bool_, name="allow_overlap")
         table = float64_array(cuboids, name="cuboids")
         if not is_concrete(table):
             msg = "cuboids are being traced; build Grains outside of jit and grad and move them with Grains.translate"

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mmtjax.errors import InputError
-from mmtjax.progress import StageProgress
+from mmtjax.precision import require_key
+from mmtjax.progress import StageProgress, check_progress
 from mmtjax.sources.grains import Grains
 from mmtjax.sources.shape_library import ShapeLibrary
 from mmtjax.units import UM3_PER_MM3
@@ -79,6 +80,8 @@ def place_grains(
     >>> len(grains), bool(np.all(grains.top < 0))
     (10, True)
     """
+    require_key(key)
+    check_progress(progress)
     size = _size(side, thickness)
     count = count_grains(side=side, thickness=thickness, density=density, clearance=clearance)
     lowest = np.stack([np.zeros(len(library)), np.zeros(len(library)), np.full(len(library), -size[2])], axis=1)
@@ -160,9 +163,12 @@ def count_grains(*, side: float | tuple[float, float], thickness: float, density
         raise InputError(msg)
     count = round(expected)
     if count < 1:
+        # The volume of a tiny sample may be rounded to zero.
+        volume = math.prod(size.tolist())
+        one = UM3_PER_MM3 / volume if volume > 0 else math.inf
         msg = (
             f"density of {density:g} grains per mm³ puts no grain into {size[0]:g} × {size[1]:g} × {size[2]:g} µm; "
-            f"one grain is {UM3_PER_MM3 / float(np.prod(size)):.4g} per mm³"
+            f"one grain is {one:.4g} per mm³"
         )
         raise InputError(msg)
     return count
