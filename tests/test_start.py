@@ -1,5 +1,6 @@
 """What is imported when: the package and the command start fast, and a missing extra is named."""
 
+import signal
 import subprocess
 import sys
 
@@ -68,3 +69,15 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it() -> None:
 def test_names_that_a_lazy_library_lacks() -> None:
     with pytest.raises(AttributeError, match="fractions.*nothing"):
         _ = LazyModule("fractions").nothing
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_imports_ends_the_process_though_a_library_catches_everything(number: int) -> None:
+    script = (
+        "import signal\nfrom mmtjax.cli.signals import ended_by_signals\n"
+        f"with ended_by_signals():\n    try:\n        signal.raise_signal({int(number)})\n"
+        "    except BaseException:\n        pass\n    print('went on')"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (128 + number, "")
+    assert ran.stderr == "interrupted; incomplete results are not written\n"

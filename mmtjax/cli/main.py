@@ -11,7 +11,7 @@ from mmtjax.cli.failure import describe_failure
 from mmtjax.cli.program_cache import keep_compiled_programs
 from mmtjax.cli.run_config import config_of, with_options_of
 from mmtjax.cli.screen import error_screen, say, screen
-from mmtjax.cli.signals import interrupted_by_signals
+from mmtjax.cli.signals import INTERRUPTED, ended_by_signals, interrupted_by_signals
 from mmtjax.lazy import jax
 
 #: The first line of the help of each command, which is imported when it is called, or its help is asked for.
@@ -80,9 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = config_of(words)
         if config is not None:
             words = with_options_of(config, words)
-        command, bound, _ = application(words).parse_args(
-            words, console=screen(), exit_on_error=False, print_error=False
-        )
+        with ended_by_signals():
+            command, bound, _ = application(words).parse_args(
+                words, console=screen(), exit_on_error=False, print_error=False
+            )
         # Help and version do without JAX, which takes longest to import.
         if "jax" in sys.modules:
             jax.config.update("jax_enable_x64", True)
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error).strip() + ("" if config is None else f" (options are read from {config}, too)"), kind="error")
         return 2
     except KeyboardInterrupt:
-        error_screen().print("interrupted; incomplete results are not written")
+        error_screen().print(INTERRUPTED)
         return 130
     except Exception as error:  # Nothing leaves the command but a message.
         say(describe_failure(error), kind="error")

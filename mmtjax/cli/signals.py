@@ -1,9 +1,12 @@
 """End a command by SIGTERM or SIGHUP as by Ctrl-C, so that nothing incomplete is left."""
 
+import contextlib
 import functools
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 #: Batch systems end jobs by SIGTERM; closed terminals and connections by SIGHUP.
@@ -11,6 +14,36 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasa
 
 #: What shells add to the number of a signal in the exit status of a process that it has ended.
 _BY_SIGNAL = 128
+
+
+#: What is printed when a command is interrupted.
+INTERRUPTED = "interrupted; incomplete results are not written"
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Context in which signals end the process at once, with their usual exit status, for the time of imports.
+
+    Nothing has to be cleaned up then, and a `KeyboardInterrupt` may be lost in a library that catches everything.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        with contextlib.suppress(OSError):
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, f"{INTERRUPTED}\n".encode())
+        os._exit(_BY_SIGNAL + number)
+
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, *_SIGNALS)}
+    try:
+        for one, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(one, end)
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def interrupted_by_signals(command: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
