@@ -1,8 +1,9 @@
 """Libraries that are imported when they are first used, because they take long or come with an extra of mmtjax."""
 
 import importlib
+import importlib.util
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmtjax.errors import MissingPackageError
 
@@ -35,7 +36,7 @@ class LazyModule(ModuleType):
         super().__init__(name)
         self._extra = extra
 
-    def __getattr__(self, attribute: str) -> object:
+    def __getattr__(self, attribute: str) -> Any:
         """Import the module and return one of its attributes."""
         try:
             module = importlib.import_module(self.__name__)
@@ -45,6 +46,17 @@ class LazyModule(ModuleType):
             msg = f"this needs the package {error.name}"
             raise MissingPackageError(msg, remedy=f"type: pip install 'mmtjax[{self._extra}]'") from error
         return getattr(module, attribute)
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a package is installed, without importing it.
+
+    Examples
+    --------
+    >>> is_installed("fractions"), is_installed("no_such_module")
+    (True, False)
+    """
+    return importlib.util.find_spec(name) is not None
 
 
 # Type checkers read these imports. Annotations that name the modules are quoted, for they would load them otherwise.

@@ -4,6 +4,9 @@ Everywhere else lengths are in µm, fields in nT and magnetizations in A/m. In t
 dimensionless: ``Bz[nT] = NT_PER_A_PER_M * N * M[A/m]``.
 """
 
+import numpy as np
+from jaxtyping import Float
+
 from mmtjax.errors import InputError
 
 #: Axes of a vector: right-handed, z up.
@@ -110,3 +113,18 @@ def percent(share: float) -> str:
     ('10 %', '99.9 %')
     """
     return f"{100 * share:.4g} %"
+
+
+def directions(
+    vectors: Float[np.ndarray, "*shape 3"],
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+    """Return declination (clockwise from +y) and inclination (positive down), degrees, of vectors with z up.
+
+    Examples
+    --------
+    >>> [angle.item() for angle in directions(np.array([0.0, 1.0, -1.0]))]
+    [0.0, 45.0]
+    """
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    declination, inclination = np.degrees(np.arctan2(x, y)) % 360, np.degrees(np.arctan2(-z, np.hypot(x, y)))
+    return np.asarray(declination), np.asarray(inclination)

@@ -12,7 +12,7 @@ from mmtjax.cli.screen import after_results, screen
 from mmtjax.cli.terminal import OPTIONS, translate_errors
 from mmtjax.io import demo_sample as sample
 from mmtjax.io.output import output_directory
-from mmtjax.page import bokeh_is_installed
+from mmtjax.lazy import is_installed
 from mmtjax.report.plain_text import plain
 from mmtjax.units import percent
 
@@ -36,14 +36,14 @@ def demo(*, out: Path, overwrite: Annotated[bool, Parameter(show_default=False)]
     with translate_errors(OPTIONS), output_directory(out, overwrite=overwrite) as directory:
         truth = sample.write_sample(directory).truth
     command = f"mmtjax invert --scan {out / 'scan.nc'} --grains {out / 'cuboids.txt'} --noise {sample.NOISE:g}"
-    command += " --page" if bokeh_is_installed() else ""
+    command += " --page" if is_installed("bokeh") else ""
     with after_results(str(out)):
         screen().print(plain(f"The sample is in {out}. Now:\n$ {command} --out {out / 'results'}"), soft_wrap=True)
     solution = invert(
         map_input=MapInput(scan=out / "scan.nc"),
         grain_input=GrainInput(grains=out / "cuboids.txt"),
         solve=SolveInput(noise=sample.NOISE),
-        results=ResultInput(out=out / "results", page=bokeh_is_installed()),
+        results=ResultInput(out=out / "results", page=is_installed("bokeh")),
     )
     inside, count = sample.count_spheres_with_truth(solution, truth)
     with after_results(str(out)):

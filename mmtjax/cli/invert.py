@@ -105,7 +105,7 @@ def invert(
             if solve.fitted_parameters:
                 scan, grains, lines, record["registration"] = fitted_geometry(scan, grains, solve, progress=stages)
             solution = _solve(scan, grains, solve, subdomains=subdomains, progress=stages)
-            record["summary"] = summary(solution, limit=results.limit)
+            record["summary"] = rows = summary(solution, limit=results.limit)
             table = solution.table(results.limit)
             if selected is not None:
                 table["selected"] = selected
@@ -126,14 +126,19 @@ def invert(
         say(with_option_names(message), kind="warning")
     with after_results(str(results.out)):
         parts = {"Geometry": lines, f"Selection of {results.select}": chosen}
-        _print_summary(solution, results, parts=parts, messages=messages)
+        _print_summary(solution, results, rows=rows, parts=parts, messages=messages)
     return solution
 
 
 def _print_summary(
-    solution: Solution, results: ResultInput, *, parts: dict[str, dict[str, str]], messages: list[str]
+    solution: Solution,
+    results: ResultInput,
+    *,
+    rows: dict[str, str],
+    parts: dict[str, dict[str, str]],
+    messages: list[str],
 ) -> None:
-    """Print what is in the results, as text or as JSON; `parts` are further lists by their titles, or empty."""
+    """Print what is in the results, as text or as JSON; `rows` are the summary, `parts` further lists."""
     files = result_files(results.out)
     if results.json:
         content = for_programs(solution, limit=results.limit) | {
@@ -145,7 +150,7 @@ def _print_summary(
         # JSON by `print` of rich would be wrapped at the width of the terminal.
         screen().print(plain(json.dumps(content, ensure_ascii=False)), soft_wrap=True)
         return
-    screen().print(listing(summary(solution, limit=results.limit)))
+    screen().print(listing(rows))
     for title, lines in parts.items():
         if lines:
             screen().print(listing(lines, title=title))

@@ -15,7 +15,6 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasa
 #: What shells add to the number of a signal in the exit status of a process that it has ended.
 _BY_SIGNAL = 128
 
-
 #: What is printed when a command is interrupted.
 INTERRUPTED = "interrupted; incomplete results are not written"
 
@@ -26,24 +25,32 @@ def ended_by_signals() -> Iterator[None]:
 
     Nothing has to be cleaned up then, and a `KeyboardInterrupt` may be lost in a library that catches everything.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def end(number: int, _: FrameType | None) -> None:
         with contextlib.suppress(OSError):
             os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, f"{INTERRUPTED}\n".encode())
         os._exit(_BY_SIGNAL + number)
 
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, *_SIGNALS)}
+    with _handled((signal.SIGINT, *_SIGNALS), end):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Context in which signals call a handler, but for those that are ignored; does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        # Python delivers signals to the main thread only.
+        yield
+        return
+    before = {one: signal.getsignal(one) for one in numbers}
     try:
-        for one, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(one, end)
+        for one, usual in before.items():
+            if usual is not signal.SIG_IGN:
+                signal.signal(one, handler)
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for one, usual in before.items():
+            signal.signal(one, usual)
 
 
 def interrupted_by_signals(command: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
@@ -60,9 +67,6 @@ def interrupted_by_signals(command: Callable[[Sequence[str] | None], int]) -> Ca
 
     @functools.wraps(command)
     def interruptible(arguments: Sequence[str] | None = None) -> int:
-        if threading.current_thread() is not threading.main_thread():
-            # Python delivers signals to the main thread only.
-            return command(arguments)
         received: list[int] = []
 
         def interrupt(number: int, _: FrameType | None) -> None:
@@ -70,17 +74,11 @@ def interrupted_by_signals(command: Callable[[Sequence[str] | None], int]) -> Ca
                 received.append(number)
                 raise KeyboardInterrupt
 
-        before = {one: signal.getsignal(one) for one in _SIGNALS}
         try:
-            for one, handler in before.items():
-                if handler is not signal.SIG_IGN:
-                    signal.signal(one, interrupt)
-            status = command(arguments)
+            with _handled(_SIGNALS, interrupt):
+                status = command(arguments)
         except KeyboardInterrupt:
             status = _BY_SIGNAL + signal.SIGINT
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
         return _BY_SIGNAL + received[0] if received and status else status
 
     return interruptible

@@ -25,7 +25,7 @@ from mmtjax.sources.base import AbstractSource
 from mmtjax.sources.grains import Grains
 from mmtjax.uncertainty.confidence import bootstrap_radius, joint_bootstrap_radius, uncertainty_ratio
 from mmtjax.uncertainty.covariance import correlation, covariance_of_unknowns, grain_correlation, standard_deviation
-from mmtjax.units import A_M2_PER_A_PER_M_UM3, AXES, MAGNETITE_SATURATION
+from mmtjax.units import A_M2_PER_A_PER_M_UM3, AXES, MAGNETITE_SATURATION, directions
 from mmtjax.unknowns import UnknownSet
 
 
@@ -237,18 +237,22 @@ class Solution(eqx.Module):
         )
 
     @property
+    def is_explained(self) -> Bool[Array, ""]:
+        """Whether noise explains the residual, or it is a small share, and no other reading of the map fits better."""
+        return self.misfit.is_explained & (self.better_reading is None)
+
+    @property
     def trusted_ratio(self) -> Float[Array, " source"]:
         """Ratios that decide which sources are trusted, see `mmtjax.selection.trusted_ratio`.
 
         They are the uncertainty ratios for the noise that the residual shows. They are infinite for sources beyond
-        saturation, and for all sources if the residual is a large share of the map and noise does not explain it, or
-        if another reading of the map fits far better.
+        saturation, and for all sources if the map is not explained, see `is_explained`.
         """
         return trusted_ratio(
             self.uncertainty_ratio,
             reduced_chi_square=self.reduced_chi_square,
             beyond_saturation=self.beyond_saturation,
-            is_explained=self.misfit.is_explained & (self.better_reading is None),
+            is_explained=self.is_explained,
         )
 
     def trusted(self, limit: float = LIMIT) -> Bool[Array, " source"]:
@@ -347,9 +351,8 @@ class Solution(eqx.Module):
             columns["crowded_signal_strength"] = (self.crowded_signal_strength, "")
         moment = magnitude * (A_M2_PER_A_PER_M_UM3 if volume is None else A_M2_PER_A_PER_M_UM3 * volume)
         columns["moment"] = (moment, "A m²")
-        horizontal = np.hypot(vector[:, 0], vector[:, 1])
-        columns["declination"] = (np.degrees(np.arctan2(vector[:, 0], vector[:, 1])) % 360, "°")
-        columns["inclination"] = (np.degrees(np.arctan2(-vector[:, 2], horizontal)), "°")
+        declination, inclination = directions(vector)
+        columns |= {"declination": (declination, "°"), "inclination": (inclination, "°")}
         if volume is not None:
             columns["beyond_saturation"] = (self.beyond_saturation, "")
         columns["trusted"] = (self.trusted(limit), "")
@@ -373,11 +376,8 @@ class Solution(eqx.Module):
             f"trusted: ratio, widened by the square root of reduced chi-square, within {limit:g}, and below "
             "saturation; none if noise does not explain a residual that is a large share of the map"
         )
-        for estimate in self.estimates[1:]:
-            if estimate.unknowns.sources > 1:
-                continue
-            notes += f"; {estimate.unknowns.name}: {estimate}"
-        return notes
+        further = (one for one in self.estimates[1:] if one.unknowns.sources <= 1)
+        return notes + "".join(f"; {one.unknowns.name}: {one}" for one in further)
 
     def maps(self) -> "xarray.Dataset":
         """Return measured, forward and residual maps (nT) and the mask as a dataset with coordinates in µm."""

@@ -1,13 +1,16 @@
 """What ``grains.nc`` of a directory of results holds: shapes of the grains, covariances, sums, and the diagnosis."""
 
 import json
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from mmtjax.errors import InputError
 from mmtjax.inversion.solution import Solution
 from mmtjax.inversion.sums import covariance_of_sums, knows_joint_covariance
 from mmtjax.lazy import xarray
+from mmtjax.selection import widening
 from mmtjax.sources.cuboids import merge_cuboids
 
 #: Grains up to which the covariance of all of them is kept, so that sums over any selection have theirs.
@@ -15,6 +18,22 @@ _JOINT_GRAINS = 200
 
 #: Thresholds on each of SSR and uncertainty ratio for which sums are computed.
 _THRESHOLDS = 16
+
+
+class StoredCuboids(NamedTuple):
+    """Cuboids of all grains.
+
+    Attributes
+    ----------
+    centre, half_length
+        Cuboids, (cuboid, 3), µm.
+    owner
+        Index of the grain of each cuboid, ascending, (cuboid,).
+    """
+
+    centre: Float[np.ndarray, "cuboid 3"]
+    half_length: Float[np.ndarray, "cuboid 3"]
+    owner: Int[np.ndarray, " cuboid"]
 
 
 def grain_dataset(solution: Solution, *, limit: float) -> "xarray.Dataset":
@@ -40,7 +59,6 @@ def grain_dataset(solution: Solution, *, limit: float) -> "xarray.Dataset":
     cuboids = merge_cuboids(grains, search=False)
     owner = np.searchsorted(np.sort(grains.ids), cuboids[:, 6])
     index = np.argsort(grains.ids)[owner]
-    widening = float(np.sqrt(max(float(solution.reduced_chi_square), 1.0)))
     contents = {
         "id": (("grain",), np.asarray(grains.ids), {}),
         "cuboid_centre": (("cuboid", "axis"), cuboids[:, :3], {"units": "µm"}),
@@ -53,12 +71,11 @@ def grain_dataset(solution: Solution, *, limit: float) -> "xarray.Dataset":
             size = grains.unknowns.size
             joint = np.asarray(solution.covariance_matrix())[:size, :size]
             contents["joint_covariance"] = (("unknown", "other_unknown"), joint, {"units": "(A/m)²"})
-        contents |= _sums(solution, widening)
-    misfit = solution.misfit
+        contents |= _sums(solution)
     diagnosis = {
         "reduced_chi_square": float(solution.reduced_chi_square),
-        "residual_share": float(misfit.share),
-        "is_explained": int(bool(misfit.is_explained) and solution.better_reading is None),
+        "residual_share": float(solution.misfit.share),
+        "is_explained": int(solution.is_explained),
         "condition": float(solution.condition),
         "noise_nT": float(np.median(solution.noise)),
         "level": float(solution.level),
@@ -69,10 +86,40 @@ def grain_dataset(solution: Solution, *, limit: float) -> "xarray.Dataset":
     return xarray.Dataset(contents, attrs=diagnosis)
 
 
-def _sums(solution: Solution, widening: float) -> dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]]:
+def stored_cuboids(stored: "xarray.Dataset", *, count: int) -> StoredCuboids:
+    """Return the cuboids of a dataset of `grain_dataset`, in the order of the grains.
+
+    Parameters
+    ----------
+    stored
+        Contents of ``grains.nc``.
+    count
+        Number of the grains.
+
+    Raises
+    ------
+    ValueError
+        If the dataset does not hold the cuboids of that many grains.
+    """
+    try:
+        centre = np.asarray(stored["cuboid_centre"], np.float64).reshape(-1, 3)
+        half = np.asarray(stored["cuboid_half_length"], np.float64).reshape(-1, 3)
+        owner = np.asarray(stored["cuboid_grain"], np.int64).ravel()
+    except (KeyError, ValueError, TypeError) as error:
+        msg = f"it does not hold the cuboids of the grains ({error})"
+        raise InputError(msg, remedy="invert again") from error
+    fits = len(centre) == len(half) == len(owner) and np.array_equal(np.unique(owner), np.arange(count))
+    if not fits or not np.all(np.isfinite(centre) & np.isfinite(half) & (half > 0)):
+        msg = f"its cuboids are not those of the {count} grains of the table"
+        raise InputError(msg, remedy="invert again")
+    order = np.argsort(owner, kind="stable")
+    return StoredCuboids(centre[order], half[order], owner[order])
+
+
+def _sums(solution: Solution) -> dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]]:
     """Return the covariances of the sums over thresholds, with the thresholds."""
     strength = np.asarray(solution.signal_strength_ratio)
-    ratio = widening * np.asarray(solution.uncertainty_ratio)
+    ratio = float(widening(solution.reduced_chi_square)) * np.asarray(solution.uncertainty_ratio)
     lowest, highest = _thresholds(strength), _thresholds(ratio)
     # The first threshold on SSR, and the last on the ratio, stand for none.
     bright = strength >= np.r_[-np.inf, lowest[1:]][:, None]

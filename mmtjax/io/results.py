@@ -1,6 +1,5 @@
 """Write and read the results of an inversion: a table of grains, as CSV and Parquet, and maps and shapes in NetCDF."""
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from mmtjax.io.output import output_directory
 from mmtjax.io.provenance_record import recorded_inputs
 from mmtjax.io.tables import read_table, write_table
 from mmtjax.io.text import AnyPath, JsonValue
-from mmtjax.lazy import pandas, parquet, pyarrow, xarray
+from mmtjax.lazy import is_installed, pandas, parquet, pyarrow, xarray
 
 _PARQUET, _CSV, _MAPS, _GRAINS = "grains.parquet", "grains.csv", "maps.nc", "grains.nc"
 
@@ -109,7 +108,7 @@ def fill_results(
         compressed = {name: {"zlib": True, "complevel": 4} for name in grains.variables}
         stored = grains.assign_attrs(provenance=record)
         stored.to_netcdf(folder / _GRAINS, engine="h5netcdf", encoding=compressed)
-    if importlib.util.find_spec("pyarrow") is not None:
+    if is_installed("pyarrow"):
         _write_parquet(folder / _PARQUET, table, units, record)
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
-from jaxtyping import Float, Int
 
-from mmtjax.errors import InputError
+from mmtjax.errors import InputError, located
 from mmtjax.files import replace_when_complete
+from mmtjax.io.grain_file import StoredCuboids, stored_cuboids
 from mmtjax.io.results import read_grain_dataset, read_results
 from mmtjax.io.text import AnyPath
 from mmtjax.lazy import pandas
+from mmtjax.units import AXES
 
 #: Number of the hexahedron among the cells of VTK.
 _HEXAHEDRON = 12
@@ -87,27 +88,18 @@ def write_vtu(file: AnyPath, directory: AnyPath) -> int:
     return count
 
 
-def _cuboids(
-    table: "pandas.DataFrame", directory: AnyPath
-) -> tuple[Float[np.ndarray, "cuboid 3"], Float[np.ndarray, "cuboid 3"], Int[np.ndarray, " cuboid"]]:
-    """Return centres, half-lengths and grains of the cuboids, µm."""
+def _cuboids(table: "pandas.DataFrame", directory: AnyPath) -> StoredCuboids:
+    """Return the cuboids of the grains, or cubes of their volumes, µm."""
     grains = read_grain_dataset(directory)
-    try:
-        if grains is None:
-            centre = np.column_stack([np.asarray(table[axis], np.float64) for axis in ("x", "y", "z")])
+    with located(f"{directory}: the results do not hold the shapes of grains"):
+        if grains is not None:
+            return stored_cuboids(grains, count=len(table))
+        try:
+            centre = np.column_stack([np.asarray(table[axis], np.float64) for axis in AXES])
             half = np.cbrt(np.asarray(table["volume"], np.float64))[:, None] / 2 * np.ones(3)
-            return centre, half, np.arange(len(table))
-        centre, half = (
-            np.asarray(grains[name], np.float64).reshape(-1, 3) for name in ("cuboid_centre", "cuboid_half_length")
-        )
-        owner = np.asarray(grains["cuboid_grain"], np.int64).ravel()
-    except (KeyError, ValueError, TypeError) as error:
-        msg = f"the results do not hold the shapes of grains ({error})"
-        raise InputError(msg, where=str(directory)) from error
-    if not (len(centre) == len(half) == len(owner)) or not np.all((owner >= 0) & (owner < len(table))):
-        msg = f"the cuboids in grains.nc are not those of the {len(table)} grains of the table"
-        raise InputError(msg, where=str(directory), remedy="invert again")
-    return centre, half, owner
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(str(error)) from error
+        return StoredCuboids(centre, half, np.arange(len(table)))
 
 
 def _data(table: "pandas.DataFrame", *, where: str) -> dict[str, np.ndarray]:

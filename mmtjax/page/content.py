@@ -15,6 +15,7 @@ from mmtjax.page.binary import BinaryPart
 from mmtjax.page.map_arrays import add_maps
 from mmtjax.page.shapes import GrainShapes, shapes_of_volumes, stored_shapes
 from mmtjax.selection import LIMIT
+from mmtjax.selection import widening as widening_of
 from mmtjax.units import MAGNETITE_SATURATION
 
 #: Columns of the table that a page needs, with their units; it works out the others from them.
@@ -81,7 +82,7 @@ def page_content(results: Results, grains: "xarray.Dataset | None", *, name: str
     numbers = _numbers(results.table, where=name)
     diagnosis = _diagnosis(grains, results.provenance)
     excess = diagnosis["reduced_chi_square"]
-    widening = float(np.sqrt(max(excess, 1.0))) if isinstance(excess, float) else 1.0
+    widening = float(widening_of(excess)) if isinstance(excess, float) else 1.0
     for columns, kind in ((_EXACT, np.float64), (_SHOWN, np.float32)):
         for column in columns:
             part.add(column, numbers[column].astype(kind))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mmtjax.errors import InputError
+from mmtjax.io.grain_file import stored_cuboids
 from mmtjax.lazy import xarray
 from mmtjax.sources.cuboids import footprints, join_cells
 from mmtjax.sources.grains import Grains
@@ -58,19 +58,7 @@ def stored_shapes(stored: "xarray.Dataset", *, count: int) -> GrainShapes:
     ValueError
         If the file does not hold the cuboids of that many grains.
     """
-    try:
-        centre = np.asarray(stored["cuboid_centre"], np.float64).reshape(-1, 3)
-        half = np.asarray(stored["cuboid_half_length"], np.float64).reshape(-1, 3)
-        owner = np.asarray(stored["cuboid_grain"], np.int64).ravel()
-    except (KeyError, ValueError, TypeError) as error:
-        msg = f"it does not hold the cuboids of the grains ({error})"
-        raise InputError(msg, remedy="invert again") from error
-    fits = len(centre) == len(half) == len(owner) and np.array_equal(np.unique(owner), np.arange(count))
-    if not fits or not np.all(np.isfinite(centre) & np.isfinite(half) & (half > 0)):
-        msg = f"its cuboids are not those of the {count} grains of the table"
-        raise InputError(msg, remedy="invert again")
-    order = np.argsort(owner, kind="stable")
-    centre, half, owner = centre[order], half[order], owner[order]
+    centre, half, owner = stored_cuboids(stored, count=count)
     if len(owner) <= _MOST_CUBOIDS:
         return _with_outlines(centre, half, owner)
     coarse = _coarsened(centre, half, owner)

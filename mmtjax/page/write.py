@@ -3,11 +3,8 @@
 import base64
 import hashlib
 import html
-import importlib
 import importlib.resources
 import json
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -15,8 +12,12 @@ from mmtjax.errors import MissingPackageError
 from mmtjax.files import real_path, replace_when_complete
 from mmtjax.io.results import read_grain_dataset, read_results
 from mmtjax.io.text import AnyPath, JsonValue
+from mmtjax.lazy import LazyModule, is_installed
 from mmtjax.page.content import page_content
 from mmtjax.units import MAGNETITE_SATURATION
+
+#: The only module that needs Bokeh, which is loaded when a page is made.
+figures = LazyModule("mmtjax.page.figures", extra="page")
 
 #: Our scripts, in the order in which they use each other.
 _SCRIPTS = (
@@ -66,8 +67,6 @@ def write_page(file: AnyPath, directory: AnyPath, *, name: str | None = None) ->
         If Bokeh is not installed.
     """
     require_bokeh()
-    # The only module that needs Bokeh is loaded when a page is made.
-    figures = importlib.import_module("mmtjax.page.figures")
     name = real_path(directory).name if name is None else name
     content = page_content(read_results(directory), read_grain_dataset(directory), name=name)
     described = figures.figures(grains=content.grains, widening=content.widening, saturation=MAGNETITE_SATURATION)
@@ -89,15 +88,9 @@ def write_page(file: AnyPath, directory: AnyPath, *, name: str | None = None) ->
     return path
 
 
-def bokeh_is_installed() -> bool:
-    """Return whether Bokeh, which draws the figures of a page, is installed."""
-    # A package that was imported, or whose import is forbidden, has an entry.
-    return sys.modules["bokeh"] is not None if "bokeh" in sys.modules else find_spec("bokeh") is not None
-
-
 def require_bokeh() -> None:
     """Raise a `MissingPackageError`, with the line to type, if Bokeh is not installed."""
-    if not bokeh_is_installed():
+    if not is_installed("bokeh"):
         msg = "a page needs Bokeh, which is not installed"
         raise MissingPackageError(msg, remedy="type: pip install 'mmtjax[page]'")
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import GREEN, classes, draw_class, figure_of, logarithmic, new_axes
-from mmtjax.selection import PURITIES, ssr_threshold
+from mmtjax.selection import PURITIES, ssr_threshold, widening
 from mmtjax.units import percent
 
 #: Line styles of the thresholds, the least strict purity first.
@@ -33,9 +33,9 @@ def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None
     """
     axes = new_axes(axes, size=(6.2, 5.2))
     strength, ratio = np.asarray(solution.signal_strength_ratio), np.asarray(solution.uncertainty_ratio)
-    widening = np.sqrt(max(float(solution.reduced_chi_square), 1.0))
+    factor = float(widening(solution.reduced_chi_square))
     finite = np.isfinite(ratio)
-    logarithmic(axes, x=strength, y=np.r_[ratio[finite], limit, limit / widening])
+    logarithmic(axes, x=strength, y=np.r_[ratio[finite], limit, limit / factor])
     for kind in classes(solution, limit):
         shown = kind.members & finite
         draw_class(axes, kind, strength[shown], ratio[shown], size=24)
@@ -52,13 +52,13 @@ def plot_ratio_ssr(solution: Solution, *, limit: float = 0.10, axes: Axes | None
             label=f"infinite ratio ({top.size})",
         )
     axes.axhline(limit, color="black", linewidth=1, label=f"limit, {percent(limit)}")
-    if widening > 1.05:
+    if factor > 1.05:
         axes.axhline(
-            limit / widening,
+            limit / factor,
             color="black",
             linewidth=1,
             linestyle="dashdot",
-            label=f"limit / √(reduced χ²), {limit / widening:.2g}",
+            label=f"limit / √(reduced χ²), {limit / factor:.2g}",
         )
     _draw_thresholds(axes, solution, limit=limit)
     axes.set_xlabel("signal strength ratio (1/µm)")

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.plot.style import GREY, ORANGE, VERMILLION, figure_of, log_norm, new_axes
-from mmtjax.units import percent
+from mmtjax.units import directions, percent
 
 #: An angle in degrees, or an array of them.
 Angles = float | Float[np.ndarray, "..."]
@@ -47,21 +47,6 @@ def equal_area(declination: Angles, inclination: Angles) -> tuple[Float[np.ndarr
     radius = np.sqrt(2) * np.sin(np.radians(90 - np.abs(inclination)) / 2)
     azimuth = np.radians(declination)
     return np.asarray(radius * np.sin(azimuth)), np.asarray(radius * np.cos(azimuth))
-
-
-def directions(
-    vectors: Float[np.ndarray, "*shape 3"],
-) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
-    """Return declination (clockwise from +y) and inclination (positive down), degrees, of vectors with z up.
-
-    Examples
-    --------
-    >>> [angle.item() for angle in directions(np.array([0.0, 1.0, -1.0]))]
-    [0.0, 45.0]
-    """
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    declination, inclination = np.degrees(np.arctan2(x, y)) % 360, np.degrees(np.arctan2(-z, np.hypot(x, y)))
-    return np.asarray(declination), np.asarray(inclination)
 
 
 def plot_stereonet(solution: Solution, *, limit: float = 0.10, axes: Axes | None = None) -> Figure:

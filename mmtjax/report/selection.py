@@ -5,7 +5,7 @@ from jaxtyping import Bool
 
 from mmtjax.inversion.solution import Solution
 from mmtjax.inversion.sums import covariance_of_sums, knows_joint_covariance
-from mmtjax.units import A_M2_PER_A_PER_M_UM3
+from mmtjax.units import A_M2_PER_A_PER_M_UM3, directions
 
 
 def selection_lines(solution: Solution, members: Bool[np.ndarray, " grain"], *, limit: float) -> dict[str, str]:
@@ -32,8 +32,7 @@ def selection_lines(solution: Solution, members: Bool[np.ndarray, " grain"], *, 
         spread = np.sqrt(np.diag(own[members].sum(axis=0)))
         kind = "as if the errors of different grains were independent"
     length = float(np.linalg.norm(total))
-    declination = float(np.degrees(np.arctan2(total[0], total[1])) % 360)
-    inclination = float(np.degrees(np.arctan2(-total[2], np.hypot(total[0], total[1]))))
+    declination, inclination = directions(total)
     components = ", ".join(
         f"{axis} {value:.4g} ± {sd:.2g}" for axis, value, sd in zip("xyz", total, spread, strict=True)
     )

@@ -19,6 +19,7 @@ from mmtjax.selection import (
     Threshold,
     probability_within_limit,
     thresholds_by_purity,
+    widening,
 )
 from mmtjax.units import percent
 
@@ -37,14 +38,13 @@ def summary(solution: Solution, *, limit: float = LIMIT) -> dict[str, str]:
     """
     opinion = verdict(solution, limit=limit)
     grid, side = solution.scan.grid, np.asarray(solution.scan.grid.side)
-    residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
     rows = {
         "verdict": opinion.statement,
         **opinion.obstacles,
         "next": opinion.next_step,
         "map": f"{grid.shape[1]} × {grid.shape[0]} sensors, side {side[0]:g} × {side[1]:g} µm, "
         f"{float(grid.height):g} µm above the surface",
-        "fit": f"residual {np.sqrt(np.mean(residual**2)):.4g} nT rms, noise {float(np.median(solution.noise)):.4g} nT, "
+        "fit": f"residual {_residual_rms(solution):.4g} nT rms, noise {float(np.median(solution.noise)):.4g} nT, "
         f"reduced χ² {float(solution.reduced_chi_square):.4g}",
     }
     for estimate in solution.estimates[1:]:
@@ -61,7 +61,7 @@ def details(solution: Solution, *, limit: float = LIMIT) -> dict[str, str]:
         As for `summary`.
     """
     ratio = np.asarray(solution.uncertainty_ratio)
-    widened = ratio * np.sqrt(max(float(solution.reduced_chi_square), 1.0))
+    widened = ratio * float(widening(solution.reduced_chi_square))
     bounds = ", ".join(f"{100 * bound:g}" for bound in _LIMITS)
     rows = {
         "grains": f"{len(solution.grains)}, volumes {_range(np.asarray(solution.grains.volume))} µm³",
@@ -95,9 +95,8 @@ def for_programs(solution: Solution, *, limit: float = LIMIT) -> dict[str, JsonV
     solution, limit
         As for `summary`.
     """
-    residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
     numbers = {
-        "residual_nT": np.sqrt(np.mean(residual**2)),
+        "residual_nT": _residual_rms(solution),
         "noise_nT": np.median(solution.noise),
         "reduced_chi_square": solution.reduced_chi_square,
         "condition": solution.condition,
@@ -108,7 +107,7 @@ def for_programs(solution: Solution, *, limit: float = LIMIT) -> dict[str, JsonV
         "grains": len(solution.grains),
         "trusted": int(np.sum(solution.trusted(limit))),
         "beyond_saturation": int(np.sum(solution.beyond_saturation)),
-        "is_explained": bool(solution.misfit.is_explained) and solution.better_reading is None,
+        "is_explained": bool(solution.is_explained),
         "failure": solution.failure,
         "method": solution.method,
         **{name: float(value) if np.isfinite(value) else None for name, value in numbers.items()},
@@ -131,6 +130,12 @@ def listing(rows: Mapping[str, str], *, title: str | None = None) -> Table:
     for name, value in rows.items():
         table.add_row(plain(name), plain(value))
     return table
+
+
+def _residual_rms(solution: Solution) -> float:
+    """Return the root mean square of the residual over the sensors in use, nT."""
+    residual = np.asarray(solution.residual)[np.asarray(solution.scan.mask)]
+    return float(np.sqrt(np.mean(residual**2)))
 
 
 def _of_prior(prior: Prior | Mapping[str, Prior]) -> str:

@@ -70,17 +70,13 @@ def _count(solution: Solution, limit: float) -> _Counts:
     )
 
 
-def _is_explained(solution: Solution) -> bool:
-    return bool(solution.misfit.is_explained) and solution.better_reading is None
-
-
 def _obstacles(solution: Solution, limit: float, counts: _Counts) -> dict[str, str]:
     """Return what stands in the way of the grains that are not trusted, the most serious first."""
     found: dict[str, str] = {}
     excess = float(solution.reduced_chi_square)
     if solution.failure is not None:
         found["condition"] = f"{float(solution.condition):.1e}, too large for reliable uncertainties"
-    if not _is_explained(solution):
+    if not solution.is_explained:
         share = percent(round(float(solution.misfit.share), 2))
         found["model"] = f"{share} of the map is not explained; no grain is believed"
         if solution.better_reading is not None:
@@ -117,7 +113,7 @@ def _next_step(solution: Solution, counts: _Counts) -> str:
         return f"read the warning above; {page}"
     if solution.better_reading is not None:
         return "correct the map or the grains, and invert again; docs/howto/map-formats"
-    if not _is_explained(solution):
+    if not solution.is_explained:
         return f"check axes, units and heights of map and grains with mmtjax info FILE; {page}"
     if solution.noise_is_known and bool(solution.misfit.exceeds_noise):
         return f"--fit standoff,shift for a geometry that is not known well, or --noise residual; {page}"

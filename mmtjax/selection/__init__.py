@@ -17,3 +17,4 @@ from mmtjax.selection.trust import PURITY as PURITY
 from mmtjax.selection.trust import SMALLER_IS_BETTER as SMALLER_IS_BETTER
 from mmtjax.selection.trust import thresholds_by_purity as thresholds_by_purity
 from mmtjax.selection.trust import trusted_ratio as trusted_ratio
+from mmtjax.selection.trust import widening as widening

@@ -64,8 +64,23 @@ def trusted_ratio(
     refuse_masked(beyond_saturation, name="beyond_saturation")
     refuse_masked(is_explained, name="is_explained")
     refused = beyond_saturation | ~jnp.asarray(is_explained)
-    excess = jnp.maximum(float64_array(reduced_chi_square, name="reduced_chi_square"), 1.0)
-    return jnp.where(refused, jnp.inf, float64_array(ratio, name="ratio") * jnp.sqrt(excess))
+    return jnp.where(refused, jnp.inf, float64_array(ratio, name="ratio") * widening(reduced_chi_square))
+
+
+def widening(reduced_chi_square: Number) -> Float[Array, ""]:
+    """Return the factor by which ratios are multiplied where the residual exceeds the noise: √χ², and at least one.
+
+    Parameters
+    ----------
+    reduced_chi_square
+        Sum of squares of residual over noise, per degree of freedom.
+
+    Examples
+    --------
+    >>> float(widening(4.0)), float(widening(0.9))
+    (2.0, 1.0)
+    """
+    return jnp.sqrt(jnp.maximum(float64_array(reduced_chi_square, name="reduced_chi_square"), 1.0))
 
 
 def thresholds_by_purity(

@@ -10,11 +10,11 @@ from mmtjax.io import read_results
 from mmtjax.io.cuboids import write_cuboids
 from mmtjax.io.selected_ids import read_selected_ids
 from mmtjax.report.selection import selection_lines
-from tests.test_page import content_of, parts, results, solved  # noqa: F401 - fixtures
+from tests.page.test_page import content_of
 
 
 @pytest.fixture
-def inputs(solved, tmp_path):  # noqa: F811
+def inputs(solved, tmp_path):
     """Options of an inversion of the small sample."""
     solved.scan.to_xarray().to_netcdf(tmp_path / "scan.nc", engine="h5netcdf")
     write_cuboids(tmp_path / "grains.txt", solved.grains)
@@ -22,7 +22,7 @@ def inputs(solved, tmp_path):  # noqa: F811
     return list(map(str, options))
 
 
-def test_the_command_writes_a_page(results, tmp_path, capsys):  # noqa: F811
+def test_the_command_writes_a_page(results, tmp_path, capsys):
     out = tmp_path / "sample.html"
     assert cli.main(["page", str(results), "--out", str(out)]) == 0
     assert "open it in a browser" in capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_the_command_writes_a_page(results, tmp_path, capsys):  # noqa: F811
     assert not (tmp_path / "x.html").exists()
 
 
-def test_the_command_writes_a_file_for_paraview(results, tmp_path, capsys):  # noqa: F811
+def test_the_command_writes_a_file_for_paraview(results, tmp_path, capsys):
     out = tmp_path / "sample.vtu"
     assert cli.main(["export", "vtk", str(results), "--out", str(out)]) == 0
     assert f"hexahedra are in {out}." in capsys.readouterr().out.replace("\n", "")
@@ -78,7 +78,7 @@ def test_a_selection_of_no_grain_is_refused_before_the_inversion(inputs, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_the_sum_of_a_selection_in_text(solved):  # noqa: F811
+def test_the_sum_of_a_selection_in_text(solved):
     members = np.array([True, False, True, False])
     lines = selection_lines(solved, members, limit=0.1)
     moments = 1e-18 * np.asarray(solved.grains.volume)[:, None] * np.asarray(solved.magnetization)

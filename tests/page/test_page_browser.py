@@ -8,7 +8,7 @@ import pytest
 
 import mmtjax
 from mmtjax.page import write_page
-from tests.browser import (
+from tests.page.browser import (
     browser,
     choose_tool,
     complaints_of,
@@ -22,7 +22,7 @@ from tests.browser import (
     type_into,
     wait_until,
 )
-from tests.page_samples import sample
+from tests.page.samples import sample
 
 #: Colours of the page.
 ORANGE, BLUE = (230, 159, 0), (0, 114, 178)

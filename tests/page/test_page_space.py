@@ -10,7 +10,7 @@ import pytest
 from mmtjax.inversion.sums import covariance_of_sums
 from mmtjax.io import grain_dataset, write_results
 from mmtjax.page import write_page
-from tests.browser import (
+from tests.page.browser import (
     browser,
     choose_tool,
     complaints_of,
@@ -24,7 +24,7 @@ from tests.browser import (
     type_into,
     wait_until,
 )
-from tests.test_page import HOSTILE, parts, results, solved  # noqa: F401 - fixtures
+from tests.page.test_page import HOSTILE
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def driver(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def file(results, tmp_path_factory):  # noqa: F811
+def file(results, tmp_path_factory):
     """The page of a small solution with the covariance of all grains."""
     return write_page(tmp_path_factory.mktemp("page") / "page.html", results)
 
@@ -58,7 +58,7 @@ def shown_in_space(page):
     return pixels_of(page)[max(box[1], 0) : box[3], box[0] : box[2]]
 
 
-def test_the_sum_over_a_lasso_has_the_covariance_between_grains(page, solved):  # noqa: F811
+def test_the_sum_over_a_lasso_has_the_covariance_between_grains(page, solved):
     type_into(page, "ratio-value", "")
     place_on(page, "map", 0, 0)
     choose_tool(page, "map", "lasso-select")
@@ -139,7 +139,7 @@ def test_radio_buttons_switch_the_map_by_keys(page):
     assert (np.abs(pixels_of(page) - measured).sum(axis=2) > 60).mean() > 0.01
 
 
-def test_hostile_text_does_nothing_in_a_browser(parts, tmp_path, driver):  # noqa: F811
+def test_hostile_text_does_nothing_in_a_browser(parts, tmp_path, driver):
     table = parts.table.assign(id=[HOSTILE, "=HYPERLINK(1)", "  @x,y", "3"], selected=True)
     record = {"options": {"scan": HOSTILE}, "summary": {"verdict": HOSTILE, HOSTILE: HOSTILE}}
     grains = parts.grains.assign_attrs(warnings=json.dumps([HOSTILE]))
@@ -180,7 +180,7 @@ def test_a_browser_without_webgl_says_so(file, tmp_path):
         assert complaints_of(without) == []
 
 
-def test_a_selection_that_the_results_were_made_with_is_shown_first(parts, tmp_path, driver):  # noqa: F811
+def test_a_selection_that_the_results_were_made_with_is_shown_first(parts, tmp_path, driver):
     table = parts.table.assign(selected=[False, True, True, False])
     write_results(tmp_path / "other", table=table, maps=parts.maps, provenance=parts.record)
     open_page(driver, write_page(tmp_path / "page.html", tmp_path / "other"))
@@ -188,7 +188,7 @@ def test_a_selection_that_the_results_were_made_with_is_shown_first(parts, tmp_p
     assert "without covariances" in text_of(driver, "sums-note")
 
 
-def test_no_grain_is_selected_first_where_the_map_is_not_explained(parts, tmp_path, driver):  # noqa: F811
+def test_no_grain_is_selected_first_where_the_map_is_not_explained(parts, tmp_path, driver):
     grains, table = parts.grains.assign_attrs(is_explained=0), parts.table.assign(trusted=False)
     write_results(tmp_path / "other", table=table, maps=parts.maps, provenance=parts.record, grains=grains)
     open_page(driver, write_page(tmp_path / "page.html", tmp_path / "other"))
@@ -199,7 +199,7 @@ def test_no_grain_is_selected_first_where_the_map_is_not_explained(parts, tmp_pa
     assert text_of(driver, "count") != "0"
 
 
-def test_solutions_by_windows_or_with_a_bound_have_no_covariance_between_grains(solved):  # noqa: F811
+def test_solutions_by_windows_or_with_a_bound_have_no_covariance_between_grains(solved):
     with jax.enable_x64(True):
         fields = {name: getattr(solved, name) for name in solved.__dataclass_fields__}
         bounded = type(solved)(**fields | {"is_gaussian": False})

@@ -10,7 +10,6 @@ import zlib
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
-import jax
 import numpy as np
 import pytest
 import xarray
@@ -18,53 +17,14 @@ import xarray
 import mmtjax
 from mmtjax.errors import InputError, MissingPackageError
 from mmtjax.inversion.sums import covariance_of_sums
-from mmtjax.io import grain_dataset, read_grain_dataset, write_results
+from mmtjax.io import read_grain_dataset, write_results
 from mmtjax.io.results import Results
 from mmtjax.io.vtu import write_vtu
 from mmtjax.page import write_page
 from mmtjax.page.binary import BinaryPart
 from mmtjax.page.content import page_content
 from mmtjax.page.map_arrays import add_maps
-from tests.page_samples import sample
-
-CUBOIDS = [
-    [10, 10, -5, 2, 2, 2, 7],
-    [14, 10, -5, 2, 1, 1, 7],
-    [30, 30, -8, 3, 3, 3, 3],
-    [12, 30, -6, 2, 2, 3, 5],
-    [31, 11, -9, 1.5, 2, 1, 12],
-]
-
-
-@pytest.fixture(scope="module")
-def solved():
-    """A small solution with a background, and its grains."""
-    with jax.enable_x64(True):
-        rng = np.random.default_rng(3)
-        grains = mmtjax.Grains.from_cuboids(CUBOIDS)
-        grid = mmtjax.SensorGrid(origin=(0, 0), spacing=1.0, shape=(41, 43), height=2.0)
-        truth = rng.normal(0, 5e3, (4, 3))
-        field = np.asarray(mmtjax.forward(grains, truth, grid)) + rng.normal(0, 20, grid.shape)
-        mask = np.ones(grid.shape, bool)
-        mask[:3] = False
-        scan = mmtjax.Scan(field, grid, mask=mask)
-        yield mmtjax.invert(scan, grains, noise=20.0, background="plane")
-
-
-@pytest.fixture(scope="module")
-def parts(solved):
-    """What its results hold."""
-    with jax.enable_x64(True):
-        grains = grain_dataset(solved, limit=0.1)
-        record = {"options": {"limit": 0.1, "scan": "map.txt"}, "time": "today"}
-        return SimpleNamespace(table=solved.table(), maps=solved.maps(), record=record, grains=grains)
-
-
-@pytest.fixture(scope="module")
-def results(parts, tmp_path_factory):
-    """The directory of its results."""
-    place = tmp_path_factory.mktemp("results") / "run"
-    return write_results(place, table=parts.table, maps=parts.maps, provenance=parts.record, grains=parts.grains)
+from tests.page.samples import sample
 
 
 def content_of(file):
